@@ -1,0 +1,158 @@
+//! Findings: what is wrong, ranked, with evidence and what to do.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::environment::Environment;
+use super::live::{EnvironmentLive, Health, NodeReport, Observed};
+use super::words;
+
+words! {
+    /// How bad a finding is, worst first.
+    pub enum Severity {
+        /// Something does not work.
+        Critical = "critical",
+        /// Something will stop working, or works less well.
+        Warning = "warning",
+        /// Worth knowing.
+        Notice = "notice",
+    }
+}
+
+/// What a finding, an action or a run is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    /// The environment as a whole.
+    Environment,
+    /// A node by name.
+    Node(String),
+    /// A service by name.
+    Service(String),
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Environment => f.pad("environment"),
+            Self::Node(name) | Self::Service(name) => f.pad(name),
+        }
+    }
+}
+
+/// Something wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Stable as long as the same thing is wrong, so that its age can be told.
+    pub key: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is about.
+    pub subject: Subject,
+    /// One sentence.
+    pub text: String,
+    /// What was seen: the source's own words.
+    pub evidence: String,
+    /// When it was first seen.
+    pub since: Timestamp,
+    /// Name of the recipe that may repair it.
+    pub remedy: Option<String>,
+}
+
+/// Percentage of the root file system from which on it is a finding.
+pub const DISK_WARN_PERCENT: f32 = 90.0;
+/// Degrees Celsius from which on a board throttles soon.
+pub const HOT_CELSIUS: f32 = 80.0;
+
+/// Everything wrong in `environment` as seen in `live`, worst first, then by subject.
+///
+/// `live.findings` (the previous answer) supplies the age of what was already known; what is new starts at `now`.
+pub fn assess(environment: &Environment, live: &EnvironmentLive, now: Timestamp) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for node in &environment.nodes {
+        if let Some(observed) = live.nodes.get(&node.name) {
+            assess_node(&node.name, observed, &mut found);
+        }
+    }
+    for service in &environment.services {
+        let Some(observed) = live.services.get(&service.name) else { continue };
+        let subject = || Subject::Service(service.name.clone());
+        if let Some(trouble) = &observed.trouble {
+            found.push(Draft {
+                key: "unreachable".into(),
+                severity: Severity::Critical,
+                subject: subject(),
+                text: format!("{} does not answer", service.name),
+                evidence: trouble.reason.clone(),
+                remedy: None,
+            });
+        }
+        for problem in observed.fresh().map(|report| report.problems.as_slice()).unwrap_or_default() {
+            let severity = match problem.health {
+                Health::Down => Severity::Critical,
+                Health::Warn => Severity::Warning,
+                Health::Ok | Health::Unknown => Severity::Notice,
+            };
+            found.push(Draft {
+                key: problem.key.clone(),
+                severity,
+                subject: subject(),
+                text: problem.text.clone(),
+                evidence: observed.value.as_ref().map(|report| report.summary.clone()).unwrap_or_default(),
+                remedy: None,
+            });
+        }
+    }
+    let mut findings: Vec<Finding> = found.into_iter().map(|draft| draft.dated(&live.findings, now)).collect();
+    findings.sort_by(|a, b| (a.severity, a.since, &a.subject, &a.key).cmp(&(b.severity, b.since, &b.subject, &b.key)));
+    findings
+}
+
+fn assess_node(name: &str, observed: &Observed<NodeReport>, found: &mut Vec<Draft>) {
+    let mut add = |key: &str, severity, text: String, evidence: String| {
+        found.push(Draft {
+            key: key.into(),
+            severity,
+            subject: Subject::Node(name.into()),
+            text,
+            evidence,
+            remedy: None,
+        });
+    };
+    if let Some(trouble) = &observed.trouble {
+        add("unreachable", Severity::Critical, format!("{name} cannot be reached"), trouble.reason.clone());
+        return;
+    }
+    let Some(report) = &observed.value else { return };
+    let sample = &report.sample;
+    if let Some(disk) = sample.disk_used_percent().filter(|used| *used >= DISK_WARN_PERCENT) {
+        add("disk", Severity::Warning, format!("{name}: root file system is {disk:.0} % full"), "df -P /".into());
+    }
+    if let Some(celsius) = sample.temperature.filter(|celsius| *celsius >= HOT_CELSIUS) {
+        add("hot", Severity::Warning, format!("{name} is at {celsius:.0} °C and will throttle"), "thermal zone".into());
+    }
+    for unit in &sample.failed_units {
+        add(&format!("unit:{unit}"), Severity::Warning, format!("{name}: unit {unit} has failed"), "systemctl".into());
+    }
+}
+
+/// A finding whose age is not known yet.
+struct Draft {
+    key: String,
+    severity: Severity,
+    subject: Subject,
+    text: String,
+    evidence: String,
+    remedy: Option<String>,
+}
+
+impl Draft {
+    fn dated(self, known: &[Finding], now: Timestamp) -> Finding {
+        let since = known
+            .iter()
+            .find(|finding| finding.key == self.key && finding.subject == self.subject)
+            .map_or(now, |finding| finding.since);
+        let Self { key, severity, subject, text, evidence, remedy } = self;
+        Finding { key, severity, subject, text, evidence, since, remedy }
+    }
+}

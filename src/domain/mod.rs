@@ -1,0 +1,72 @@
+//! The words of Quarterdeck as types, and the rules that hold between them.
+//!
+//! Pure: no I/O, no async, no clock. Every other room may use this one; it uses none.
+
+pub mod action;
+pub mod environment;
+pub mod finding;
+pub mod live;
+pub mod node;
+pub mod plan;
+pub mod platform;
+pub mod recipe;
+pub mod run;
+pub mod service;
+pub mod stack;
+pub mod table;
+
+/// Defines a closed set of words: the enum, its text forms, and `Display`/`FromStr`/serde over them.
+///
+/// One macro, because the workspace file, the command line, the store and the screens must all use the same spelling.
+macro_rules! words {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        $vis enum $name { $($(#[$vmeta])* #[serde(rename = $word)] $variant),+ }
+
+        impl $name {
+            /// Every word of the set, in the order they are declared.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word as it is written in files and on screens.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.word())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = crate::domain::UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::ALL
+                    .iter()
+                    .copied()
+                    .find(|candidate| candidate.word() == text)
+                    .ok_or_else(|| crate::domain::UnknownWord {
+                        what: stringify!($name),
+                        word: text.to_owned(),
+                        known: Self::ALL.iter().map(|candidate| candidate.word()).collect(),
+                    })
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+/// A word that is not in the closed set it should come from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{word:?} is not a known {what}; expected one of {}", known.join(", "))]
+pub struct UnknownWord {
+    /// The name of the set.
+    pub what: &'static str,
+    /// What was written.
+    pub word: String,
+    /// What could have been written.
+    pub known: Vec<&'static str>,
+}
