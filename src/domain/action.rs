@@ -42,8 +42,11 @@ impl Gate {
             (Risk::Read, _) => Self::Open,
             _ if read_only => Self::ReadOnly,
             (Risk::Change, Protection::Open) => Self::Open,
-            (Risk::Change, Protection::Confirm) | (Risk::Destroy, Protection::Open) => Self::Confirm,
-            (Risk::Change | Risk::Destroy, Protection::Typed) | (Risk::Destroy, Protection::Confirm) => Self::TypeName,
+            (Risk::Change, Protection::Confirm) | (Risk::Destroy, Protection::Open) => {
+                Self::Confirm
+            }
+            (Risk::Change | Risk::Destroy, Protection::Typed)
+            | (Risk::Destroy, Protection::Confirm) => Self::TypeName,
             (Risk::Change | Risk::Destroy, Protection::TwoPerson) => Self::SecondOperator,
         }
     }
@@ -56,16 +59,20 @@ impl Gate {
         match (self, consent) {
             (Self::Open, _) | (Self::Confirm, Consent::Yes | Consent::Typed(_)) => Ok(()),
             (Self::TypeName, Consent::Typed(name)) if name == environment => Ok(()),
-            (Self::Confirm, Consent::None) => Err(format!("{environment} asks for a confirmation of every change")),
-            (Self::TypeName, Consent::Typed(name)) => {
-                Err(format!("{name:?} was typed, but the environment is called {environment:?}"))
-            }
+            (Self::Confirm, Consent::None) => Err(format!(
+                "{environment} asks for a confirmation of every change"
+            )),
+            (Self::TypeName, Consent::Typed(name)) => Err(format!(
+                "{name:?} was typed, but the environment is called {environment:?}"
+            )),
             (Self::TypeName, _) => Err(format!("{environment} asks for its name to be typed")),
             (Self::SecondOperator, _) => Err(format!(
                 "{environment} asks for the consent of a second operator, which this version cannot collect yet; \
                  plan and --dry-run work"
             )),
-            (Self::ReadOnly, _) => Err("this session is read-only; start Quarterdeck without --read-only".into()),
+            (Self::ReadOnly, _) => {
+                Err("this session is read-only; start Quarterdeck without --read-only".into())
+            }
         }
     }
 }
@@ -108,14 +115,26 @@ mod tests {
     fn a_typed_gate_wants_the_exact_name() {
         let gate = Gate::of(Risk::Change, Protection::Typed, false);
         assert!(gate.check(&Consent::Yes, "production").is_err());
-        assert!(gate.check(&Consent::Typed("prod".into()), "production").is_err());
-        assert!(gate.check(&Consent::Typed("production".into()), "production").is_ok());
+        assert!(
+            gate.check(&Consent::Typed("prod".into()), "production")
+                .is_err()
+        );
+        assert!(
+            gate.check(&Consent::Typed("production".into()), "production")
+                .is_ok()
+        );
     }
 
     #[test]
     fn destruction_is_gated_harder_than_change() {
         assert_eq!(Gate::of(Risk::Change, Protection::Open, false), Gate::Open);
-        assert_eq!(Gate::of(Risk::Destroy, Protection::Open, false), Gate::Confirm);
-        assert_eq!(Gate::of(Risk::Destroy, Protection::Confirm, false), Gate::TypeName);
+        assert_eq!(
+            Gate::of(Risk::Destroy, Protection::Open, false),
+            Gate::Confirm
+        );
+        assert_eq!(
+            Gate::of(Risk::Destroy, Protection::Confirm, false),
+            Gate::TypeName
+        );
     }
 }

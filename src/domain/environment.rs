@@ -60,7 +60,9 @@ impl Environment {
 
     /// The nodes that have `role`, in the order of the file.
     pub fn nodes_with(&self, role: Role) -> impl Iterator<Item = &Node> {
-        self.nodes.iter().filter(move |node| node.roles.contains(&role))
+        self.nodes
+            .iter()
+            .filter(move |node| node.roles.contains(&role))
     }
 }
 

@@ -75,7 +75,9 @@ pub fn assess(environment: &Environment, live: &EnvironmentLive, now: Timestamp)
         }
     }
     for service in &environment.services {
-        let Some(observed) = live.services.get(&service.name) else { continue };
+        let Some(observed) = live.services.get(&service.name) else {
+            continue;
+        };
         let subject = || Subject::Service(service.name.clone());
         if let Some(trouble) = &observed.trouble {
             found.push(Draft {
@@ -87,7 +89,11 @@ pub fn assess(environment: &Environment, live: &EnvironmentLive, now: Timestamp)
                 remedy: None,
             });
         }
-        for problem in observed.fresh().map(|report| report.problems.as_slice()).unwrap_or_default() {
+        for problem in observed
+            .fresh()
+            .map(|report| report.problems.as_slice())
+            .unwrap_or_default()
+        {
             let severity = match problem.health {
                 Health::Down => Severity::Critical,
                 Health::Warn => Severity::Warning,
@@ -98,13 +104,22 @@ pub fn assess(environment: &Environment, live: &EnvironmentLive, now: Timestamp)
                 severity,
                 subject: subject(),
                 text: problem.text.clone(),
-                evidence: observed.value.as_ref().map(|report| report.summary.clone()).unwrap_or_default(),
+                evidence: observed
+                    .value
+                    .as_ref()
+                    .map(|report| report.summary.clone())
+                    .unwrap_or_default(),
                 remedy: None,
             });
         }
     }
-    let mut findings: Vec<Finding> = found.into_iter().map(|draft| draft.dated(&live.findings, now)).collect();
-    findings.sort_by(|a, b| (a.severity, a.since, &a.subject, &a.key).cmp(&(b.severity, b.since, &b.subject, &b.key)));
+    let mut findings: Vec<Finding> = found
+        .into_iter()
+        .map(|draft| draft.dated(&live.findings, now))
+        .collect();
+    findings.sort_by(|a, b| {
+        (a.severity, a.since, &a.subject, &a.key).cmp(&(b.severity, b.since, &b.subject, &b.key))
+    });
     findings
 }
 
@@ -120,19 +135,44 @@ fn assess_node(name: &str, observed: &Observed<NodeReport>, found: &mut Vec<Draf
         });
     };
     if let Some(trouble) = &observed.trouble {
-        add("unreachable", Severity::Critical, format!("{name} cannot be reached"), trouble.reason.clone());
+        add(
+            "unreachable",
+            Severity::Critical,
+            format!("{name} cannot be reached"),
+            trouble.reason.clone(),
+        );
         return;
     }
-    let Some(report) = &observed.value else { return };
+    let Some(report) = &observed.value else {
+        return;
+    };
     let sample = &report.sample;
-    if let Some(disk) = sample.disk_used_percent().filter(|used| *used >= DISK_WARN_PERCENT) {
-        add("disk", Severity::Warning, format!("{name}: root file system is {disk:.0} % full"), "df -P /".into());
+    if let Some(disk) = sample
+        .disk_used_percent()
+        .filter(|used| *used >= DISK_WARN_PERCENT)
+    {
+        add(
+            "disk",
+            Severity::Warning,
+            format!("{name}: root file system is {disk:.0} % full"),
+            "df -P /".into(),
+        );
     }
     if let Some(celsius) = sample.temperature.filter(|celsius| *celsius >= HOT_CELSIUS) {
-        add("hot", Severity::Warning, format!("{name} is at {celsius:.0} °C and will throttle"), "thermal zone".into());
+        add(
+            "hot",
+            Severity::Warning,
+            format!("{name} is at {celsius:.0} °C and will throttle"),
+            "thermal zone".into(),
+        );
     }
     for unit in &sample.failed_units {
-        add(&format!("unit:{unit}"), Severity::Warning, format!("{name}: unit {unit} has failed"), "systemctl".into());
+        add(
+            &format!("unit:{unit}"),
+            Severity::Warning,
+            format!("{name}: unit {unit} has failed"),
+            "systemctl".into(),
+        );
     }
 }
 
@@ -152,7 +192,22 @@ impl Draft {
             .iter()
             .find(|finding| finding.key == self.key && finding.subject == self.subject)
             .map_or(now, |finding| finding.since);
-        let Self { key, severity, subject, text, evidence, remedy } = self;
-        Finding { key, severity, subject, text, evidence, since, remedy }
+        let Self {
+            key,
+            severity,
+            subject,
+            text,
+            evidence,
+            remedy,
+        } = self;
+        Finding {
+            key,
+            severity,
+            subject,
+            text,
+            evidence,
+            since,
+            remedy,
+        }
     }
 }

@@ -23,7 +23,11 @@ pub struct Observed<T> {
 
 impl<T> Default for Observed<T> {
     fn default() -> Self {
-        Self { value: None, as_of: None, trouble: None }
+        Self {
+            value: None,
+            as_of: None,
+            trouble: None,
+        }
     }
 }
 
@@ -37,13 +41,24 @@ impl<T> Observed<T> {
 
     /// Takes in a failure at `at`; `since` stays at the first failure of the series.
     pub fn fail(&mut self, reason: impl Into<String>, at: Timestamp) {
-        let (since, attempts) = self.trouble.as_ref().map_or((at, 0), |trouble| (trouble.since, trouble.attempts));
-        self.trouble = Some(Trouble { since, attempts: attempts + 1, reason: reason.into() });
+        let (since, attempts) = self
+            .trouble
+            .as_ref()
+            .map_or((at, 0), |trouble| (trouble.since, trouble.attempts));
+        self.trouble = Some(Trouble {
+            since,
+            attempts: attempts + 1,
+            reason: reason.into(),
+        });
     }
 
     /// The value, when the newest attempt succeeded.
     pub fn fresh(&self) -> Option<&T> {
-        if self.trouble.is_some() { None } else { self.value.as_ref() }
+        if self.trouble.is_some() {
+            None
+        } else {
+            self.value.as_ref()
+        }
     }
 }
 
@@ -117,7 +132,10 @@ pub struct NodeSample {
 impl NodeSample {
     /// Percentage of memory in use, 0.0..=100.0.
     pub fn memory_used_percent(&self) -> Option<f32> {
-        percent(self.memory_total.checked_sub(self.memory_available)?, self.memory_total)
+        percent(
+            self.memory_total.checked_sub(self.memory_available)?,
+            self.memory_total,
+        )
     }
 
     /// Percentage of the root file system in use, 0.0..=100.0.

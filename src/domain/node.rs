@@ -72,7 +72,12 @@ impl Role {
     pub const fn is_quorum(self) -> bool {
         matches!(
             self,
-            Self::ConsulServer | Self::Vault | Self::NomadServer | Self::CephMon | Self::KubernetesServer | Self::Microk8s
+            Self::ConsulServer
+                | Self::Vault
+                | Self::NomadServer
+                | Self::CephMon
+                | Self::KubernetesServer
+                | Self::Microk8s
         )
     }
 }

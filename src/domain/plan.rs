@@ -53,7 +53,10 @@ pub struct PlannedStep {
 impl PlannedStep {
     /// The tasks of this step.
     pub fn tasks(&self) -> Vec<TaskKey> {
-        let key = |host| TaskKey { step: self.step.id.clone(), host };
+        let key = |host| TaskKey {
+            step: self.step.id.clone(),
+            host,
+        };
         match &self.hosts {
             None => vec![key(None)],
             Some(hosts) => hosts.iter().map(|host| key(Some(host.clone()))).collect(),

@@ -90,7 +90,9 @@ impl Platform {
                 Err("snap support on this platform is too limited for MicroK8s")
             }
             (Software::Microk8s, Self::Rpi5Raspbian) => Err("Raspberry Pi OS has no usable snap"),
-            (Software::Microk8s, Self::OdroidC5) => Err("snap limits on the Odroid C5 rule out MicroK8s"),
+            (Software::Microk8s, Self::OdroidC5) => {
+                Err("snap limits on the Odroid C5 rule out MicroK8s")
+            }
             _ => Ok(()),
         }
     }
@@ -102,8 +104,14 @@ mod tests {
 
     #[test]
     fn proxmox_is_refused_on_every_arm_board_with_the_reason() {
-        for platform in [Platform::Rpi5Ubuntu, Platform::Rpi5Raspbian, Platform::OdroidC5] {
-            let reason = platform.supports(Arch::Arm64, Software::Proxmox).unwrap_err();
+        for platform in [
+            Platform::Rpi5Ubuntu,
+            Platform::Rpi5Raspbian,
+            Platform::OdroidC5,
+        ] {
+            let reason = platform
+                .supports(Arch::Arm64, Software::Proxmox)
+                .unwrap_err();
             assert!(reason.contains("x86-64"), "{platform}: {reason}");
         }
     }
@@ -117,7 +125,14 @@ mod tests {
                 platform.supports(arch, Software::Microk8s).is_ok()
             })
             .collect();
-        assert_eq!(runs_on, [&Platform::OdroidH4, &Platform::ProxmoxVm, &Platform::Generic]);
+        assert_eq!(
+            runs_on,
+            [
+                &Platform::OdroidH4,
+                &Platform::ProxmoxVm,
+                &Platform::Generic
+            ]
+        );
     }
 
     #[test]

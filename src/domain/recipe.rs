@@ -113,7 +113,10 @@ pub struct Step {
     pub report: Option<Report>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for this signature"
+)]
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }

@@ -42,16 +42,24 @@ words! {
 impl RunState {
     /// Whether nothing more will happen by itself.
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Interrupted)
+        matches!(
+            self,
+            Self::Succeeded | Self::Failed | Self::Cancelled | Self::Interrupted
+        )
     }
 
     /// Whether the state machine allows this step.
     pub const fn may_become(self, next: Self) -> bool {
-        use RunState::{Cancelled, Failed, Interrupted, Queued, Running, Succeeded, WaitingApproval};
+        use RunState::{
+            Cancelled, Failed, Interrupted, Queued, Running, Succeeded, WaitingApproval,
+        };
         matches!(
             (self, next),
             (Queued, Running | Cancelled | Interrupted | Failed)
-                | (Running, WaitingApproval | Succeeded | Failed | Cancelled | Interrupted)
+                | (
+                    Running,
+                    WaitingApproval | Succeeded | Failed | Cancelled | Interrupted
+                )
                 | (WaitingApproval, Running | Failed | Cancelled | Interrupted)
         )
     }
@@ -310,7 +318,12 @@ mod tests {
     #[test]
     fn every_unfinished_task_can_still_end() {
         for from in TaskState::ALL.iter().filter(|state| !state.is_final()) {
-            assert!(TaskState::ALL.iter().any(|to| to.is_final() && from.may_become(*to)), "{from}");
+            assert!(
+                TaskState::ALL
+                    .iter()
+                    .any(|to| to.is_final() && from.may_become(*to)),
+                "{from}"
+            );
         }
     }
 

@@ -27,7 +27,9 @@ words! {
 impl Stack {
     /// The software of the stack in the order of installation.
     pub const fn order(self) -> &'static [Software] {
-        use Software::{Ceph, Consul, Edgex, Grafana, Harbor, K3s, Lxd, Microk8s, Nomad, Swarm, Traefik, Vault};
+        use Software::{
+            Ceph, Consul, Edgex, Grafana, Harbor, K3s, Lxd, Microk8s, Nomad, Swarm, Traefik, Vault,
+        };
         match self {
             Self::Consul => &[Consul],
             Self::Kubernetes => &[Consul, K3s, Ceph, Harbor, Traefik],
@@ -41,6 +43,7 @@ impl Stack {
 
     /// Whether a node with `role` has a part in this stack.
     pub fn uses(self, role: Role) -> bool {
-        role.software().is_none_or(|software| self.order().contains(&software))
+        role.software()
+            .is_none_or(|software| self.order().contains(&software))
     }
 }

@@ -35,7 +35,9 @@ impl Cell {
     pub fn new(text: impl Into<String>, tone: Tone) -> Self {
         let text: String = text.into();
         let text = if text.chars().any(char::is_control) {
-            text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+            text.chars()
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .collect()
         } else {
             text
         };
@@ -66,7 +68,10 @@ pub struct Row {
 impl Row {
     /// A row of `cells` that stands for the object `id`.
     pub fn new(id: impl Into<String>, cells: impl IntoIterator<Item = Cell>) -> Self {
-        Self { id: id.into(), cells: cells.into_iter().collect() }
+        Self {
+            id: id.into(),
+            cells: cells.into_iter().collect(),
+        }
     }
 }
 
@@ -85,7 +90,11 @@ pub struct Table {
 
 impl Table {
     /// An empty table.
-    pub fn new<const N: usize>(title: impl Into<String>, columns: [&str; N], empty: impl Into<String>) -> Self {
+    pub fn new<const N: usize>(
+        title: impl Into<String>,
+        columns: [&str; N],
+        empty: impl Into<String>,
+    ) -> Self {
         Self {
             title: title.into(),
             columns: columns.iter().map(ToString::to_string).collect(),

@@ -1,0 +1,1 @@
+//! cli: see the house in the crate's documentation.

@@ -1,0 +1,236 @@
+//! The protocol between the engine and everything that shows or commands it.
+//!
+//! A client sends a [`Request`] and gets a [`Response`] or a [`Refusal`]; it subscribes to [`Event`]s, which carry what
+//! changed and never a flood: log lines are read from the store, a window at a time, when an event says that there are
+//! more. All types are plain data that go over a socket as JSON; today the engine is in the same process.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::action::{Consent, Gate};
+use crate::domain::environment::Environment;
+use crate::domain::finding::{Finding, Subject};
+use crate::domain::live::{EnvironmentLive, NodeReport, Observed, ServiceReport};
+use crate::domain::plan::{Plan, PlanRequest};
+use crate::domain::recipe::Recipe;
+use crate::domain::run::{Run, RunId, Task};
+use crate::domain::table::Table;
+
+/// What a client can ask.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "request", content = "with")]
+pub enum Request {
+    /// The workspace: environments, recipes, what can be shown. Answered by [`Response::Workspace`].
+    Workspace,
+    /// What is known right now of every environment. Answered by [`Response::Live`].
+    Live,
+    /// Fit a recipe to an environment. Answered by [`Response::Plan`].
+    Plan(PlanRequest),
+    /// Start the plan with this hash. Answered by [`Response::Started`].
+    Start {
+        /// [`Plan::hash`] of a plan that this engine made.
+        hash: String,
+        /// What was given at the gate.
+        consent: Consent,
+        /// `user@host` of who asks.
+        by: String,
+    },
+    /// Stop a run. Answered by [`Response::Done`] as soon as the request is taken.
+    Cancel {
+        /// Which run.
+        run: RunId,
+    },
+    /// Poll something now instead of at its time. Answered by [`Response::Done`].
+    Refresh {
+        /// The environment's name.
+        environment: String,
+        /// What to poll; the environment means everything in it.
+        subject: Subject,
+    },
+    /// The rows of a service's view. Answered by [`Response::Table`].
+    Table {
+        /// The environment's name.
+        environment: String,
+        /// The service's name.
+        service: String,
+        /// The view's id.
+        view: String,
+    },
+}
+
+/// What the engine answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "response", content = "with")]
+pub enum Response {
+    /// To [`Request::Workspace`].
+    Workspace(Box<Workspace>),
+    /// To [`Request::Live`]: by environment name.
+    Live(BTreeMap<String, EnvironmentLive>),
+    /// To [`Request::Plan`].
+    Plan {
+        /// What will happen.
+        plan: Box<Plan>,
+        /// What the operator must give to start it.
+        gate: Gate,
+    },
+    /// To [`Request::Start`].
+    Started(Box<Run>),
+    /// To [`Request::Table`].
+    Table(Table),
+    /// Accepted.
+    Done,
+}
+
+/// A request that the engine did not carry out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal that says `message`.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+        }
+    }
+}
+
+/// What a client needs to know of the workspace; fixed while the engine runs.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Workspace {
+    /// Its name.
+    pub name: String,
+    /// Whether changes are refused.
+    pub read_only: bool,
+    /// Its environments, in the order of their files.
+    pub environments: Vec<Environment>,
+    /// Recipes that can be run, by name.
+    pub recipes: Vec<Recipe>,
+    /// The lists that each kind of service offers, the main one first: by [`crate::domain::service::ServiceKind::word`].
+    pub views: BTreeMap<String, Vec<View>>,
+}
+
+/// A list that a service offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Short name.
+    pub id: String,
+    /// Heading.
+    pub title: String,
+}
+
+/// Something changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event", content = "with")]
+pub enum Event {
+    /// A node was probed.
+    Node {
+        /// The environment's name.
+        environment: String,
+        /// The node's name.
+        name: String,
+        /// What is known now.
+        observed: Box<Observed<NodeReport>>,
+    },
+    /// A service was polled.
+    Service {
+        /// The environment's name.
+        environment: String,
+        /// The service's name.
+        name: String,
+        /// What is known now.
+        observed: Box<Observed<ServiceReport>>,
+    },
+    /// The findings of an environment are these now.
+    Findings {
+        /// The environment's name.
+        environment: String,
+        /// Worst first.
+        findings: Vec<Finding>,
+    },
+    /// A run was created or moved on; its tally and number of stored lines are current.
+    Run(Box<Run>),
+    /// A task moved on.
+    Task {
+        /// Its run.
+        run: RunId,
+        /// The task as it is now.
+        task: Box<Task>,
+    },
+    /// More log lines are in the store.
+    Lines {
+        /// Their run.
+        run: RunId,
+        /// How many the run has now.
+        total: u64,
+    },
+    /// The subscriber was too slow and missed this many events: ask for [`Request::Live`] and read the runs again.
+    Missed(u64),
+}
+
+/// The engine's end of a connection.
+#[async_trait]
+pub trait Link: Send + Sync {
+    /// Asks and waits for the answer.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the engine did not carry it out.
+    async fn call(&self, request: Request) -> Result<Response, Refusal>;
+
+    /// Events from now on.
+    fn subscribe(&self) -> Subscription;
+}
+
+/// A stream of events. Never blocks the engine: a slow reader gets [`Event::Missed`].
+pub struct Subscription(tokio::sync::broadcast::Receiver<Event>);
+
+impl Subscription {
+    /// Wraps the receiving end of the engine's bus.
+    pub fn new(receiver: tokio::sync::broadcast::Receiver<Event>) -> Self {
+        Self(receiver)
+    }
+
+    /// The next event; `None` when the engine is gone.
+    pub async fn next(&mut self) -> Option<Event> {
+        use tokio::sync::broadcast::error::RecvError;
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(RecvError::Lagged(missed)) => Some(Event::Missed(missed)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+/// A connection to the engine and to the history it writes.
+#[derive(Clone)]
+pub struct Client {
+    link: Arc<dyn Link>,
+    /// Runs, tasks and log lines, read from the store without going through the engine.
+    pub history: crate::store::Reader,
+}
+
+impl Client {
+    /// A client of the engine behind `link`, whose store `history` reads.
+    pub fn new(link: Arc<dyn Link>, history: crate::store::Reader) -> Self {
+        Self { link, history }
+    }
+
+    /// Asks and waits for the answer.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the engine did not carry it out.
+    pub async fn call(&self, request: Request) -> Result<Response, Refusal> {
+        self.link.call(request).await
+    }
+
+    /// Events from now on.
+    pub fn subscribe(&self) -> Subscription {
+        self.link.subscribe()
+    }
+}

@@ -1,0 +1,1 @@
+//! config: see the house in the crate's documentation.

@@ -1,0 +1,1 @@
+//! engine: see the house in the crate's documentation.

@@ -1,0 +1,1 @@
+//! lab: see the house in the crate's documentation.

@@ -1,0 +1,1 @@
+//! HTTP with deadlines and limits, for adapters, downloads and `http` steps.

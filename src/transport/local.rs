@@ -1,0 +1,1 @@
+//! Child processes where the engine runs, each in a process group of its own.

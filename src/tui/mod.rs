@@ -1,0 +1,1 @@
+//! tui: see the house in the crate's documentation.
