@@ -1,20 +1,30 @@
 //! The store: runs, tasks, events and log lines in SQLite (WAL). One [`Writer`], owned by the engine; any number of
 //! [`Reader`]s.
+//!
+//! The store is the truth: a transition is committed here before anybody acts on it or hears of it. Readers open the file
+//! themselves, read-only, and take a window at a time, so a log of ten million lines costs as much to look at as one of
+//! ten. Text is redacted ([`Redactor`]) before it comes here.
+
+mod ledger;
+mod open;
+mod reader;
+mod recover;
+mod redact;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::run::{LogLine, Run, RunEvent, RunId, Stream, Task};
+pub use ledger::{Change, Committed, NewLine, NewRun};
+pub use open::database_path;
+pub use reader::Reader;
+pub use redact::{Redactor, TooShort};
+pub use writer::{CONTINUED, Handle, LINE_LIMIT, Writer};
 
-/// The only thing that writes.
-pub struct Writer {
-    _path: PathBuf,
-}
-
-/// Reads history; cheap to clone, opens its own read-only connections.
-#[derive(Debug, Clone)]
-pub struct Reader {
-    _path: PathBuf,
-}
+use crate::domain::run::Stream;
 
 /// Why the store could not be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -24,6 +34,15 @@ pub struct StoreError {
     pub path: PathBuf,
     /// What happened and what to do.
     pub reason: String,
+}
+
+impl StoreError {
+    fn new(path: &Path, reason: impl Into<String>) -> Self {
+        Self {
+            path: path.to_owned(),
+            reason: reason.into(),
+        }
+    }
 }
 
 /// Which log lines are wanted; all parts must match.
@@ -37,93 +56,4 @@ pub struct LineFilter {
     pub streams: Vec<Stream>,
     /// Only lines that contain this text, letter case ignored.
     pub text: Option<String>,
-}
-
-// The signatures below are the contract with the rooms above; all reading is synchronous and meant for a blocking task.
-impl Reader {
-    /// A reader of the database at `path`, which must exist.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be opened.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self {
-            _path: path.to_owned(),
-        })
-    }
-
-    /// The newest runs, newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
-    pub fn runs(&self, _limit: usize) -> Result<Vec<Run>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    /// The run with this id.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
-    pub fn run(&self, _id: RunId) -> Result<Option<Run>, StoreError> {
-        Ok(None)
-    }
-
-    /// The run with this number.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
-    pub fn run_by_number(&self, _number: i64) -> Result<Option<Run>, StoreError> {
-        Ok(None)
-    }
-
-    /// The plan the run was started from.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
-    pub fn plan(&self, _id: RunId) -> Result<Option<crate::domain::plan::Plan>, StoreError> {
-        Ok(None)
-    }
-
-    /// The run's tasks in the order of its plan.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
-    pub fn tasks(&self, _id: RunId) -> Result<Vec<Task>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    /// The run's events from `from` on.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
-    pub fn events(&self, _id: RunId, _from: u64) -> Result<Vec<RunEvent>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    /// At most `limit` lines that match, with `seq >= from`, in order.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
-    pub fn lines(
-        &self,
-        _id: RunId,
-        _from: u64,
-        _limit: usize,
-        _filter: &LineFilter,
-    ) -> Result<Vec<LogLine>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    /// The last `limit` lines that match, with `seq < before` when given, in order.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
-    pub fn lines_before(
-        &self,
-        _id: RunId,
-        _before: Option<u64>,
-        _limit: usize,
-        _filter: &LineFilter,
-    ) -> Result<Vec<LogLine>, StoreError> {
-        Ok(Vec::new())
-    }
 }

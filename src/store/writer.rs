@@ -1,0 +1,394 @@
+//! The only thing that writes: a thread of its own that owns the connection.
+//!
+//! Whatever waits in its bounded queue goes into one transaction (group commit). A transaction with a transition in it is
+//! flushed to the disk before anybody hears of it; one with only log lines is left to the next flush, so that it survives
+//! a crash of the program at once and a power cut a moment later.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+
+use super::ledger::{Change, Committed, Ledger, NewLine, NewRun};
+use super::{StoreError, open, recover};
+use crate::domain::run::{Run, RunId};
+
+/// Messages that may wait.
+const QUEUE: usize = 8192;
+/// Text of log lines that may wait, bytes.
+const QUEUED_TEXT: usize = 16 * 1024 * 1024;
+/// Messages in one transaction, at most.
+const BATCH: usize = 16_384;
+/// A longer line is stored in pieces.
+pub const LINE_LIMIT: usize = 64 * 1024;
+/// Ends every piece of a long line but the last.
+pub const CONTINUED: char = '↩';
+/// How long a write is tried again while the disk is full or the file is locked.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(250);
+
+enum Message {
+    Line(NewLine),
+    Create(Box<NewRun>, oneshot::Sender<Result<Run, StoreError>>),
+    Commit {
+        run: RunId,
+        at: Timestamp,
+        changes: Vec<Change>,
+        reply: oneshot::Sender<Result<Committed, StoreError>>,
+    },
+    Flush(oneshot::Sender<()>),
+    Stop,
+}
+
+/// Owns the writing thread and the engine's lock.
+pub struct Writer {
+    handle: Handle,
+    thread: JoinHandle<()>,
+    /// Runs that were found unfinished and are interrupted now.
+    pub interrupted: Vec<RunId>,
+}
+
+/// Sends to the [`Writer`]; cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    queue: mpsc::Sender<Message>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
+    room: Semaphore,
+    grown: Mutex<BTreeMap<RunId, u64>>,
+    grew: Notify,
+}
+
+impl Writer {
+    /// Opens the store in `state_dir`, creating it where there is none, and marks what a dead engine left unfinished as
+    /// interrupted at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the directory cannot be written, another engine holds it, or the file is damaged, foreign or
+    /// of a newer version. Nothing that cannot be read is ever replaced.
+    pub fn open(state_dir: &Path, now: Timestamp) -> Result<Self, StoreError> {
+        let (mut connection, lock) = open::for_writing(state_dir)?;
+        let path = open::database_path(state_dir);
+        let interrupted = recover::interrupt(&mut connection, now)
+            .map_err(|error| open::explain(&path, &error))?;
+        let (queue, inbox) = mpsc::channel(QUEUE);
+        let shared = Arc::new(Shared {
+            path: path.clone(),
+            room: Semaphore::new(QUEUED_TEXT),
+            grown: Mutex::default(),
+            grew: Notify::new(),
+        });
+        let scribe = Scribe {
+            connection,
+            ledger: Ledger::default(),
+            shared: Arc::clone(&shared),
+            flushing: true,
+        };
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || {
+                scribe.run(inbox);
+                // Held until the connection is closed.
+                drop(lock);
+            })
+            .map_err(|error| StoreError::new(&path, format!("cannot start a thread: {error}")))?;
+        Ok(Self {
+            handle: Handle { queue, shared },
+            thread,
+            interrupted,
+        })
+    }
+
+    /// Sends to this writer.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Writes what waits, closes the file and gives up the lock. Later sends are refused.
+    pub async fn close(self) {
+        // An error means that the thread has ended already.
+        let _ = self.handle.queue.send(Message::Stop).await;
+        let thread = self.thread;
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the store's thread ended by a panic");
+        }
+    }
+}
+
+impl Handle {
+    /// The database file, for readers.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Stores a new run; returns when it is on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be stored.
+    pub async fn create(&self, new: NewRun) -> Result<Run, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Create(Box::new(new), reply)).await?;
+        answer.await.map_err(|_| self.closed())?
+    }
+
+    /// Stores transitions of one run, all or none; returns when they are on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they could not be stored or the state machine forbids one.
+    pub async fn commit(
+        &self,
+        run: RunId,
+        at: Timestamp,
+        changes: Vec<Change>,
+    ) -> Result<Committed, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Commit {
+            run,
+            at,
+            changes,
+            reply,
+        })
+        .await?;
+        answer.await.map_err(|_| self.closed())?
+    }
+
+    /// Appends a line to a run's log. Waits while the queue is full, so a chatty command is slowed down and nothing is
+    /// dropped.
+    ///
+    /// NULs become `␀`; a line longer than [`LINE_LIMIT`] is stored in pieces, all but the last ending in [`CONTINUED`].
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store is closed.
+    pub async fn line(&self, mut line: NewLine) -> Result<(), StoreError> {
+        if line.text.contains('\0') {
+            line.text = line.text.replace('\0', "␀");
+        }
+        while line.text.len() > LINE_LIMIT {
+            let mut cut = LINE_LIMIT - CONTINUED.len_utf8();
+            while !line.text.is_char_boundary(cut) {
+                cut -= 1;
+            }
+            let rest = line.text.split_off(cut);
+            line.text.push(CONTINUED);
+            self.push(NewLine {
+                text: std::mem::replace(&mut line.text, rest),
+                ..line.clone()
+            })
+            .await?;
+        }
+        self.push(line).await
+    }
+
+    async fn push(&self, line: NewLine) -> Result<(), StoreError> {
+        let permits = self
+            .shared
+            .room
+            .acquire_many(weight(&line))
+            .await
+            .map_err(|_| self.closed())?;
+        self.send(Message::Line(line)).await?;
+        // Given back by the thread once the line is written.
+        permits.forget();
+        Ok(())
+    }
+
+    /// Returns when everything that was sent before is written.
+    pub async fn flush(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.send(Message::Flush(reply)).await.is_ok() {
+            // An error means that the thread ended, after writing what it had.
+            let _ = answer.await;
+        }
+    }
+
+    /// Waits until lines were committed, and says which runs have how many now.
+    pub async fn grown(&self) -> BTreeMap<RunId, u64> {
+        loop {
+            let grew = self.shared.grew.notified();
+            let grown = std::mem::take(
+                &mut *self
+                    .shared
+                    .grown
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
+            if !grown.is_empty() {
+                return grown;
+            }
+            grew.await;
+        }
+    }
+
+    async fn send(&self, message: Message) -> Result<(), StoreError> {
+        self.queue.send(message).await.map_err(|_| self.closed())
+    }
+
+    fn closed(&self) -> StoreError {
+        StoreError::new(&self.shared.path, "the store is closed")
+    }
+}
+
+fn weight(line: &NewLine) -> u32 {
+    u32::try_from(line.text.len()).unwrap_or(u32::MAX)
+}
+
+/// What is told to the sender after the commit.
+enum Done {
+    Nothing,
+    Created(Result<Run, StoreError>),
+    Committed(Result<Committed, StoreError>),
+}
+
+struct Scribe {
+    connection: Connection,
+    ledger: Ledger,
+    shared: Arc<Shared>,
+    /// Whether a commit waits for the disk at present.
+    flushing: bool,
+}
+
+impl Scribe {
+    fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        let mut batch = Vec::with_capacity(256);
+        while inbox.blocking_recv_many(&mut batch, BATCH) > 0 {
+            let stop = batch
+                .iter()
+                .position(|message| matches!(message, Message::Stop));
+            if let Some(stop) = stop {
+                batch.truncate(stop);
+            }
+            self.write(&mut batch);
+            if stop.is_some() {
+                break;
+            }
+        }
+        inbox.close();
+        self.shared.room.close();
+    }
+
+    /// Writes a batch, whatever it takes within [`PATIENCE`], and answers its senders.
+    fn write(&mut self, batch: &mut Vec<Message>) {
+        let begun = Instant::now();
+        let result = loop {
+            let mut grown = BTreeMap::new();
+            match self.transact(batch, &mut grown) {
+                Ok(done) => break Ok((done, grown)),
+                Err(error) => {
+                    self.ledger.forget();
+                    // A failed commit leaves the transaction open; there may also be none.
+                    let _ = self.connection.execute_batch("ROLLBACK");
+                    if open::is_passing(&error) && begun.elapsed() < PATIENCE {
+                        tracing::warn!(%error, "the store cannot write, trying again");
+                        std::thread::sleep(PAUSE);
+                        continue;
+                    }
+                    break Err(open::explain(&self.shared.path, &error));
+                }
+            }
+        };
+        match result {
+            Ok((done, grown)) => {
+                self.ledger.close_finished();
+                for (message, done) in batch.drain(..).zip(done) {
+                    self.shared.answer(message, done);
+                }
+                self.shared.announce(grown);
+            }
+            Err(error) => {
+                let lost = batch
+                    .iter()
+                    .filter(|message| matches!(message, Message::Line(_)))
+                    .count();
+                tracing::error!(%error, lost, "a batch could not be stored");
+                for message in batch.drain(..) {
+                    let done = match &message {
+                        Message::Create(..) => Done::Created(Err(error.clone())),
+                        Message::Commit { .. } => Done::Committed(Err(error.clone())),
+                        _ => Done::Nothing,
+                    };
+                    self.shared.answer(message, done);
+                }
+            }
+        }
+    }
+
+    fn transact(
+        &mut self,
+        batch: &[Message],
+        grown: &mut BTreeMap<RunId, u64>,
+    ) -> rusqlite::Result<Vec<Done>> {
+        let flush = batch
+            .iter()
+            .any(|message| !matches!(message, Message::Line(_)));
+        if flush != self.flushing {
+            let level = if flush { "FULL" } else { "NORMAL" };
+            self.connection
+                .execute_batch(&format!("PRAGMA synchronous = {level}"))?;
+            self.flushing = flush;
+        }
+        let db = &self.connection;
+        db.execute_batch("BEGIN IMMEDIATE")?;
+        let mut insert = db.prepare_cached(
+            "INSERT INTO lines (key, at, task, stream, text) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        let refuse = |reason: String| StoreError::new(&self.shared.path, reason);
+        let mut results = Vec::with_capacity(batch.len());
+        // Lines of one run come in rows; its total is noted once per row.
+        let mut row: Option<(RunId, u64)> = None;
+        for message in batch {
+            results.push(match message {
+                Message::Line(line) => {
+                    if let Some(total) = self.ledger.line(db, &mut insert, line)? {
+                        if let Some((run, total)) = row.filter(|(run, _)| *run != line.run) {
+                            grown.insert(run, total);
+                        }
+                        row = Some((line.run, total));
+                    }
+                    Done::Nothing
+                }
+                Message::Create(new, _) => Done::Created(Ok(self.ledger.create(db, new)?)),
+                Message::Commit {
+                    run, at, changes, ..
+                } => Done::Committed(self.ledger.apply(db, *run, *at, changes)?.map_err(refuse)),
+                Message::Flush(_) | Message::Stop => Done::Nothing,
+            });
+        }
+        grown.extend(row);
+        self.ledger.settle(db)?;
+        db.execute_batch("COMMIT")?;
+        Ok(results)
+    }
+}
+
+impl Shared {
+    /// Tells the sender; one that has gone away is no error.
+    fn answer(&self, message: Message, done: Done) {
+        match (message, done) {
+            (Message::Line(line), _) => self.room.add_permits(weight(&line) as usize),
+            (Message::Create(_, reply), Done::Created(result)) => drop(reply.send(result)),
+            (Message::Commit { reply, .. }, Done::Committed(result)) => drop(reply.send(result)),
+            (Message::Flush(reply), _) => drop(reply.send(())),
+            _ => {}
+        }
+    }
+
+    fn announce(&self, news: BTreeMap<RunId, u64>) {
+        if news.is_empty() {
+            return;
+        }
+        self.grown
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(news);
+        self.grew.notify_one();
+    }
+}
