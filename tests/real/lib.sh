@@ -1,0 +1,50 @@
+# Shared by the scripts of tests/real: where things are kept, where packages come from, how faults of the network are met.
+# shellcheck shell=bash
+
+set -euo pipefail
+shopt -s inherit_errexit # a failing command inside $(…) counts too
+
+# Everything that is expensive to make and safe to keep: the nodes' base system, fetched packages.
+# shellcheck disable=SC2034 # used by those who source this
+cache=${QUARTERDECK_TEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/quarterdeck-tests}
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+die() {
+  say "$*"
+  exit 1
+}
+
+# need COMMAND PACKAGE...: one sentence that says what to install, before anything is half done.
+need() {
+  local command=$1
+  shift
+  command -v "$command" >/dev/null || die "needs $command (Debian package: $*)"
+}
+
+# mirror SUITE: the mirror that this machine's own apt sources give for SUITE. For a Debian release other than the
+# machine's own, any mirror of Debian's main archive will do: they carry all supported releases side by side.
+mirror() {
+  local suite=$1 targets
+  if [ -n "${QUARTERDECK_TEST_MIRROR:-}" ]; then
+    echo "$QUARTERDECK_TEST_MIRROR"
+    return
+  fi
+  # shellcheck disable=SC2016 # $(…) is apt's own format language here
+  targets=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Identifier: Packages' 'Component: main')
+  awk -v suite="$suite" '$1 == suite { print $2; exit }' <<<"$targets" | grep . && return
+  # The main archive is the one that also has "-updates"; security and third-party archives have not.
+  [ "$(. /etc/os-release && echo "$ID")" = debian ] && awk '$1 ~ /-updates$/ { print $2; exit }' <<<"$targets" | grep . && return
+  die "no apt source of this machine gives $suite; set QUARTERDECK_TEST_MIRROR to a mirror that has it"
+}
+
+# retry COMMAND...: three attempts; a mirror that resets one connection must not fail a whole test run.
+retry() {
+  local attempt
+  for attempt in 1 2 3; do
+    "$@" && return
+    [ "$attempt" = 3 ] || say "attempt $attempt failed: $1; trying again"
+    sleep $((attempt * 5))
+  done
+  return 1
+}
