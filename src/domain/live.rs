@@ -145,7 +145,7 @@ impl NodeSample {
 }
 
 fn percent(part: u64, whole: u64) -> Option<f32> {
-    (whole > 0).then(|| (part as f64 / whole as f64 * 100.0).clamp(0.0, 100.0) as f32)
+    (whole > 0).then(|| (part as f32 / whole as f32 * 100.0).clamp(0.0, 100.0))
 }
 
 /// Everything one probe of a node brings home.

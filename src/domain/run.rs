@@ -53,15 +53,15 @@ impl RunState {
         use RunState::{
             Cancelled, Failed, Interrupted, Queued, Running, Succeeded, WaitingApproval,
         };
-        matches!(
-            (self, next),
-            (Queued, Running | Cancelled | Interrupted | Failed)
-                | (
-                    Running,
-                    WaitingApproval | Succeeded | Failed | Cancelled | Interrupted
-                )
-                | (WaitingApproval, Running | Failed | Cancelled | Interrupted)
-        )
+        match self {
+            Queued => matches!(next, Running | Cancelled | Interrupted | Failed),
+            Running => matches!(
+                next,
+                WaitingApproval | Succeeded | Failed | Cancelled | Interrupted
+            ),
+            WaitingApproval => matches!(next, Running | Failed | Cancelled | Interrupted),
+            Succeeded | Failed | Cancelled | Interrupted => false,
+        }
     }
 }
 
