@@ -70,3 +70,15 @@ pub struct UnknownWord {
     /// What could have been written.
     pub known: Vec<&'static str>,
 }
+
+/// Bytes as lower-case hexadecimal digits, two per byte; how checksums are written here.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

@@ -4,12 +4,25 @@
 //! of screens or of the store, keeps no state between calls but its HTTP client, and never fails a whole report because one
 //! endpoint of several failed.
 
-use std::time::Duration;
+mod api;
+mod ceph;
+mod consul;
+mod grafana;
+mod harbor;
+mod kubernetes;
+mod nomad;
+mod traefik;
+mod vault;
+
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 
-use crate::domain::live::ServiceReport;
+use crate::domain::live::{Health, Problem, ServiceReport};
+use crate::domain::service::{ServiceKind, ServiceSpec};
 use crate::domain::table::Table;
+use crate::transport::http::HttpClient;
 
 /// A list that an adapter can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,4 +105,125 @@ pub enum ServiceError {
     /// The endpoint cannot be used as configured.
     #[error("{0}")]
     Setup(String),
+}
+
+/// The adapter for `spec`, let in with `secret`.
+///
+/// # Errors
+/// [`ServiceError::Setup`] when the specification cannot be used: no URL, an authority that cannot be read.
+pub fn connect(
+    spec: &ServiceSpec,
+    secret: Option<SecretString>,
+) -> Result<Box<dyn Service>, ServiceError> {
+    if spec.kind == ServiceKind::Kubernetes {
+        return Ok(Box::new(kubernetes::Kubernetes::new(spec, secret)?));
+    }
+    let http = HttpClient::new(spec.ca.as_deref())
+        .map_err(|error| ServiceError::Setup(format!("{}: {error}", spec.name)))?;
+    let auth = match spec.kind {
+        ServiceKind::Consul => consul::auth(secret),
+        ServiceKind::Vault => vault::auth(secret),
+        ServiceKind::Nomad => nomad::auth(secret),
+        ServiceKind::Harbor | ServiceKind::Grafana | ServiceKind::Traefik => {
+            match (&spec.user, secret) {
+                (_, None) => api::Auth::None,
+                (Some(user), Some(secret)) => api::Auth::Basic(user.clone(), secret),
+                (None, Some(secret)) => api::Auth::Bearer(secret),
+            }
+        }
+        ServiceKind::Ceph => {
+            let endpoints = api::endpoints(spec, &http, &api::Auth::None)?;
+            return Ok(Box::new(ceph::Ceph::new(
+                endpoints,
+                spec.user.clone(),
+                secret,
+            )));
+        }
+        ServiceKind::Kubernetes => api::Auth::None,
+    };
+    let endpoints = api::endpoints(spec, &http, &auth)?;
+    Ok(match spec.kind {
+        ServiceKind::Consul => Box::new(consul::Consul::new(endpoints)),
+        ServiceKind::Vault => Box::new(vault::Vault::new(endpoints)),
+        ServiceKind::Nomad => Box::new(nomad::Nomad::new(endpoints)),
+        ServiceKind::Harbor => Box::new(harbor::Harbor::new(endpoints)),
+        ServiceKind::Traefik => Box::new(traefik::Traefik::new(endpoints)),
+        ServiceKind::Grafana => Box::new(grafana::Grafana::new(endpoints)),
+        ServiceKind::Ceph | ServiceKind::Kubernetes => unreachable!("returned above"),
+    })
+}
+
+/// The lists that a kind of service offers, the main one first.
+pub const fn views(kind: ServiceKind) -> &'static [ViewSpec] {
+    match kind {
+        ServiceKind::Consul => consul::VIEWS,
+        ServiceKind::Vault => vault::VIEWS,
+        ServiceKind::Nomad => nomad::VIEWS,
+        ServiceKind::Ceph => ceph::VIEWS,
+        ServiceKind::Harbor => harbor::VIEWS,
+        ServiceKind::Traefik => traefik::VIEWS,
+        ServiceKind::Grafana => grafana::VIEWS,
+        ServiceKind::Kubernetes => kubernetes::VIEWS,
+    }
+}
+
+/// The part of a report, or a problem that says why it is missing: one failed list never fails the report.
+fn gather<T>(part: Result<T, ServiceError>, what: &str, problems: &mut Vec<Problem>) -> Option<T> {
+    match part {
+        Ok(part) => Some(part),
+        Err(error) => {
+            let health = if matches!(error, ServiceError::Denied { .. }) {
+                Health::Unknown
+            } else {
+                Health::Warn
+            };
+            problems.push(Problem {
+                key: format!("list:{what}"),
+                health,
+                text: format!("{what} cannot be read: {error}"),
+            });
+            None
+        }
+    }
+}
+
+/// The health that the worst problem leaves; what merely cannot be read does not count.
+fn worst(problems: &[Problem]) -> Health {
+    if problems
+        .iter()
+        .any(|problem| problem.health == Health::Down)
+    {
+        Health::Down
+    } else if problems
+        .iter()
+        .any(|problem| problem.health == Health::Warn)
+    {
+        Health::Warn
+    } else {
+        Health::Ok
+    }
+}
+
+/// Milliseconds since `started`.
+fn millis(started: Instant) -> u32 {
+    u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX)
+}
+
+/// A length as the domain counts.
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// The first line of a text that came from outside, at most 120 characters.
+fn brief(text: &str) -> String {
+    let line = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
+    let mut short: String = line.chars().filter(|c| !c.is_control()).take(120).collect();
+    if line.chars().count() > 120 {
+        short.push('…');
+    }
+    short
 }

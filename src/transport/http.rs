@@ -1,1 +1,350 @@
 //! HTTP with deadlines and limits, for adapters, downloads and `http` steps.
+//!
+//! Every request has a deadline that covers connecting, waiting and reading; a body has a size limit; redirects are not
+//! followed (an API that redirects says so by its status). Errors never carry a query or user information.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{HeaderMap, HeaderValue};
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::Progress;
+
+/// The largest body that is read into memory, bytes.
+pub const BODY_LIMIT: usize = 16 * 1024 * 1024;
+/// The longest wait for a TCP and TLS connection; the request's own deadline may be shorter.
+const CONNECT: Duration = Duration::from_secs(5);
+/// The longest silence in the middle of a download.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// A client with a pool of kept connections; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct HttpClient(reqwest::Client);
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The whole body, at most [`BODY_LIMIT`] bytes.
+    pub body: Bytes,
+    headers: HeaderMap,
+}
+
+impl Reply {
+    /// A header as text; `None` when it is absent or not text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum HttpError {
+    /// No connection, or it broke.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The deadline passed.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The body is larger than the limit.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The client, the URL or a header cannot be used.
+    #[error("{0}")]
+    Setup(String),
+    /// A download that is not what it should be, or cannot be stored.
+    #[error("{0}")]
+    Download(String),
+    /// Stopped by an operator.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl HttpClient {
+    /// A client that trusts the system's authorities, or only the one in the PEM file `ca`.
+    ///
+    /// # Errors
+    /// [`HttpError::Setup`] when `ca` cannot be read or is no certificate.
+    pub fn new(ca: Option<&Path>) -> Result<Self, HttpError> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("quarterdeck/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .redirect(reqwest::redirect::Policy::none())
+            // Clusters are reached as their addresses say; a desktop's proxy has no part in that.
+            .no_proxy();
+        if let Some(path) = ca {
+            let unusable = |reason: String| {
+                HttpError::Setup(format!("authority {}: {reason}", path.display()))
+            };
+            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+            let authorities = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|error| unusable(root_cause(&error)))?;
+            if authorities.is_empty() {
+                return Err(unusable("holds no PEM certificate".into()));
+            }
+            builder = builder.tls_certs_only(authorities);
+        }
+        builder
+            .build()
+            .map(Self)
+            .map_err(|error| HttpError::Setup(root_cause(&error)))
+    }
+
+    /// Sends a request and reads the whole answer within `limit`.
+    ///
+    /// # Errors
+    /// [`HttpError`]; an answer with an error status is not one.
+    pub async fn request(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, String)],
+        body: Option<Bytes>,
+        limit: Duration,
+    ) -> Result<Reply, HttpError> {
+        let work = async {
+            let method = method
+                .parse()
+                .map_err(|_| HttpError::Setup(format!("{method:?} is not an HTTP method")))?;
+            let mut request = self.0.request(method, url);
+            for (name, value) in headers {
+                let mut value = HeaderValue::from_str(value).map_err(|_| {
+                    HttpError::Setup(format!(
+                        "the value for header {name} has characters HTTP forbids"
+                    ))
+                })?;
+                // Keeps tokens out of any debug output of the request.
+                value.set_sensitive(true);
+                request = request.header(*name, value);
+            }
+            if let Some(body) = body {
+                request = request.body(body);
+            }
+            let mut response = request.send().await.map_err(|error| broken(&error))?;
+            let mut body = BytesMut::new();
+            while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
+                if body.len() + chunk.len() > BODY_LIMIT {
+                    return Err(HttpError::TooLarge(BODY_LIMIT));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Reply {
+                status: response.status().as_u16(),
+                headers: response.headers().clone(),
+                body: body.freeze(),
+            })
+        };
+        tokio::time::timeout(limit, work)
+            .await
+            .unwrap_or(Err(HttpError::Timeout(limit)))
+    }
+
+    /// Fetches `url` into the file `into`, which appears whole and verified or not at all.
+    ///
+    /// `sha256` is 64 hexadecimal digits. There is no deadline for the whole (files are large and links slow), but none of
+    /// its pauses may be longer than half a minute.
+    ///
+    /// # Errors
+    /// [`HttpError::Download`] for a status other than 200, another checksum, or a disk that does not take it.
+    pub async fn download(
+        &self,
+        url: &str,
+        sha256: &str,
+        into: &Path,
+        progress: Progress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<(), HttpError> {
+        let work = self.fetch(url, sha256, into, progress);
+        tokio::select! {
+            () = cancel.cancelled() => Err(HttpError::Cancelled),
+            done = work => done,
+        }
+    }
+
+    async fn fetch(
+        &self,
+        url: &str,
+        sha256: &str,
+        into: &Path,
+        progress: Progress<'_>,
+    ) -> Result<(), HttpError> {
+        let disk =
+            |error: std::io::Error| HttpError::Download(format!("{}: {error}", into.display()));
+        let quiet = |_| HttpError::Timeout(SILENCE);
+        let mut response = tokio::time::timeout(SILENCE, self.0.get(url).send())
+            .await
+            .map_err(quiet)?
+            .map_err(|error| broken(&error))?;
+        if response.status() != 200 {
+            return Err(HttpError::Download(format!(
+                "{}: status {}",
+                public(url),
+                response.status()
+            )));
+        }
+        let total = response.content_length().unwrap_or(0);
+        let folder = into.parent().unwrap_or_else(|| Path::new("."));
+        // Named until it is verified by nothing that a reader looks for; dropped, and so removed, on every way out.
+        let (file, path) = tempfile::NamedTempFile::new_in(folder)
+            .map_err(disk)?
+            .into_parts();
+        let mut file = tokio::fs::File::from_std(file);
+        let mut digest = Sha256::new();
+        let mut done = 0;
+        while let Some(chunk) = tokio::time::timeout(SILENCE, response.chunk())
+            .await
+            .map_err(quiet)?
+            .map_err(|error| broken(&error))?
+        {
+            digest.update(&chunk);
+            file.write_all(&chunk).await.map_err(disk)?;
+            done += chunk.len() as u64;
+            progress(done, total.max(done));
+        }
+        file.flush().await.map_err(disk)?;
+        file.sync_all().await.map_err(disk)?;
+        let found = crate::domain::hex(&digest.finalize());
+        if !found.eq_ignore_ascii_case(sha256) {
+            return Err(HttpError::Download(format!(
+                "{}: the checksum is {found}, but {sha256} was declared; the file changed or the declaration is wrong",
+                public(url)
+            )));
+        }
+        path.persist(into).map_err(|error| disk(error.error))
+    }
+}
+
+/// A URL as it may be shown: without user information and query.
+pub fn public(url: &str) -> String {
+    let bare = url.split(['?', '#']).next().unwrap_or_default();
+    match bare.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest
+                .split_once('/')
+                .map_or((rest, None), |(host, path)| (host, Some(path)));
+            let host = host.rsplit('@').next().unwrap_or_default();
+            path.map_or_else(
+                || format!("{scheme}://{host}"),
+                |path| format!("{scheme}://{host}/{path}"),
+            )
+        }
+        None => bare.to_owned(),
+    }
+}
+
+fn broken(error: &reqwest::Error) -> HttpError {
+    if error.is_builder() {
+        return HttpError::Setup(root_cause(error));
+    }
+    if error.is_timeout() && error.is_connect() {
+        return HttpError::Unreachable(format!("no connection within {CONNECT:?}"));
+    }
+    HttpError::Unreachable(root_cause(error))
+}
+
+/// The innermost cause: "connection refused" instead of "error sending request".
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut root = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    root.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use wiremock::matchers::path;
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    use super::*;
+
+    fn client() -> HttpClient {
+        // Another test of the process may have installed it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        HttpClient::new(None).unwrap()
+    }
+
+    #[test]
+    fn a_shown_url_has_no_secrets() {
+        assert_eq!(
+            public("https://me:pw@host:1/a/b?token=x#y"),
+            "https://host:1/a/b"
+        );
+        assert_eq!(public("http://host"), "http://host");
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_says_so() {
+        let error = client()
+            .request("GET", "http://127.0.0.1:1/", &[], None, CONNECT)
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().to_lowercase().contains("refused"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_slow_answer_ends_at_the_deadline() {
+        let server = MockServer::start().await;
+        let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(60));
+        Mock::given(path("/slow"))
+            .respond_with(slow)
+            .mount(&server)
+            .await;
+        let url = format!("{}/slow", server.uri());
+        let error = client()
+            .request("GET", &url, &[], None, Duration::from_millis(100))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, HttpError::Timeout(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_huge_body_is_refused_before_it_fills_the_memory() {
+        let server = MockServer::start().await;
+        let body = ResponseTemplate::new(200).set_body_bytes(vec![b'x'; 50 * 1024 * 1024]);
+        Mock::given(path("/huge"))
+            .respond_with(body)
+            .mount(&server)
+            .await;
+        let url = format!("{}/huge", server.uri());
+        let error = client()
+            .request("GET", &url, &[], None, Duration::from_secs(30))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, HttpError::TooLarge(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_download_with_another_checksum_leaves_nothing() {
+        let server = MockServer::start().await;
+        Mock::given(path("/f"))
+            .respond_with(ResponseTemplate::new(200).set_body_string("abc"))
+            .mount(&server)
+            .await;
+        let folder = tempfile::tempdir().unwrap();
+        let into = folder.path().join("f");
+        let url = format!("{}/f", server.uri());
+        let cancel = CancellationToken::new();
+        let error = client()
+            .download(&url, &"0".repeat(64), &into, &|_, _| {}, &cancel)
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("checksum"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let right = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        client()
+            .download(&url, right, &into, &|_, _| {}, &cancel)
+            .await
+            .unwrap();
+        assert_eq!(std::fs::read(&into).unwrap(), b"abc");
+    }
+}

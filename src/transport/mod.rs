@@ -307,7 +307,7 @@ pub enum ReachError {
         known: String,
         /// Fingerprint offered.
         offered: String,
-        /// The known_hosts file.
+        /// The `known_hosts` file.
         file: PathBuf,
         /// The line in it, from 1.
         line: usize,
@@ -319,7 +319,7 @@ pub enum ReachError {
         hop: String,
         /// Fingerprint offered.
         offered: String,
-        /// The known_hosts file.
+        /// The `known_hosts` file.
         file: PathBuf,
         /// The line to add.
         entry: String,
