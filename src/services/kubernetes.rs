@@ -75,6 +75,8 @@ impl Kubernetes {
         config.connect_timeout = Some(Duration::from_secs(5));
         config.root_cert_file.clone_from(&spec.ca);
         config.auth_info.token = token;
+        // The poller has its own backoff; hidden retries would only blur what is seen.
+        config.default_retry = false;
         let client = Client::try_from(config).map_err(|error| setup(error.to_string()))?;
         Ok(Self { client, url })
     }
