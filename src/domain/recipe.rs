@@ -4,13 +4,15 @@
 //! and after.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::action::Risk;
-use super::node::Role;
+use super::node::{Node, Role};
 use super::words;
 
 /// A pipeline.
@@ -113,6 +115,106 @@ pub struct Step {
     pub report: Option<Report>,
 }
 
+/// The longest one attempt of a step may take when it does not say.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// What a step does: the one of its seven fields that is set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Work<'a> {
+    /// See [`Step::ensure`].
+    Ensure(&'a [Resource]),
+    /// See [`Step::run`].
+    Run(&'a RunCommand),
+    /// See [`Step::local`].
+    Local(&'a RunCommand),
+    /// See [`Step::http`].
+    Http(&'a HttpWait),
+    /// See [`Step::tcp`].
+    Tcp(&'a TcpWait),
+    /// See [`Step::service`].
+    Service(&'a ServiceWait),
+    /// See [`Step::report`].
+    Report(&'a Report),
+}
+
+impl Work<'_> {
+    /// The name of the field, as it is written in the recipe.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Ensure(_) => "ensure",
+            Self::Run(_) => "run",
+            Self::Local(_) => "local",
+            Self::Http(_) => "http",
+            Self::Tcp(_) => "tcp",
+            Self::Service(_) => "service",
+            Self::Report(_) => "report",
+        }
+    }
+
+    /// Whether the step only waits or tells, so that a dry run can carry it out as it is.
+    pub const fn is_read_only(&self) -> bool {
+        match self {
+            Self::Ensure(_) => false,
+            Self::Run(command) | Self::Local(command) => !command.changes,
+            Self::Http(_) | Self::Tcp(_) | Self::Service(_) | Self::Report(_) => true,
+        }
+    }
+}
+
+impl Step {
+    /// What the step does.
+    ///
+    /// # Errors
+    /// A sentence that says how many kinds of work it names, when that is not one.
+    pub fn work(&self) -> Result<Work<'_>, String> {
+        let all: Vec<Work<'_>> = [
+            self.ensure.as_deref().map(Work::Ensure),
+            self.run.as_ref().map(Work::Run),
+            self.local.as_ref().map(Work::Local),
+            self.http.as_ref().map(Work::Http),
+            self.tcp.as_ref().map(Work::Tcp),
+            self.service.as_ref().map(Work::Service),
+            self.report.as_ref().map(Work::Report),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        match all.as_slice() {
+            [work] => Ok(*work),
+            [] => Err(format!(
+                "step {:?} does nothing: give it one of ensure, run, local, http, tcp, service and report",
+                self.id
+            )),
+            several => Err(format!(
+                "step {:?} has {}, but a step does one thing: make it several steps",
+                self.id,
+                several
+                    .iter()
+                    .map(Work::word)
+                    .collect::<Vec<_>>()
+                    .join(" and ")
+            )),
+        }
+    }
+
+    /// The longest one attempt may take: [`Step::timeout`], or [`DEFAULT_TIMEOUT`].
+    ///
+    /// # Errors
+    /// A sentence that shows how a timeout is written, when this one cannot be read or is not positive.
+    pub fn time_limit(&self) -> Result<Duration, String> {
+        let Some(text) = &self.timeout else {
+            return Ok(DEFAULT_TIMEOUT);
+        };
+        text.parse::<SignedDuration>()
+            .ok()
+            .and_then(|limit| Duration::try_from(limit).ok())
+            .filter(|limit| !limit.is_zero())
+            .ok_or_else(|| {
+                format!("{text:?} is not a timeout: write a number with a unit, such as 90s, 5m or 1h30m")
+            })
+    }
+}
+
 #[allow(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde asks for this signature"
@@ -136,6 +238,17 @@ pub struct Selector {
     pub first: bool,
 }
 
+impl Selector {
+    /// Whether `node` passes the roles and labels; [`Selector::first`] is not looked at.
+    pub fn admits(&self, node: &Node) -> bool {
+        let role = self.roles.is_empty() || self.roles.iter().any(|role| node.roles.contains(role));
+        role && self
+            .labels
+            .iter()
+            .all(|(key, value)| node.labels.get(key) == Some(value))
+    }
+}
+
 /// A declared state on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -152,6 +265,32 @@ pub enum Resource {
     SystemdUnit(UnitSpec),
     /// A command that is run when its condition says so.
     Command(CommandSpec),
+}
+
+impl Resource {
+    /// What kind it is, as it is written in the recipe.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::Directory(_) => "directory",
+            Self::Download(_) => "download",
+            Self::Package(_) => "package",
+            Self::SystemdUnit(_) => "systemd_unit",
+            Self::Command(_) => "command",
+        }
+    }
+
+    /// What log lines and previews call it, such as `file /etc/hosts`.
+    pub fn label(&self) -> String {
+        match self {
+            Self::File(FileSpec { path, .. })
+            | Self::Directory(DirectorySpec { path, .. })
+            | Self::Download(DownloadSpec { path, .. }) => format!("{} {path}", self.word()),
+            Self::Package(package) => format!("package {}", package.name),
+            Self::SystemdUnit(unit) => format!("unit {}", unit.name),
+            Self::Command(command) => format!("command {}", command.argv.join(" ")),
+        }
+    }
 }
 
 /// See [`Resource::File`].
@@ -265,6 +404,10 @@ pub struct RunCommand {
     /// A text that standard output must contain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,
+    /// A MiniJinja expression that must be true afterwards. Sees `output` (standard output as text, without the last line
+    /// break) and `now` (seconds since 1970 where the engine is) besides `env`, `node` and `params`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
 }
 
 /// See [`Step::http`].
@@ -295,9 +438,9 @@ pub struct TcpWait {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceWait {
-    /// Name of a service of the environment.
+    /// Name of a service of the environment, or `*` for every one.
     pub name: String,
-    /// Wait until this many members are well.
+    /// Wait until this many members are well. Without this and `leader`, wait until the service says that it is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<String>,
     /// Wait until it has a leader.
@@ -328,4 +471,48 @@ fn default_status() -> u16 {
 }
 fn yes() -> bool {
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(timeout: &str) -> Step {
+        Step {
+            id: "wait".into(),
+            timeout: Some(timeout.into()),
+            ..Step::default()
+        }
+    }
+
+    #[test]
+    fn a_timeout_is_written_with_units() {
+        assert_eq!(step("90s").time_limit(), Ok(Duration::from_secs(90)));
+        assert_eq!(step("1h30m").time_limit(), Ok(Duration::from_secs(5400)));
+        assert_eq!(Step::default().time_limit(), Ok(DEFAULT_TIMEOUT));
+    }
+
+    #[test]
+    fn a_timeout_that_cannot_be_kept_is_refused_with_an_example() {
+        for bad in ["90", "", "-5s", "0s", "soon"] {
+            let error = step(bad).time_limit().unwrap_err();
+            assert!(error.contains("90s, 5m or 1h30m"), "{bad:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_step_does_exactly_one_thing() {
+        let mut step = step("1m");
+        assert!(step.work().unwrap_err().contains("does nothing"));
+        step.report = Some(Report {
+            text: String::new(),
+        });
+        assert_eq!(step.work().unwrap().word(), "report");
+        step.tcp = Some(TcpWait {
+            host: "a".into(),
+            port: "1".into(),
+        });
+        let error = step.work().unwrap_err();
+        assert!(error.contains("has tcp and report"), "{error}");
+    }
 }

@@ -4,6 +4,8 @@
 //! and applies it. Checking changes nothing; applying what needs no change does nothing; a broken connection in the
 //! middle leaves the old state or the new one.
 
+pub mod checksum;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::recipe::Resource;

@@ -1,5 +1,28 @@
 //! Recipes made ready and carried out: reading them, rendering their templates, planning, and one executor per kind of
 //! step.
+//!
+//! ```text
+//! assets/recipes/*.yaml ─┐
+//!                        ├─ library ── Recipe ─┐
+//! workspace recipes/ ────┘                     ├─ plan ── Plan ── (engine: order, hosts, retries) ── execute
+//!                                 Environment ─┘
+//! ```
+//!
+//! The engine decides when a task runs, how often it is tried again and when its time is up; [`execute`] decides what the
+//! task does, including whether its `when` holds. In a dry run, [`execute`] looks and tells but changes nothing: `ensure`
+//! shows its differences, commands that change are named and not run, waits look once.
+
+mod check;
+pub mod library;
+mod order;
+pub mod plan;
+mod preview;
+pub mod template;
+#[cfg(test)]
+mod testing;
+
+pub use library::Library;
+pub use plan::{PlanError, plan};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::environment::Environment;
 use crate::domain::live::ServiceReport;
 use crate::domain::recipe::Step;
+use crate::domain::run::Task;
 use crate::resources::Log;
 use crate::transport::Reach;
 
@@ -25,6 +49,8 @@ pub struct Context {
     pub reach: Arc<dyn Reach>,
     /// Its services.
     pub services: Arc<dyn AskService>,
+    /// The tasks of the run.
+    pub tasks: Arc<dyn SeeTasks>,
     /// Parameters, defaults filled in.
     pub params: Arc<BTreeMap<String, Value>>,
     /// Only say what would change.
@@ -45,6 +71,12 @@ pub trait AskService: Send + Sync {
     /// # Errors
     /// A sentence that says why there is none.
     async fn ask(&self, service: &str, deadline: Duration) -> Result<ServiceReport, String>;
+}
+
+/// Sees how the tasks of the run stand, for its report.
+pub trait SeeTasks: Send + Sync {
+    /// Every task in the order of the plan, as it is now.
+    fn tasks(&self) -> Vec<Task>;
 }
 
 /// How a task ended well.

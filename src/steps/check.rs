@@ -1,0 +1,220 @@
+//! What makes a recipe sound beyond its shape: ids, needs, one kind of work per step, timeouts, templates.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+use serde_saphyr::{Location, Spanned};
+
+use super::order;
+use super::template::{Form, lint};
+use crate::domain::recipe::{Recipe, Resource, Step, Work};
+
+/// Something wrong at a place.
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    pub(super) at: Location,
+    pub(super) message: String,
+}
+
+/// Where the parts of a recipe stand in its file: the same document, read again for its places only.
+#[derive(Debug, Deserialize)]
+pub(super) struct Places {
+    pub(super) name: Spanned<String>,
+    #[serde(default)]
+    params: Vec<ParamPlaces>,
+    steps: Vec<StepPlaces>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ParamPlaces {
+    name: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct StepPlaces {
+    id: Spanned<String>,
+    #[serde(default)]
+    needs: Vec<Spanned<String>>,
+    when: Option<Spanned<String>>,
+    timeout: Option<Spanned<String>>,
+}
+
+/// Everything wrong with `recipe`.
+pub(super) fn faults(recipe: &Recipe, places: &Places) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut fault = |at, message| faults.push(Fault { at, message });
+
+    if !is_name(&recipe.name) {
+        fault(
+            places.name.referenced,
+            format!(
+                "{:?} is no name: use lower-case letters, digits and dashes",
+                recipe.name
+            ),
+        );
+    }
+    if recipe.steps.is_empty() {
+        fault(places.name.referenced, "the recipe has no steps".into());
+    }
+    let mut seen = BTreeSet::new();
+    for place in &places.params {
+        if !seen.insert(place.name.value.as_str()) {
+            fault(
+                place.name.referenced,
+                format!("parameter {:?} is declared twice", place.name.value),
+            );
+        }
+    }
+
+    let ids: BTreeSet<&str> = recipe.steps.iter().map(|step| step.id.as_str()).collect();
+    let params: Vec<&str> = recipe.params.iter().map(|p| p.name.as_str()).collect();
+    let mut seen = BTreeSet::new();
+    let mut needs_are_known = true;
+    for (step, place) in recipe.steps.iter().zip(&places.steps) {
+        let here = place.id.referenced;
+        if !is_name(&step.id) {
+            fault(
+                here,
+                format!(
+                    "{:?} is no id: use lower-case letters, digits and dashes",
+                    step.id
+                ),
+            );
+        }
+        if !seen.insert(step.id.as_str()) {
+            fault(here, format!("step id {:?} is used twice", step.id));
+        }
+        for need in &place.needs {
+            if !ids.contains(need.value.as_str()) {
+                needs_are_known = false;
+                let hint = super::template::did_you_mean(&need.value, ids.iter().copied());
+                fault(
+                    need.referenced,
+                    format!("there is no step {:?} to need{hint}", need.value),
+                );
+            }
+        }
+        if let (Err(reason), Some(place)) = (step.time_limit(), &place.timeout) {
+            fault(place.referenced, reason);
+        }
+        if step.parallel == Some(0) {
+            fault(
+                here,
+                format!(
+                    "step {:?} allows 0 hosts at a time: it would never run",
+                    step.id
+                ),
+            );
+        }
+        if let (Some(when), Some(place)) = (&step.when, &place.when)
+            && let Err(error) = lint(when, Form::Expression, &params, step.on.is_some())
+        {
+            fault(place.referenced, format!("when: {error}"));
+        }
+        match step.work() {
+            Err(reason) => fault(here, reason),
+            Ok(work) => {
+                for reason in work_faults(step, &work, &params) {
+                    fault(here, format!("step {:?}: {reason}", step.id));
+                }
+            }
+        }
+    }
+    if needs_are_known
+        && seen.len() == recipe.steps.len()
+        && let Err(error) = order::topological(&recipe.steps)
+    {
+        let at = match &error {
+            order::OrderError::Cycle(path) => places
+                .steps
+                .iter()
+                .find(|place| path.first() == Some(&place.id.value))
+                .map_or(places.name.referenced, |place| place.id.referenced),
+            order::OrderError::Unknown { .. } => places.name.referenced,
+        };
+        fault(at, error.to_string());
+    }
+    faults
+}
+
+fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if matches!(work, Work::Ensure(_) | Work::Run(_)) && step.on.is_none() {
+        reasons.push(format!(
+            "`{}` works on nodes, so it needs `on`; `on: {{}}` means every node",
+            work.word()
+        ));
+    }
+    if matches!(work, Work::Report(_)) && step.on.is_some() {
+        reasons.push("a report is written once, so it cannot have `on`".into());
+    }
+    match work {
+        Work::Ensure([]) => reasons.push("`ensure` declares nothing".into()),
+        Work::Ensure(resources) => reasons.extend(resources.iter().filter_map(resource_fault)),
+        Work::Run(command) | Work::Local(command) => {
+            if command.argv.is_empty() {
+                reasons.push("`argv` is empty".into());
+            }
+            if let Some(check) = &command.check
+                && let Err(error) = lint(check, Form::OutputExpression, params, step.on.is_some())
+            {
+                reasons.push(format!("check: {error}"));
+            }
+        }
+        Work::Http(_) | Work::Tcp(_) | Work::Service(_) | Work::Report(_) => {}
+    }
+    let content = match work {
+        Work::Ensure(resources) => serde_json::to_value(resources),
+        Work::Run(command) | Work::Local(command) => serde_json::to_value(command),
+        Work::Http(wait) => serde_json::to_value(wait),
+        Work::Tcp(wait) => serde_json::to_value(wait),
+        Work::Service(wait) => serde_json::to_value(wait),
+        Work::Report(report) => serde_json::to_value(report),
+    };
+    match content {
+        Ok(content) => lint_strings(&content, params, step.on.is_some(), &mut reasons),
+        Err(error) => reasons.push(error.to_string()),
+    }
+    reasons
+}
+
+fn lint_strings(value: &Json, params: &[&str], has_node: bool, reasons: &mut Vec<String>) {
+    match value {
+        Json::String(text) => {
+            if let Err(error) = lint(text, Form::Template, params, has_node) {
+                reasons.push(error.to_string());
+            }
+        }
+        Json::Array(items) => items
+            .iter()
+            .for_each(|item| lint_strings(item, params, has_node, reasons)),
+        Json::Object(fields) => fields
+            .values()
+            .for_each(|value| lint_strings(value, params, has_node, reasons)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
+}
+
+fn resource_fault(resource: &Resource) -> Option<String> {
+    match resource {
+        Resource::Command(command) if command.argv.is_empty() => {
+            Some("command: `argv` is empty".into())
+        }
+        Resource::Command(command) if command.unless.is_empty() && command.creates.is_none() => {
+            Some(
+                "command: needs `unless` or `creates`, or it would run every time; a command that shall run every time is \
+                 a step of its own (`run`)"
+                    .into(),
+            )
+        }
+        _ => None,
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}

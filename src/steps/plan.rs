@@ -1,0 +1,362 @@
+//! Planning: a recipe fitted to an environment, before anything happens.
+//!
+//! A plan says which step runs on which nodes in which order, and shows what it will do. Everything that can be wrong
+//! with it is found here: every template is rendered for every host, so that a missing artifact for one architecture is a
+//! sentence at the gate and not a failure in the middle. An approval is for [`Plan::hash`], which covers the request, the
+//! recipe and the environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::template::{TemplateError, Templates, did_you_mean};
+use super::{order, preview};
+use crate::domain::action::Risk;
+use crate::domain::environment::Environment;
+use crate::domain::plan::{Plan, PlanRequest, PlannedStep};
+use crate::domain::recipe::{Param, Recipe, Selector, Step};
+
+/// Why there is no plan. Each says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A parameter that the recipe does not have.
+    #[error("recipe {recipe} has no parameter {name:?}{hint}")]
+    UnknownParam {
+        /// The recipe.
+        recipe: String,
+        /// What was given.
+        name: String,
+        /// `; did you mean …?`, or what there is.
+        hint: String,
+    },
+    /// A parameter without default that was not given.
+    #[error("recipe {recipe} needs the parameter {name:?}: {help}")]
+    MissingParam {
+        /// The recipe.
+        recipe: String,
+        /// What is missing.
+        name: String,
+        /// What it is for.
+        help: String,
+    },
+    /// A value that is not of the kind that the parameter's default is of.
+    #[error("parameter {name:?} wants {wanted}, not {given}")]
+    ParamType {
+        /// Which parameter.
+        name: String,
+        /// The kind of value, such as `a number`.
+        wanted: &'static str,
+        /// What was given, as JSON.
+        given: String,
+    },
+    /// A node that the environment does not have.
+    #[error("environment {environment} has no node {name:?}{hint}")]
+    UnknownNode {
+        /// The environment.
+        environment: String,
+        /// What was asked for.
+        name: String,
+        /// `; did you mean …?`, or nothing.
+        hint: String,
+    },
+    /// No step has anything to do.
+    #[error("{0}")]
+    NothingToDo(String),
+    /// A template cannot be rendered.
+    #[error("step {step:?}{on}: {error}")]
+    Template {
+        /// The step's id.
+        step: String,
+        /// ` on <host>`, or nothing.
+        on: String,
+        /// What is wrong.
+        error: TemplateError,
+    },
+    /// The recipe itself is wrong. Recipes from the [library](super::library::Library) never are.
+    #[error("recipe {recipe}: {reason}")]
+    Recipe {
+        /// The recipe.
+        recipe: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Fits `recipe` to `environment`.
+///
+/// `hosts` of a planned step may be empty: the environment has no node for it, there is nothing to do, and the steps that
+/// need it go on. [`Selector::first`] means the first node of the environment that the step selects, so that restricting
+/// a run to other nodes never moves the work that only the first one does.
+///
+/// # Errors
+/// [`PlanError`] for what the operator, the environment or the recipe must change.
+pub fn plan(
+    recipe: &Recipe,
+    environment: &Environment,
+    request: PlanRequest,
+) -> Result<Plan, PlanError> {
+    let broken = |reason| PlanError::Recipe {
+        recipe: recipe.name.clone(),
+        reason,
+    };
+    check_nodes(environment, &request.nodes)?;
+    let params = fill_params(recipe, &request.params)?;
+    let templates = Templates::new(environment, &params);
+
+    let mut steps = Vec::with_capacity(recipe.steps.len());
+    for index in order::topological(&recipe.steps).map_err(|error| broken(error.to_string()))? {
+        let step = recipe.steps[index].clone();
+        let work = step.work().map_err(broken)?;
+        let hosts = step
+            .on
+            .as_ref()
+            .map(|selector| select(selector, environment, &request.nodes));
+        let preview = preview_of(&step, &work, hosts.as_deref(), &templates)?;
+        steps.push(PlannedStep {
+            step,
+            hosts,
+            preview,
+        });
+    }
+    refuse_idle(recipe, environment, &request.nodes, &steps)?;
+
+    let request = PlanRequest { params, ..request };
+    let risk = if request.dry_run {
+        Risk::Read
+    } else {
+        recipe.risk
+    };
+    let mut plan = Plan {
+        request,
+        title: recipe.title.clone(),
+        risk,
+        steps,
+        hash: String::new(),
+    };
+    plan.hash = hash(&plan, environment);
+    Ok(plan)
+}
+
+/// Renders the step for each of its hosts; the preview is that of the first one that does something.
+fn preview_of(
+    step: &Step,
+    work: &crate::domain::recipe::Work<'_>,
+    hosts: Option<&[String]>,
+    templates: &Templates,
+) -> Result<Vec<String>, PlanError> {
+    let tasks: Vec<Option<&str>> = match hosts {
+        None => vec![None],
+        Some(hosts) => hosts.iter().map(|host| Some(host.as_str())).collect(),
+    };
+    let mut first = None;
+    for host in tasks {
+        let scope = templates.scope(host);
+        let failed = |error| PlanError::Template {
+            step: step.id.clone(),
+            on: host.map(|host| format!(" on {host}")).unwrap_or_default(),
+            error,
+        };
+        if let Some(when) = &step.when
+            && !scope.holds(when).map_err(failed)?
+        {
+            continue;
+        }
+        let lines = preview::lines(work, &scope).map_err(failed)?;
+        first.get_or_insert(lines);
+    }
+    Ok(match (first, &step.when) {
+        (Some(lines), _) => lines,
+        (None, Some(when)) if hosts.is_none_or(|hosts| !hosts.is_empty()) => {
+            vec![format!("nothing: not the case that {when}")]
+        }
+        (None, _) => vec!["nothing: no node is selected".into()],
+    })
+}
+
+fn select(selector: &Selector, environment: &Environment, only: &[String]) -> Vec<String> {
+    environment
+        .nodes
+        .iter()
+        .filter(|node| selector.admits(node))
+        .take(if selector.first { 1 } else { usize::MAX })
+        .map(|node| node.name.clone())
+        .filter(|name| only.is_empty() || only.contains(name))
+        .collect()
+}
+
+fn check_nodes(environment: &Environment, nodes: &[String]) -> Result<(), PlanError> {
+    match nodes.iter().find(|name| environment.node(name).is_none()) {
+        None => Ok(()),
+        Some(name) => Err(PlanError::UnknownNode {
+            environment: environment.name.clone(),
+            name: name.clone(),
+            hint: did_you_mean(
+                name,
+                environment.nodes.iter().map(|node| node.name.as_str()),
+            ),
+        }),
+    }
+}
+
+/// A run whose steps on nodes all come out empty would succeed without having done anything.
+fn refuse_idle(
+    recipe: &Recipe,
+    environment: &Environment,
+    only: &[String],
+    steps: &[PlannedStep],
+) -> Result<(), PlanError> {
+    let mut on_nodes = steps
+        .iter()
+        .filter_map(|step| step.hosts.as_ref())
+        .peekable();
+    if on_nodes.peek().is_none() || on_nodes.any(|hosts| !hosts.is_empty()) {
+        return Ok(());
+    }
+    let roles: BTreeSet<_> = recipe
+        .steps
+        .iter()
+        .filter_map(|step| step.on.as_ref())
+        .flat_map(|selector| selector.roles.iter().map(|role| role.word()))
+        .collect();
+    let wanted = if roles.is_empty() {
+        "that its steps select".to_owned()
+    } else {
+        format!("with a role of {}", Vec::from_iter(roles).join(", "))
+    };
+    let among = if only.is_empty() {
+        String::new()
+    } else {
+        format!(" among {}", only.join(", "))
+    };
+    Err(PlanError::NothingToDo(format!(
+        "nothing to do: recipe {} finds no node {wanted}{among} in environment {}",
+        recipe.name, environment.name
+    )))
+}
+
+fn fill_params(
+    recipe: &Recipe,
+    given: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Value>, PlanError> {
+    let known = || recipe.params.iter().map(|param| param.name.as_str());
+    for name in given.keys() {
+        if !known().any(|known| known == name) {
+            let near = did_you_mean(name, known());
+            let hint = match (near.is_empty(), recipe.params.is_empty()) {
+                (false, _) => near,
+                (true, true) => "; it has none".to_owned(),
+                (true, false) => {
+                    format!("; it has {}", known().collect::<Vec<_>>().join(", "))
+                }
+            };
+            return Err(PlanError::UnknownParam {
+                recipe: recipe.name.clone(),
+                name: name.clone(),
+                hint,
+            });
+        }
+    }
+    recipe
+        .params
+        .iter()
+        .map(|param| {
+            let value = match (given.get(&param.name), &param.default) {
+                (Some(value), Some(default)) => fit(param, value, default)?,
+                (Some(value), None) => value.clone(),
+                (None, Some(default)) => default.clone(),
+                (None, None) => {
+                    return Err(PlanError::MissingParam {
+                        recipe: recipe.name.clone(),
+                        name: param.name.clone(),
+                        help: param.help.clone(),
+                    });
+                }
+            };
+            Ok((param.name.clone(), value))
+        })
+        .collect()
+}
+
+/// Gives `value` the type of the default. The command line can only send text.
+fn fit(param: &Param, value: &Value, default: &Value) -> Result<Value, PlanError> {
+    let wrong = |wanted| PlanError::ParamType {
+        name: param.name.clone(),
+        wanted,
+        given: value.to_string(),
+    };
+    let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let text = value.as_str();
+    match default {
+        Value::Bool(_) => Some(value.clone())
+            .filter(Value::is_boolean)
+            .or_else(|| text.and_then(read).filter(Value::is_boolean))
+            .ok_or_else(|| wrong("true or false")),
+        Value::Number(_) => Some(value.clone())
+            .filter(Value::is_number)
+            .or_else(|| text.and_then(read).filter(Value::is_number))
+            .ok_or_else(|| wrong("a number")),
+        Value::String(_) => match value {
+            Value::String(_) => Ok(value.clone()),
+            Value::Number(_) | Value::Bool(_) => Ok(Value::String(value.to_string())),
+            _ => Err(wrong("a text")),
+        },
+        Value::Array(_) => Some(value.clone())
+            .filter(Value::is_array)
+            .or_else(|| text.and_then(read).filter(Value::is_array))
+            .ok_or_else(|| wrong("a list, such as [\"a\", \"b\"]")),
+        Value::Object(_) => Some(value.clone())
+            .filter(Value::is_object)
+            .or_else(|| text.and_then(read).filter(Value::is_object))
+            .ok_or_else(|| wrong("a map, such as {\"a\": 1}")),
+        Value::Null => Ok(value.clone()),
+    }
+}
+
+/// SHA-256 over the plan without its hash and the environment, as JSON with sorted keys.
+fn hash(plan: &Plan, environment: &Environment) -> String {
+    #[derive(Serialize)]
+    struct Bound<'a> {
+        plan: &'a Plan,
+        environment: &'a Environment,
+    }
+    let value = serde_json::to_value(Bound { plan, environment })
+        .expect("plans and environments are plain data with text keys");
+    let mut canonical = String::new();
+    write_canonical(&value, &mut canonical);
+    let digest = Sha256::digest(canonical.as_bytes());
+    crate::resources::checksum::hex(&digest)
+}
+
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let sorted: BTreeMap<_, _> = fields.iter().collect();
+            out.push('{');
+            for (index, (name, value)) in sorted.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::String(name.clone()).to_string());
+                out.push(':');
+                write_canonical(value, out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_canonical(item, out);
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

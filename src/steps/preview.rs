@@ -1,0 +1,109 @@
+//! What a step will do, in a few lines, for the gate and for `--dry-run`.
+
+use super::template::{Scope, TemplateError};
+use crate::domain::recipe::{HttpWait, Resource, RunCommand, ServiceWait, Work};
+use crate::transport::quote;
+
+/// One line per thing the step will do, rendered for `scope`.
+///
+/// # Errors
+/// [`TemplateError`] of the first template that cannot be rendered.
+pub(super) fn lines(work: &Work<'_>, scope: &Scope<'_>) -> Result<Vec<String>, TemplateError> {
+    Ok(match work {
+        Work::Ensure(resources) => resources
+            .iter()
+            .map(|resource| Ok(resource_line(&scope.render(resource)?)))
+            .collect::<Result<_, TemplateError>>()?,
+        Work::Run(command) => vec![run_line("run", &scope.render(*command)?)],
+        Work::Local(command) => vec![run_line("run here", &scope.render(*command)?)],
+        Work::Http(wait) => vec![http_line(&scope.render(*wait)?)],
+        Work::Tcp(wait) => {
+            let wait = scope.render(*wait)?;
+            vec![format!("wait until {}:{} accepts", wait.host, wait.port)]
+        }
+        Work::Service(wait) => vec![service_line(&scope.render(*wait)?)],
+        Work::Report(report) => {
+            scope.render(*report)?;
+            vec!["write a summary into the log".into()]
+        }
+    })
+}
+
+/// The resource as one line, such as `file /etc/hosts (0644 root:root, 3 lines)`.
+fn resource_line(resource: &Resource) -> String {
+    let label = resource.label();
+    match resource {
+        Resource::File(file) => {
+            let lines = file.content.lines().count();
+            let plural = if lines == 1 { "" } else { "s" };
+            format!(
+                "{label} ({} {}:{}, {lines} line{plural})",
+                file.mode, file.owner, file.group
+            )
+        }
+        Resource::Directory(directory) => format!(
+            "{label} ({} {}:{})",
+            directory.mode, directory.owner, directory.group
+        ),
+        Resource::Download(download) => format!("{label} from {}", download.source),
+        Resource::Package(package) => {
+            let version = package
+                .version
+                .as_ref()
+                .map(|version| format!(" {version}"))
+                .unwrap_or_default();
+            let from = package
+                .deb
+                .as_ref()
+                .map(|deb| format!(" from {deb}"))
+                .unwrap_or_default();
+            format!("{label}{version}{from}")
+        }
+        Resource::SystemdUnit(unit) => {
+            let state = match (unit.started, unit.enabled) {
+                (true, true) => "started, starts at boot",
+                (true, false) => "started, not started at boot",
+                (false, true) => "stopped, starts at boot",
+                (false, false) => "stopped, not started at boot",
+            };
+            format!("{label} ({state})")
+        }
+        Resource::Command(command) => match (&command.creates, command.unless.is_empty()) {
+            (Some(path), _) => format!("{label} (unless {path} exists)"),
+            (None, false) => format!("{label} (unless {})", quote(&command.unless)),
+            (None, true) => label,
+        },
+    }
+}
+
+fn run_line(verb: &str, command: &RunCommand) -> String {
+    let line = format!("{verb}: {}", quote(&command.argv));
+    match (&command.expect, &command.check) {
+        (Some(expect), _) => format!("{line} (expects {expect:?})"),
+        (None, Some(check)) => format!("{line} (expects {check})"),
+        (None, None) => line,
+    }
+}
+
+fn http_line(wait: &HttpWait) -> String {
+    let body = wait
+        .body
+        .as_ref()
+        .map(|body| format!(" and matches /{body}/"))
+        .unwrap_or_default();
+    format!("wait until {} answers {}{body}", wait.url, wait.status)
+}
+
+fn service_line(wait: &ServiceWait) -> String {
+    let mut wanted = Vec::new();
+    if wait.leader {
+        wanted.push("has a leader".to_owned());
+    }
+    if let Some(members) = &wait.members {
+        wanted.push(format!("has {members} members that are well"));
+    }
+    if wanted.is_empty() {
+        wanted.push("is well".into());
+    }
+    format!("wait until service {} {}", wait.name, wanted.join(" and "))
+}

@@ -1,0 +1,68 @@
+//! An environment and helpers for the tests of this room.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::environment::{Artifact, Environment, Protection};
+use crate::domain::node::{Node, Role, SshAccess};
+use crate::domain::plan::PlanRequest;
+use crate::domain::platform::{Arch, Platform};
+use crate::domain::service::{ServiceKind, ServiceSpec};
+use crate::domain::stack::Stack;
+
+/// Three Consul servers (two of them arm64) and a client.
+pub(super) fn staging() -> Environment {
+    let node = |name: &str, host: u8, arch, role| Node {
+        name: name.into(),
+        address: format!("10.0.0.{host}"),
+        platform: Platform::Generic,
+        arch,
+        roles: BTreeSet::from([role]),
+        labels: BTreeMap::from([("rack".into(), format!("r{}", host % 2))]),
+        ssh: SshAccess::default(),
+    };
+    let artifact = |file: &str, digit: &str| Artifact {
+        source: format!("/srv/artifacts/{file}"),
+        sha256: digit.repeat(64),
+    };
+    Environment {
+        name: "staging".into(),
+        protection: Protection::Confirm,
+        marking: None,
+        stack: Stack::Consul,
+        versions: BTreeMap::from([("consul".into(), "1.8.7".into())]),
+        nodes: vec![
+            node("pc1", 1, Arch::Arm64, Role::ConsulServer),
+            node("pc2", 2, Arch::Arm64, Role::ConsulServer),
+            node("pc3", 3, Arch::Amd64, Role::ConsulServer),
+            node("pc4", 4, Arch::Amd64, Role::ConsulClient),
+        ],
+        services: vec![ServiceSpec {
+            name: "consul".into(),
+            kind: ServiceKind::Consul,
+            urls: vec!["http://10.0.0.1:8500".into()],
+            nodes: vec!["pc1".into(), "pc2".into(), "pc3".into()],
+            user: None,
+            secret: None,
+            ca: None,
+        }],
+        artifacts: BTreeMap::from([(
+            "consul".into(),
+            BTreeMap::from([
+                (Arch::Amd64, artifact("consul_amd64.deb", "a")),
+                (Arch::Arm64, artifact("consul_arm64.deb", "b")),
+            ]),
+        )]),
+        variables: BTreeMap::from([("motd".into(), "hello".into())]),
+    }
+}
+
+/// A request for `recipe` in [`staging`] without parameters.
+pub(super) fn request(recipe: &str) -> PlanRequest {
+    PlanRequest {
+        environment: "staging".into(),
+        recipe: recipe.into(),
+        params: BTreeMap::new(),
+        nodes: Vec::new(),
+        dry_run: false,
+    }
+}
