@@ -34,7 +34,9 @@ mirror() {
   targets=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Identifier: Packages' 'Component: main')
   awk -v suite="$suite" '$1 == suite { print $2; exit }' <<<"$targets" | grep . && return
   # The main archive is the one that also has "-updates"; security and third-party archives have not.
-  [ "$(. /etc/os-release && echo "$ID")" = debian ] && awk '$1 ~ /-updates$/ { print $2; exit }' <<<"$targets" | grep . && return
+  if [ "$(. /etc/os-release && echo "$ID")" = debian ]; then
+    awk '$1 ~ /-updates$/ { print $2; exit }' <<<"$targets" | grep . && return
+  fi
   die "no apt source of this machine gives $suite; set QUARTERDECK_TEST_MIRROR to a mirror that has it"
 }
 
@@ -43,7 +45,8 @@ retry() {
   local attempt
   for attempt in 1 2 3; do
     "$@" && return
-    [ "$attempt" = 3 ] || say "attempt $attempt failed: $1; trying again"
+    [ "$attempt" -lt 3 ] || break
+    say "attempt $attempt failed: $1; trying again"
     sleep $((attempt * 5))
   done
   return 1
