@@ -1,0 +1,200 @@
+//! `environments/*.yaml`: one environment each.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::words::{
+    Address, Channel, Marking, Name, Path, Sha256, Url, User, VariableName, Version,
+};
+use crate::domain::environment::Protection;
+use crate::domain::node::{Elevate, Role};
+use crate::domain::platform::{Arch, Platform};
+use crate::domain::service::ServiceKind;
+use crate::domain::stack::Stack;
+
+/// One environment of a Quarterdeck workspace: its nodes, services, versions and protection.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "EnvironmentFile", extend("required" = ["environment"]))]
+pub(crate) struct EnvironmentFile {
+    /// What this environment is.
+    pub(crate) environment: Option<About>,
+    /// Versions of Canonical's software.
+    pub(crate) canonical: Option<Canonical>,
+    /// Versions of Consul, Vault and Nomad.
+    pub(crate) hashicorp: Option<Hashicorp>,
+    /// What works together; recipes see it as `env.variables.integration`.
+    pub(crate) integration: Option<Integration>,
+    /// Pinned versions of any other software, by name. Quote them: `1.10` without quotes is the number 1.1.
+    pub(crate) versions: BTreeMap<String, Version>,
+    /// How nodes are reached unless a node says otherwise.
+    pub(crate) ssh: Option<Ssh>,
+    /// The hosts.
+    pub(crate) nodes: Vec<NodeEntry>,
+    /// The systems to watch and to act on.
+    pub(crate) services: Vec<ServiceEntry>,
+    /// Packages that you bring along, by software name and architecture.
+    pub(crate) artifacts: BTreeMap<String, ArtifactEntry>,
+    /// Free values for your own recipes, seen there as `env.variables`. No secrets.
+    #[schemars(schema_with = "variables")]
+    pub(crate) variables: BTreeMap<String, Value>,
+}
+
+fn variables(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "object", "additionalProperties": true })
+}
+
+/// What an environment is.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["name"]))]
+pub(crate) struct About {
+    /// Unique within the workspace.
+    pub(crate) name: Option<Name>,
+    /// A short word shown on every screen, such as PROD.
+    pub(crate) marking: Option<Marking>,
+    /// How hard it is to change; default: confirm.
+    pub(crate) protection: Option<Protection>,
+    /// What is installed, in which order; default: hashicorp-canonical when this file has `canonical` or `hashicorp`,
+    /// else consul.
+    pub(crate) stack: Option<Stack>,
+}
+
+/// Versions of Canonical's software.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Canonical {
+    /// Release of Ubuntu, such as "22.04".
+    pub(crate) ubuntu_version: Option<Version>,
+    /// MicroK8s, such as "1.28" or "1.28/stable".
+    pub(crate) microk8s_version: Option<Version>,
+    /// Snap channel of Juju, such as "stable".
+    pub(crate) juju_channel: Option<Channel>,
+}
+
+/// Versions of Consul, Vault and Nomad.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Hashicorp {
+    /// Consul, such as "1.16".
+    pub(crate) consul_version: Option<Version>,
+    /// Vault, such as "1.14".
+    pub(crate) vault_version: Option<Version>,
+    /// Nomad, such as "1.6".
+    pub(crate) nomad_version: Option<Version>,
+}
+
+/// What works together.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Integration {
+    /// Services talk through Consul's mesh.
+    pub(crate) service_mesh: Option<bool>,
+    /// Workloads get their secrets from Vault.
+    pub(crate) secrets_injection: Option<bool>,
+    /// Metrics are collected.
+    pub(crate) monitoring: Option<bool>,
+}
+
+/// How a node is reached by SSH.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Ssh {
+    /// Login name; default: root.
+    pub(crate) user: Option<User>,
+    /// TCP port; default: 22.
+    #[schemars(range(min = 1))]
+    pub(crate) port: Option<u16>,
+    /// Private key files to offer, in order; default: the agent's keys and the usual files of ~/.ssh.
+    pub(crate) identities: Option<Vec<Path>>,
+    /// Where host keys are pinned; default: ~/.ssh/known_hosts.
+    pub(crate) known_hosts: Option<Path>,
+    /// The node to go through first, or `none` for a direct way.
+    pub(crate) jump: Option<Name>,
+    /// How the login user becomes root; default: no for root, sudo for anybody else.
+    pub(crate) elevate: Option<Elevate>,
+}
+
+/// One host.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Node", extend("required" = ["name", "address", "platform"]))]
+pub(crate) struct NodeEntry {
+    /// Unique within the environment.
+    pub(crate) name: Option<Name>,
+    /// Host name or IP address.
+    pub(crate) address: Option<Address>,
+    /// The kind of machine.
+    pub(crate) platform: Option<Platform>,
+    /// Processor architecture; needed only where the platform does not fix it.
+    pub(crate) arch: Option<Arch>,
+    /// What the node is for.
+    pub(crate) roles: Vec<Role>,
+    /// Free labels, for selection and for schedulers. Values are text.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Where this node differs from the environment's `ssh`.
+    pub(crate) ssh: Option<Ssh>,
+}
+
+/// One system with an API.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Service", extend("required" = ["kind"]))]
+pub(crate) struct ServiceEntry {
+    /// Unique within the environment; default: the kind.
+    pub(crate) name: Option<Name>,
+    /// Which adapter speaks to it.
+    pub(crate) kind: Option<ServiceKind>,
+    /// Base URL of its API.
+    pub(crate) url: Option<Url>,
+    /// Several base URLs, one per member; default: the usual port on each of its nodes.
+    #[schemars(length(min = 1))]
+    pub(crate) urls: Option<Vec<Url>>,
+    /// The nodes it runs on; default: those whose roles say so.
+    pub(crate) nodes: Option<Vec<Name>>,
+    /// Login name, for systems that have one.
+    pub(crate) user: Option<String>,
+    /// Where its token or password can be read.
+    pub(crate) secret: Option<SecretEntry>,
+    /// PEM file of the authority that signed the endpoint's certificate; default: the system's authorities.
+    pub(crate) ca: Option<Path>,
+}
+
+/// Where a secret can be read: exactly one of these. Never the secret itself.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "SecretReference", extend("minProperties" = 1, "maxProperties" = 1))]
+pub(crate) struct SecretEntry {
+    /// An environment variable of the engine.
+    pub(crate) env: Option<VariableName>,
+    /// A file that only its owner may read (mode 0600).
+    pub(crate) file: Option<Path>,
+    /// A command, as a list of words, that prints the secret.
+    #[schemars(length(min = 1))]
+    pub(crate) command: Option<Vec<String>>,
+}
+
+/// A package by architecture.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Artifact")]
+pub(crate) struct ArtifactEntry {
+    /// For 64-bit x86.
+    pub(crate) amd64: Option<ArtifactFile>,
+    /// For 64-bit Arm.
+    pub(crate) arm64: Option<ArtifactFile>,
+}
+
+/// A file pinned by its checksum.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "ArtifactFile", extend("required" = ["source", "sha256"]))]
+pub(crate) struct ArtifactFile {
+    /// An http(s) URL, or a path relative to this file.
+    pub(crate) source: Option<Path>,
+    /// Its SHA-256 sum.
+    pub(crate) sha256: Option<Sha256>,
+}

@@ -1,0 +1,53 @@
+//! `quarterdeck.yaml`: the settings of a workspace.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::words::{Name, Path, Span};
+use crate::domain::words;
+
+/// The settings of a Quarterdeck workspace.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "WorkspaceFile", extend("required" = ["name"]))]
+pub(crate) struct WorkspaceFile {
+    /// What the workspace is called on screens.
+    pub(crate) name: Option<Name>,
+    /// The environment that is shown first.
+    pub(crate) default_environment: Option<Name>,
+    /// How often endpoints are asked how they are.
+    pub(crate) poll: Option<Poll>,
+    /// How many hosts a step works on at a time; default: 16.
+    #[schemars(range(min = 1, max = 256))]
+    pub(crate) concurrency: Option<u16>,
+    /// The colours of the screens; default: default.
+    pub(crate) theme: Option<Theme>,
+    /// The directory of the workspace's own recipes, relative to this file; default: recipes.
+    pub(crate) recipes: Option<Path>,
+}
+
+/// How often endpoints are asked how they are.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Poll {
+    /// Nodes, over SSH; 1s to 1h, default: 5s.
+    pub(crate) nodes: Option<Span>,
+    /// Services, over their APIs; 1s to 1h, default: 5s.
+    pub(crate) services: Option<Span>,
+}
+
+words! {
+    /// The colours of the screens.
+    pub enum Theme {
+        /// Colours for a dark background.
+        Default = "default",
+        /// Strong contrast, for bright rooms and tired eyes.
+        HighContrast = "high-contrast",
+        /// Distinguishable without red and green.
+        ColourBlindSafe = "colour-blind-safe",
+        /// The terminal's own sixteen colours.
+        Terminal = "terminal",
+        /// No colour at all.
+        Mono = "mono",
+    }
+}

@@ -1,0 +1,100 @@
+//! The settings of `quarterdeck.yaml`.
+
+use std::time::Duration;
+
+use crate::config::cursor::Cursor;
+use crate::config::diagnostic::{Fault, Span, quoted};
+use crate::config::format::words::Span as Text;
+use crate::config::format::workspace::{Poll, WorkspaceFile};
+use crate::config::meaning::paths::Paths;
+use crate::config::suggest;
+use crate::config::workspace::Settings;
+
+/// Where recipes are unless the file says otherwise.
+const RECIPES: &str = "recipes";
+
+/// Reads the settings, with defaults for what is not given.
+pub(crate) fn read(
+    file: &WorkspaceFile,
+    top: Cursor<'_>,
+    paths: &Paths,
+    faults: &mut Vec<Fault>,
+) -> Settings {
+    let defaults = Settings::default();
+    let Poll { nodes, services } = file.poll.clone().unwrap_or_default();
+    let at = top.key("poll");
+    let recipes = match &file.recipes {
+        None => paths.resolve(RECIPES),
+        Some(path) => paths.existing(&path.0, top.key("recipes").span(), "the directory", faults),
+    };
+    let mut pause = |text: Option<Text>, key, default| {
+        text.map_or(default, |text| {
+            interval(&text.0, at.key(key).span(), faults).unwrap_or(default)
+        })
+    };
+    Settings {
+        default_environment: file.default_environment.clone().map(|name| name.0),
+        poll_nodes: pause(nodes, "nodes", defaults.poll_nodes),
+        poll_services: pause(services, "services", defaults.poll_services),
+        concurrency: file.concurrency.map_or(defaults.concurrency, usize::from),
+        theme: file.theme.unwrap_or(defaults.theme),
+        recipes,
+    }
+}
+
+/// The environment to show first must be there.
+pub(crate) fn default_environment<'n>(
+    wanted: &str,
+    top: Cursor<'_>,
+    names: impl Iterator<Item = &'n str> + Clone,
+) -> Option<Fault> {
+    if names.clone().any(|name| name == wanted) {
+        return None;
+    }
+    let span = top.key("default_environment").span();
+    let fault = Fault::error(
+        "unknown-environment",
+        span,
+        format!("there is no environment called {}", quoted(wanted)),
+    );
+    Some(match suggest::closest(wanted, names.clone()) {
+        Some(close) => fault.label(format!("did you mean `{close}`?")),
+        None => fault.help(format!(
+            "there are: {}",
+            names.collect::<Vec<_>>().join(", ")
+        )),
+    })
+}
+
+/// A pause between two polls, 1 s to 1 h.
+fn interval(text: &str, span: Span, faults: &mut Vec<Fault>) -> Option<Duration> {
+    let pause = duration(text)?;
+    if (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&pause) {
+        return Some(pause);
+    }
+    faults.push(
+        Fault::error(
+            "out-of-range",
+            span,
+            format!("{} is not between 1s and 1h", quoted(text)),
+        )
+        .help("faster wears out the nodes, slower hides that they are gone"),
+    );
+    None
+}
+
+/// A whole number and a unit: `500ms`, `5s`, `2m`, `1h`.
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text.len()
+        - text
+            .trim_start_matches(|character: char| character.is_ascii_digit())
+            .len();
+    let number: u64 = text[..digits].parse().ok()?;
+    Some(match &text[digits..] {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.checked_mul(60)?),
+        "h" => Duration::from_secs(number.checked_mul(3600)?),
+        _ => return None,
+    })
+}
