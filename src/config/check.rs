@@ -163,7 +163,7 @@ fn recipes(root: &Path, directory: &Path) -> Vec<Diagnostic> {
     for file in files {
         match Source::read(root, &file) {
             Ok(source) => {
-                diagnostics.extend(read::<Recipe>(source, Which::Recipe, false).diagnostics())
+                diagnostics.extend(read::<Recipe>(source, Which::Recipe, false).diagnostics());
             }
             Err(diagnostic) => diagnostics.push(*diagnostic),
         }

@@ -45,8 +45,8 @@ pub struct Place {
     pub column: usize,
     /// The bytes of the file it covers.
     pub span: Span,
-    /// The line as it may be shown: secrets masked, control characters replaced, long lines cut. Empty when the file as a
-    /// whole is meant.
+    /// The line as it may be shown: secrets masked, control characters replaced, long lines cut. Empty, as `span`
+    /// is, when the file as a whole is meant.
     pub text: String,
     /// The bytes of `text` to underline.
     pub mark: Span,

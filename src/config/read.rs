@@ -59,7 +59,7 @@ pub(crate) fn read<T: DeserializeOwned>(
                 match serde_json::from_value(tree.to_json()) {
                     Ok(value) => content = Some((value, tree)),
                     Err(error) => {
-                        faults.push(Fault::error("wrong-type", tree.point(), error.to_string()))
+                        faults.push(Fault::error("wrong-type", tree.point(), error.to_string()));
                     }
                 }
             }

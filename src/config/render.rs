@@ -3,7 +3,7 @@
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Element, Level, Message, Origin, Renderer, Snippet};
 
-use super::diagnostic::{Diagnostic, Place, Severity, count, printable};
+use super::diagnostic::{Diagnostic, Place, Severity, Span, count, printable};
 
 /// All `diagnostics` with their lines and carets, and a last line that counts them. Empty when there are none.
 ///
@@ -60,7 +60,7 @@ fn one(renderer: &Renderer, diagnostic: &Diagnostic) -> String {
 
 fn element(place: &Place, kind: AnnotationKind) -> Element<'_> {
     let file = clean(&place.file.display().to_string());
-    if place.text.is_empty() {
+    if place.span == Span::default() {
         return Origin::path(file).into();
     }
     let mut mark = kind.span(place.mark.start..place.mark.end);

@@ -135,6 +135,9 @@ impl<'t> Round<'t> {
             }
             Broken::Required { property } => {
                 let key = property.as_str().unwrap_or_default();
+                if misspelt(&subject, key) {
+                    return;
+                }
                 let fault =
                     Fault::error("missing-key", *span, format!("{} is missing", quoted(key)));
                 let fault = match self.describe(rule, key) {
@@ -392,6 +395,20 @@ fn keys(rule: &Value) -> impl Iterator<Item = &str> {
         .as_object()
         .into_iter()
         .flat_map(|properties| properties.keys().map(String::as_str))
+}
+
+/// Whether the value has an unknown key that was probably meant to be `key`; then that is the mistake to tell.
+fn misspelt(subject: &Subject<'_>, key: &str) -> bool {
+    let Kind::Map(entries) = &subject.node.kind else {
+        return false;
+    };
+    let known: Vec<&str> = keys(subject.rule).collect();
+    entries
+        .iter()
+        .filter(|entry| !known.contains(&entry.key.as_str()))
+        // Told one by one, and only so many of them.
+        .take(MAX_FAULTS)
+        .any(|entry| suggest::closest(&entry.key, known.iter().copied()) == Some(key))
 }
 
 /// `roles` → `role`, `identities` → `identity`.

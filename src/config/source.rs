@@ -95,7 +95,7 @@ impl Source {
                     source.diagnostic(
                         Fault::error(
                             "not-utf8",
-                            Span::new(at, at + 1),
+                            Span::new(at, at + char::REPLACEMENT_CHARACTER.len_utf8()),
                             "the file is not valid UTF-8",
                         )
                         .label("first bad byte")
@@ -168,7 +168,7 @@ impl Source {
             .map_or(self.text.len(), |at| from + at);
         let line = self.text[from..to].trim_end_matches('\r');
         let end = self.floor(span.end).max(start);
-        let (text, mark) = if start == end {
+        let (text, mark) = if span == Span::default() {
             // Nothing is pointed at: the file as a whole is meant.
             (String::new(), Span::default())
         } else {

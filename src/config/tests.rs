@@ -238,7 +238,6 @@ mod mistakes {
         two_nodes_of_one_name_show_both_places: "name: pc2" => "name: pc1";
         two_nodes_at_one_address_are_a_warning: "192.0.2.2" => "192.0.2.1";
         two_services_of_one_name_show_both_places: "  - kind: consul\n" => "  - kind: consul\n  - kind: consul\n";
-        impossible_software_says_why: "  stack: nomad" => "  stack: hashicorp-canonical\nversions: {a: '1'}" ;
         impossible_role_says_why: "roles: [consul-server, vault, nomad-server]" => "roles: [consul-server, microk8s]";
         contradicting_arch_is_refused: "platform: odroid-h4" => "platform: odroid-h4\n    arch: arm64";
         generic_machine_needs_an_arch: "platform: odroid-h4" => "platform: generic";
@@ -328,7 +327,9 @@ mod workspaces {
     }
 
     fn seen(files: &[(&str, &str)]) -> String {
-        render(&check(workspace(files).path()).diagnostics, false)
+        let dir = workspace(files);
+        let drawn = render(&check(dir.path()).diagnostics, false);
+        drawn.replace(&*dir.path().to_string_lossy(), "ROOT")
     }
 
     #[test]
@@ -369,7 +370,7 @@ mod workspaces {
             ("environments/a.yaml", SOUND),
         ]);
         let write = |name: &str, bytes: &[u8]| {
-            std::fs::write(dir.path().join("environments").join(name), bytes).unwrap()
+            std::fs::write(dir.path().join("environments").join(name), bytes).unwrap();
         };
         write("big.yaml", &vec![b'#'; (1 << 20) + 1]);
         write("latin1.yaml", b"environment:\n  name: caf\xe9\n");

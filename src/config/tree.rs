@@ -200,7 +200,9 @@ impl Node {
             }
             Kind::Map(entries) => {
                 entries.retain(|entry| !matches!(entry.value.kind, Kind::Cut));
-                entries.iter_mut().for_each(|entry| entry.value.sweep());
+                for entry in entries {
+                    entry.value.sweep();
+                }
             }
             _ => {}
         }

@@ -108,9 +108,9 @@ pub(crate) struct Ssh {
     /// TCP port; default: 22.
     #[schemars(range(min = 1))]
     pub(crate) port: Option<u16>,
-    /// Private key files to offer, in order; default: the agent's keys and the usual files of ~/.ssh.
+    /// Private key files to offer, in order; default: the agent's keys and the usual files of `~/.ssh`.
     pub(crate) identities: Option<Vec<Path>>,
-    /// Where host keys are pinned; default: ~/.ssh/known_hosts.
+    /// Where host keys are pinned; default: `~/.ssh/known_hosts`.
     pub(crate) known_hosts: Option<Path>,
     /// The node to go through first, or `none` for a direct way.
     pub(crate) jump: Option<Name>,
