@@ -101,31 +101,30 @@ impl Ledger {
     }
 
     fn open(&mut self, db: &Connection, id: RunId) -> rusqlite::Result<Option<&mut Open>> {
-        if !self.open.contains_key(&id) {
-            let Some((run, events)) = db
-                .prepare_cached(&format!(
-                    "SELECT {}, events FROM runs WHERE id = ?1",
-                    rows::RUN_COLUMNS
-                ))?
-                .query_row([id.0.as_bytes()], |row| {
-                    Ok((rows::run(row)?, rows::count(row, 15)?))
-                })
-                .optional()?
-            else {
-                return Ok(None);
-            };
-            let tasks = rows::tasks(db, run.number)?;
-            self.open.insert(
-                id,
-                Open {
-                    run,
-                    tasks,
-                    events,
-                    touched: false,
-                },
-            );
-        }
-        Ok(self.open.get_mut(&id))
+        use std::collections::hash_map::Entry;
+        let vacant = match self.open.entry(id) {
+            Entry::Occupied(open) => return Ok(Some(open.into_mut())),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let found = db
+            .prepare_cached(&format!(
+                "SELECT {}, events FROM runs WHERE id = ?1",
+                rows::RUN_COLUMNS
+            ))?
+            .query_row([id.0.as_bytes()], |row| {
+                Ok((rows::run(row)?, rows::count(row, 15)?))
+            })
+            .optional()?;
+        let Some((run, events)) = found else {
+            return Ok(None);
+        };
+        let tasks = rows::tasks(db, run.number)?;
+        Ok(Some(vacant.insert(Open {
+            run,
+            tasks,
+            events,
+            touched: false,
+        })))
     }
 
     /// Stores a run with its plan and tasks.

@@ -206,11 +206,11 @@ impl Reader {
                     )?
                     .query_map(params![number, filter.step, filter.host], |row| row.get(0))?
                     .collect::<rusqlite::Result<_>>()?;
-                conditions += &format!(" AND task IN ({})", join(ordinals));
+                conditions = format!(" AND task IN ({})", join(ordinals));
             }
             if !filter.streams.is_empty() {
                 let codes = filter.streams.iter().map(|stream| stream_code(*stream));
-                conditions += &format!(" AND stream IN ({})", join(codes));
+                conditions = format!("{conditions} AND stream IN ({})", join(codes));
             }
             let direction = match order {
                 Order::Forward => "ASC",
