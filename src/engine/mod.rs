@@ -1,1 +1,3 @@
 //! engine: see the house in the crate's documentation.
+
+mod run;

@@ -1,0 +1,479 @@
+//! A run from its first task to its last: order by [`graph`], work by [`attempt`], words by [`journal`].
+//!
+//! One loop owns the run and is the only one that moves it. Each turn gathers what has ended, decides what begins or is
+//! skipped, commits all of that at once, publishes it, and only then lets it happen. So the store is never behind the world,
+//! and a chain of ten thousand steps costs one flush a step.
+
+mod attempt;
+mod graph;
+mod journal;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use attempt::{Ending, Permit, Work};
+pub(super) use attempt::{Executor, panicked};
+use graph::{End, Graph};
+pub(super) use journal::Journal;
+use journal::TaskLog;
+
+use crate::client::Event;
+use crate::clock::SharedClock;
+use crate::domain::plan::Plan;
+use crate::domain::run::{Run, RunState, Stream, Task, TaskState};
+use crate::resources::Log;
+use crate::store::{Change, Redactor, StoreError};
+
+/// The longest one attempt of a step may take when it does not say.
+const DEFAULT_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// Endings and retries that may wait for the loop.
+const INBOX: usize = 256;
+
+/// Everything a run needs.
+pub(super) struct Drive {
+    pub(super) run: Run,
+    pub(super) plan: Arc<Plan>,
+    /// The tasks as they are now; shared with whoever reports on them.
+    pub(super) tasks: Tasks,
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) bus: broadcast::Sender<Event>,
+    pub(super) clock: SharedClock,
+    pub(super) redactor: Redactor,
+    /// Tasks at a time.
+    pub(super) concurrency: usize,
+    pub(super) stop: Stop,
+}
+
+/// The tasks of a run in the order of its plan, as they were last committed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tasks(Arc<Mutex<Vec<Task>>>);
+
+impl Tasks {
+    /// The tasks of a plan, all pending.
+    pub(super) fn of(plan: &Plan) -> Self {
+        let tasks = plan
+            .steps
+            .iter()
+            .flat_map(crate::domain::plan::PlannedStep::tasks)
+            .map(|key| Task {
+                key,
+                state: TaskState::Pending,
+                attempts: 0,
+                started_at: None,
+                ended_at: None,
+                reason: None,
+            })
+            .collect();
+        Self(Arc::new(Mutex::new(tasks)))
+    }
+
+    /// All of them, copied.
+    pub(super) fn snapshot(&self) -> Vec<Task> {
+        self.with(|tasks| tasks.clone())
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Vec<Task>) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Stops a run, for one of two causes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stop {
+    /// Fires for either cause.
+    token: CancellationToken,
+    /// The engine is ending: the run is interrupted rather than cancelled.
+    engine: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Stop {
+    /// An operator wants it.
+    pub(super) fn cancel(&self) {
+        self.token.cancel();
+    }
+
+    /// The engine ends.
+    pub(super) fn interrupt(&self) {
+        self.engine
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+        self.token.cancel();
+    }
+
+    fn is_engine(&self) -> bool {
+        self.engine.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+enum Message {
+    /// A task asks to be attempted again.
+    Again {
+        ordinal: usize,
+        attempt: u32,
+        reason: String,
+        go: oneshot::Sender<()>,
+    },
+    Ended {
+        ordinal: usize,
+        ending: Ending,
+    },
+}
+
+/// A worker's way to the loop that owns the run.
+struct Line {
+    ordinal: usize,
+    owner: mpsc::Sender<Message>,
+}
+
+#[async_trait]
+impl Permit for Line {
+    async fn again(&self, attempt: u32, reason: String) -> bool {
+        let (go, gone) = oneshot::channel();
+        let message = Message::Again {
+            ordinal: self.ordinal,
+            attempt,
+            reason,
+            go,
+        };
+        self.owner.send(message).await.is_ok() && gone.await.is_ok()
+    }
+}
+
+impl Drive {
+    /// Carries the run out to its end; returns it as it was last committed.
+    ///
+    /// Never panics and never hangs: a task that panics has failed, one that does not stop is abandoned, and when the store
+    /// fails the run ends at once.
+    pub(super) async fn to_the_end(mut self) -> Run {
+        let result = match Graph::new(&self.plan, self.concurrency) {
+            Ok(graph) => self.turn(graph).await,
+            Err(reason) => self.fail(reason).await,
+        };
+        if let Err(error) = result {
+            // There is nowhere to store this; the next engine will find the run unfinished and account for it.
+            tracing::error!(run = %self.run.id, %error, "the run was given up");
+            self.run.state = RunState::Failed;
+            self.run.ended_at = Some(self.clock.now());
+            self.run.reason = Some(format!("given up because the store failed: {error}"));
+            self.publish(Event::Run(Box::new(self.run.clone())));
+        }
+        self.run
+    }
+
+    /// A plan that cannot be carried out at all.
+    async fn fail(&mut self, reason: String) -> Result<(), StoreError> {
+        let waiting = 0..self.tasks.with(|tasks| tasks.len());
+        let mut changes: Vec<Change> = waiting
+            .map(|ordinal| skipped(ordinal, "the plan cannot be carried out".into()))
+            .collect();
+        changes.push(Change::Run {
+            state: RunState::Failed,
+            reason: Some(reason),
+        });
+        self.commit(changes).await
+    }
+
+    async fn turn(&mut self, mut graph: Graph) -> Result<(), StoreError> {
+        let (sender, mut inbox) = mpsc::channel(INBOX);
+        let workers = TaskTracker::new();
+        // Stops the workers when the run is given up.
+        let halt = self.stop.token.child_token();
+        let _halt_at_the_end = halt.clone().drop_guard();
+        let mut changes = vec![Change::Run {
+            state: RunState::Running,
+            reason: None,
+        }];
+        let mut again: Vec<oneshot::Sender<()>> = Vec::new();
+        let mut stopped = false;
+        loop {
+            if !stopped && self.stop.token.is_cancelled() {
+                stopped = true;
+                changes.extend(self.stop_waiting(&mut graph));
+            }
+            let begun = graph.begin();
+            changes.extend(
+                graph
+                    .take_skipped()
+                    .into_iter()
+                    .map(|(ordinal, reason)| skipped(ordinal, reason)),
+            );
+            changes.extend(begun.iter().map(|ordinal| Change::Task {
+                ordinal: narrow(*ordinal),
+                state: TaskState::Running,
+                attempt: 1,
+                reason: None,
+            }));
+            self.commit(std::mem::take(&mut changes)).await?;
+            for go in again.drain(..) {
+                // A task that stopped waiting has ended, and will say so.
+                let _ = go.send(());
+            }
+            for ordinal in begun {
+                workers.spawn(self.worker(&graph, ordinal, sender.clone(), halt.clone()));
+            }
+            if graph.is_finished() {
+                break;
+            }
+            let mut messages = Vec::new();
+            tokio::select! {
+                // The loop holds a sender itself, so there always will be a next message.
+                _ = inbox.recv_many(&mut messages, INBOX) => {}
+                () = self.stop.token.cancelled(), if !stopped => {}
+            }
+            if !stopped && self.stop.token.is_cancelled() {
+                // Before the endings are looked at: what was stopped must not count as the reason why others are skipped.
+                stopped = true;
+                changes.extend(self.stop_waiting(&mut graph));
+            }
+            for message in messages {
+                match message {
+                    Message::Again {
+                        ordinal,
+                        attempt,
+                        reason,
+                        go,
+                    } => {
+                        changes.push(Change::Task {
+                            ordinal: narrow(ordinal),
+                            state: TaskState::Running,
+                            attempt,
+                            reason: Some(reason),
+                        });
+                        again.push(go);
+                    }
+                    Message::Ended { ordinal, ending } => {
+                        let end = if ending.state.is_success() {
+                            End::Good
+                        } else {
+                            End::Bad
+                        };
+                        graph.end(ordinal, end);
+                        changes.push(Change::Task {
+                            ordinal: narrow(ordinal),
+                            state: ending.state,
+                            attempt: ending.attempts,
+                            reason: ending.reason,
+                        });
+                    }
+                }
+            }
+        }
+        let (state, reason) = self.verdict();
+        self.note(&reason).await;
+        self.commit(vec![Change::Run {
+            state,
+            reason: Some(reason),
+        }])
+        .await
+    }
+
+    /// Ends every task that has not begun.
+    fn stop_waiting(&self, graph: &mut Graph) -> Vec<Change> {
+        let reason = if self.stop.is_engine() {
+            "the engine was ended before its turn"
+        } else {
+            "the run was cancelled before its turn"
+        };
+        let cancelled = |ordinal| Change::Task {
+            ordinal: narrow(ordinal),
+            state: TaskState::Cancelled,
+            attempt: 0,
+            reason: Some(reason.into()),
+        };
+        graph.stop().into_iter().map(cancelled).collect()
+    }
+
+    /// The future that works on one task and always sends its ending.
+    fn worker(
+        &self,
+        graph: &Graph,
+        ordinal: usize,
+        sender: mpsc::Sender<Message>,
+        cancel: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (step, key) = graph.task(ordinal);
+        let host = key.host.clone();
+        let plan = Arc::clone(&self.plan);
+        let executor = Arc::clone(&self.executor);
+        let log: Arc<dyn Log> = Arc::new(self.log(Some(narrow(ordinal))));
+        async move {
+            let step = &plan.steps[step].step;
+            let permit = Line {
+                ordinal,
+                owner: sender,
+            };
+            let ending = match limit_of(step) {
+                Ok(limit) => {
+                    let work = Work {
+                        executor: executor.as_ref(),
+                        step,
+                        host: host.as_deref(),
+                        limit,
+                        log,
+                        cancel: &cancel,
+                        permit: &permit,
+                    };
+                    work.carry_out().await
+                }
+                Err(reason) => Ending {
+                    state: TaskState::Failed,
+                    attempts: 1,
+                    reason: Some(reason),
+                },
+            };
+            // The loop has gone only when the run was given up.
+            let _ = permit.owner.send(Message::Ended { ordinal, ending }).await;
+        }
+    }
+
+    /// How the run ended and why, in one sentence.
+    fn verdict(&self) -> (RunState, String) {
+        let tally = self.run.tally;
+        let total = tally.total();
+        let tasks = self.tasks.snapshot();
+        if self.stop.token.is_cancelled() && tally.cancelled > 0 {
+            let half: Vec<String> = tasks
+                .iter()
+                .filter(|task| task.state == TaskState::Cancelled && task.attempts > 0)
+                .map(|task| task.key.to_string())
+                .collect();
+            let half = if half.is_empty() {
+                "nothing was in progress".into()
+            } else {
+                format!("stopped while in progress: {}", half.join(", "))
+            };
+            let waiting = tasks
+                .iter()
+                .filter(|task| task.state == TaskState::Cancelled && task.attempts == 0)
+                .count();
+            let done = total - tally.cancelled;
+            let (state, word) = if self.stop.is_engine() {
+                (RunState::Interrupted, "the engine was ended")
+            } else {
+                (RunState::Cancelled, "cancelled")
+            };
+            let account =
+                format!("{word}: {done} of {total} tasks done, {half}, {waiting} not started");
+            return (state, account);
+        }
+        if let Some(first) = tasks.iter().find(|task| task.state == TaskState::Failed) {
+            let why = first.reason.as_deref().unwrap_or("no reason given");
+            let mut account = format!("{} failed: {why}", first.key);
+            if tally.failed > 1 {
+                account = format!("{account}; {} more failed", tally.failed - 1);
+            }
+            let barred = tasks
+                .iter()
+                .filter(|task| task.state == TaskState::Skipped && task.attempts == 0)
+                .count();
+            if barred > 0 {
+                account = format!("{account}; {barred} not started because of it");
+            }
+            return (RunState::Failed, account);
+        }
+        let took = self.run.started_at.map_or(SignedDuration::ZERO, |started| {
+            self.clock.now().duration_since(started)
+        });
+        let changed = if self.run.dry_run {
+            "would change"
+        } else {
+            "changed"
+        };
+        let account = format!(
+            "{total} tasks in {} s: {} {changed}, {} as they should be, {} skipped",
+            took.as_secs(),
+            tally.changed,
+            tally.ok,
+            tally.skipped
+        );
+        (RunState::Succeeded, account)
+    }
+
+    async fn commit(&mut self, mut changes: Vec<Change>) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        for change in &mut changes {
+            let (Change::Run { reason, .. } | Change::Task { reason, .. }) = change;
+            *reason = reason.take().map(|text| self.redactor.cleaned(text));
+        }
+        let moved: Vec<usize> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Task { ordinal, .. } => Some(*ordinal as usize),
+                Change::Run { .. } => None,
+            })
+            .collect();
+        let committed = self
+            .journal
+            .commit(self.run.id, self.clock.now(), changes)
+            .await?;
+        self.run = committed.run;
+        self.tasks.with(|tasks| {
+            for (ordinal, task) in moved.iter().zip(&committed.tasks) {
+                tasks[*ordinal].clone_from(task);
+            }
+        });
+        for task in committed.tasks {
+            self.publish(Event::Task {
+                run: self.run.id,
+                task: Box::new(task),
+            });
+        }
+        self.publish(Event::Run(Box::new(self.run.clone())));
+        Ok(())
+    }
+
+    fn publish(&self, event: Event) {
+        // Nobody listening is fine.
+        let _ = self.bus.send(event);
+    }
+
+    fn log(&self, task: Option<u32>) -> TaskLog {
+        TaskLog {
+            journal: Arc::clone(&self.journal),
+            redactor: self.redactor.clone(),
+            clock: Arc::clone(&self.clock),
+            run: self.run.id,
+            task,
+        }
+    }
+
+    async fn note(&self, text: &str) {
+        self.log(None).line(Stream::Note, text.into()).await;
+    }
+}
+
+fn skipped(ordinal: usize, reason: String) -> Change {
+    Change::Task {
+        ordinal: narrow(ordinal),
+        state: TaskState::Skipped,
+        attempt: 0,
+        reason: Some(reason),
+    }
+}
+
+/// A task's position as the store counts it; a plan with more tasks than that does not fit into memory.
+fn narrow(ordinal: usize) -> u32 {
+    u32::try_from(ordinal).unwrap_or(u32::MAX)
+}
+
+/// The longest one attempt may take.
+fn limit_of(step: &crate::domain::recipe::Step) -> Result<Duration, String> {
+    let Some(text) = &step.timeout else {
+        return Ok(DEFAULT_LIMIT);
+    };
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|limit| Duration::try_from(limit).ok())
+        .filter(|limit| !limit.is_zero())
+        .ok_or_else(|| format!("{text:?} is not a timeout; write it like 90s or 5m"))
+}
