@@ -1,3 +1,183 @@
-//! engine: see the house in the crate's documentation.
+//! The engine: the process that owns runs, polling and secrets. Everything that shows or commands it is its client.
+//!
+//! ```text
+//!  client ── Link ──► core ──► desk ── run ── steps (Executor)
+//!                      │                │
+//!                      ├── poll ── probe, directory ──► live ──► bus ──► subscribers
+//!                      └── store (Writer) ◄─── transitions, log lines
+//! ```
+//!
+//! Every long-lived task belongs to one tracker and stops by one token; [`Engine::shutdown`] waits for all of them. What
+//! the engine touches outside of itself goes through [`World`], so that all of this runs in a test.
 
+mod bus;
+mod core;
+mod desk;
+mod directory;
+mod live;
+mod poll;
+mod probe;
 mod run;
+mod secrets;
+#[cfg(test)]
+mod tests;
+mod world;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+
+use self::core::Core;
+use crate::client::{Client, Event};
+use crate::clock::{SharedClock, SystemClock};
+use crate::domain::environment::Environment;
+use crate::domain::recipe::Recipe;
+use crate::domain::run::RunId;
+use crate::store::{Handle, Reader, StoreError, Writer};
+
+pub use world::World;
+
+/// The least time between two announcements of a run's new lines.
+const ANNOUNCE: Duration = Duration::from_millis(50);
+
+/// What an engine works with.
+pub struct EngineSettings {
+    /// The workspace's name.
+    pub workspace: String,
+    /// Its environments, in the order of their files.
+    pub environments: Vec<Environment>,
+    /// Recipes that can be run.
+    pub recipes: Vec<Recipe>,
+    /// Hosts and services.
+    pub world: Arc<dyn World>,
+    /// Where history is kept; created with mode 0700.
+    pub state_dir: PathBuf,
+    /// Where downloads are kept.
+    pub cache_dir: PathBuf,
+    /// Where the time comes from.
+    pub clock: SharedClock,
+    /// Whether changes are refused.
+    pub read_only: bool,
+    /// From one probe of a node to the next.
+    pub node_interval: Duration,
+    /// From one poll of a service to the next.
+    pub service_interval: Duration,
+    /// How long a node or service may take to answer one question.
+    pub deadline: Duration,
+    /// Tasks of one run at a time.
+    pub concurrency: usize,
+}
+
+impl EngineSettings {
+    /// Settings for a workspace called `workspace` without environments; polls every 5 s with a deadline of 5 s, 32 tasks
+    /// at a time, by the machine's clock.
+    pub fn new(
+        workspace: impl Into<String>,
+        world: Arc<dyn World>,
+        state_dir: impl Into<PathBuf>,
+        cache_dir: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            workspace: workspace.into(),
+            environments: Vec::new(),
+            recipes: Vec::new(),
+            world,
+            state_dir: state_dir.into(),
+            cache_dir: cache_dir.into(),
+            clock: Arc::new(SystemClock),
+            read_only: false,
+            node_interval: Duration::from_secs(5),
+            service_interval: Duration::from_secs(5),
+            deadline: Duration::from_secs(5),
+            concurrency: 32,
+        }
+    }
+}
+
+/// A running engine. Dropped without [`Engine::shutdown`] it stops polling and interrupts its runs, without waiting.
+pub struct Engine {
+    core: Arc<Core>,
+    history: Reader,
+    tasks: TaskTracker,
+    /// Gone after the shutdown.
+    writer: Option<Writer>,
+    /// Runs that an engine before this one left unfinished; they are interrupted now.
+    pub interrupted: Vec<RunId>,
+}
+
+impl Engine {
+    /// Opens the store and begins to poll. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be used: see [`Writer::open`].
+    pub async fn start(settings: EngineSettings) -> Result<Self, StoreError> {
+        let (state_dir, now) = (settings.state_dir.clone(), settings.clock.now());
+        let opened = tokio::task::spawn_blocking(move || {
+            let writer = Writer::open(&state_dir, now)?;
+            let history = Reader::open(writer.handle().path())?;
+            Ok::<_, StoreError>((writer, history))
+        });
+        let (mut writer, history) = opened.await.map_err(|error| StoreError {
+            path: settings.state_dir.clone(),
+            reason: error.to_string(),
+        })??;
+        let interrupted = std::mem::take(&mut writer.interrupted);
+        let tasks = TaskTracker::new();
+        let core = Core::new(settings, writer.handle(), tasks.clone());
+        core.begin_polling();
+        tasks.spawn(announce_lines(Arc::clone(&core), writer.handle()));
+        Ok(Self {
+            core,
+            history,
+            tasks,
+            writer: Some(writer),
+            interrupted,
+        })
+    }
+
+    /// A connection from within this process.
+    pub fn client(&self) -> Client {
+        Client::new(self.core.clone(), self.history.clone())
+    }
+
+    /// Stops polling, interrupts the runs under way and gives them `grace` to end in good order, writes what waits and
+    /// closes the store. Subscriptions end. What did not stop in time is accounted for when the store is opened next.
+    pub async fn shutdown(mut self, grace: Duration) {
+        self.core.stop();
+        self.tasks.close();
+        if tokio::time::timeout(grace, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some tasks did not stop in time");
+        }
+        if let Some(writer) = self.writer.take() {
+            writer.close().await;
+        }
+        self.core.bus.close();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.core.stop();
+        if self.writer.is_some() {
+            self.core.bus.close();
+        }
+    }
+}
+
+/// Tells subscribers which runs have more lines, at most every [`ANNOUNCE`] whatever the number of lines.
+async fn announce_lines(core: Arc<Core>, store: Handle) {
+    loop {
+        let Some(grown) = core.stopped.run_until_cancelled(store.grown()).await else {
+            return;
+        };
+        for (run, total) in grown {
+            core.bus.publish(Event::Lines { run, total });
+        }
+        tokio::time::sleep(ANNOUNCE).await;
+    }
+}

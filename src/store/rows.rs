@@ -18,6 +18,11 @@ pub(super) fn stamp(at: Timestamp) -> i64 {
     at.as_microsecond()
 }
 
+/// The instant as it will be read back, so that what is told now and what is read later are the same.
+pub(super) fn whole(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(stamp(at)).unwrap_or(at)
+}
+
 /// An instant from its stored form.
 pub(super) fn instant(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     let micros: i64 = row.get(column)?;

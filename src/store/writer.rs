@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use super::ledger::{Change, Committed, Ledger, NewLine, NewRun};
-use super::{StoreError, open, recover};
+use super::{StoreError, open, recover, rows};
 use crate::domain::run::{Run, RunId};
 
 /// Messages that may wait.
@@ -75,6 +75,7 @@ impl Writer {
     /// [`StoreError`] when the directory cannot be written, another engine holds it, or the file is damaged, foreign or
     /// of a newer version. Nothing that cannot be read is ever replaced.
     pub fn open(state_dir: &Path, now: Timestamp) -> Result<Self, StoreError> {
+        let now = rows::whole(now);
         let (mut connection, lock) = open::for_writing(state_dir)?;
         let path = open::database_path(state_dir);
         let interrupted = recover::interrupt(&mut connection, now)
@@ -134,7 +135,8 @@ impl Handle {
     ///
     /// # Errors
     /// [`StoreError`] when it could not be stored.
-    pub async fn create(&self, new: NewRun) -> Result<Run, StoreError> {
+    pub async fn create(&self, mut new: NewRun) -> Result<Run, StoreError> {
+        new.at = rows::whole(new.at);
         let (reply, answer) = oneshot::channel();
         self.send(Message::Create(Box::new(new), reply)).await?;
         answer.await.map_err(|_| self.closed())?
@@ -153,7 +155,7 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.send(Message::Commit {
             run,
-            at,
+            at: rows::whole(at),
             changes,
             reply,
         })

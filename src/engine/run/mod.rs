@@ -11,11 +11,10 @@ mod journal;
 mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +24,8 @@ use graph::{End, Graph};
 pub(super) use journal::Journal;
 use journal::TaskLog;
 
+use super::bus::Bus;
+use super::desk::Seat;
 use crate::client::Event;
 use crate::clock::SharedClock;
 use crate::domain::plan::Plan;
@@ -32,8 +33,6 @@ use crate::domain::run::{Run, RunState, Stream, Task, TaskState};
 use crate::resources::Log;
 use crate::store::{Change, Redactor, StoreError};
 
-/// The longest one attempt of a step may take when it does not say.
-const DEFAULT_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// Endings and retries that may wait for the loop.
 const INBOX: usize = 256;
 
@@ -45,12 +44,14 @@ pub(super) struct Drive {
     pub(super) tasks: Tasks,
     pub(super) executor: Arc<dyn Executor>,
     pub(super) journal: Arc<dyn Journal>,
-    pub(super) bus: broadcast::Sender<Event>,
+    pub(super) bus: Bus,
     pub(super) clock: SharedClock,
     pub(super) redactor: Redactor,
     /// Tasks at a time.
     pub(super) concurrency: usize,
     pub(super) stop: Stop,
+    /// The run's place on the desk; given up before anybody hears of the end, so that the next run may begin at once.
+    pub(super) seat: Option<Seat>,
 }
 
 /// The tasks of a run in the order of its plan, as they were last committed.
@@ -108,6 +109,11 @@ impl Stop {
         self.token.cancel();
     }
 
+    /// Whether the run shall stop, for either cause.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
     fn is_engine(&self) -> bool {
         self.engine.load(std::sync::atomic::Ordering::Relaxed)
     }
@@ -152,7 +158,7 @@ impl Drive {
     ///
     /// Never panics and never hangs: a task that panics has failed, one that does not stop is abandoned, and when the store
     /// fails the run ends at once.
-    pub(super) async fn to_the_end(mut self) -> Run {
+    pub(super) async fn carry_out(mut self) -> Run {
         let result = match Graph::new(&self.plan, self.concurrency) {
             Ok(graph) => self.turn(graph).await,
             Err(reason) => self.fail(reason).await,
@@ -163,7 +169,8 @@ impl Drive {
             self.run.state = RunState::Failed;
             self.run.ended_at = Some(self.clock.now());
             self.run.reason = Some(format!("given up because the store failed: {error}"));
-            self.publish(Event::Run(Box::new(self.run.clone())));
+            self.seat = None;
+            self.bus.publish(Event::Run(Box::new(self.run.clone())));
         }
         self.run
     }
@@ -194,7 +201,7 @@ impl Drive {
         let mut again: Vec<oneshot::Sender<()>> = Vec::new();
         let mut stopped = false;
         loop {
-            if !stopped && self.stop.token.is_cancelled() {
+            if !stopped && self.stop.is_stopped() {
                 stopped = true;
                 changes.extend(self.stop_waiting(&mut graph));
             }
@@ -228,7 +235,7 @@ impl Drive {
                 _ = inbox.recv_many(&mut messages, INBOX) => {}
                 () = self.stop.token.cancelled(), if !stopped => {}
             }
-            if !stopped && self.stop.token.is_cancelled() {
+            if !stopped && self.stop.is_stopped() {
                 // Before the endings are looked at: what was stopped must not count as the reason why others are skipped.
                 stopped = true;
                 changes.extend(self.stop_waiting(&mut graph));
@@ -310,7 +317,7 @@ impl Drive {
                 ordinal,
                 owner: sender,
             };
-            let ending = match limit_of(step) {
+            let ending = match step.time_limit() {
                 Ok(limit) => {
                     let work = Work {
                         executor: executor.as_ref(),
@@ -339,7 +346,7 @@ impl Drive {
         let tally = self.run.tally;
         let total = tally.total();
         let tasks = self.tasks.snapshot();
-        if self.stop.token.is_cancelled() && tally.cancelled > 0 {
+        if self.stop.is_stopped() && tally.cancelled > 0 {
             let half: Vec<String> = tasks
                 .iter()
                 .filter(|task| task.state == TaskState::Cancelled && task.attempts > 0)
@@ -417,24 +424,22 @@ impl Drive {
             .commit(self.run.id, self.clock.now(), changes)
             .await?;
         self.run = committed.run;
+        if self.run.state.is_final() {
+            self.seat = None;
+        }
         self.tasks.with(|tasks| {
             for (ordinal, task) in moved.iter().zip(&committed.tasks) {
                 tasks[*ordinal].clone_from(task);
             }
         });
         for task in committed.tasks {
-            self.publish(Event::Task {
+            self.bus.publish(Event::Task {
                 run: self.run.id,
                 task: Box::new(task),
             });
         }
-        self.publish(Event::Run(Box::new(self.run.clone())));
+        self.bus.publish(Event::Run(Box::new(self.run.clone())));
         Ok(())
-    }
-
-    fn publish(&self, event: Event) {
-        // Nobody listening is fine.
-        let _ = self.bus.send(event);
     }
 
     fn log(&self, task: Option<u32>) -> TaskLog {
@@ -464,16 +469,4 @@ fn skipped(ordinal: usize, reason: String) -> Change {
 /// A task's position as the store counts it; a plan with more tasks than that does not fit into memory.
 fn narrow(ordinal: usize) -> u32 {
     u32::try_from(ordinal).unwrap_or(u32::MAX)
-}
-
-/// The longest one attempt may take.
-fn limit_of(step: &crate::domain::recipe::Step) -> Result<Duration, String> {
-    let Some(text) = &step.timeout else {
-        return Ok(DEFAULT_LIMIT);
-    };
-    text.parse::<SignedDuration>()
-        .ok()
-        .and_then(|limit| Duration::try_from(limit).ok())
-        .filter(|limit| !limit.is_zero())
-        .ok_or_else(|| format!("{text:?} is not a timeout; write it like 90s or 5m"))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -232,7 +233,7 @@ struct Scene {
     journal: Arc<Memory>,
     stage: Arc<Stage>,
     redactor: Redactor,
-    bus: broadcast::Sender<Event>,
+    bus: Bus,
     drive: Option<Drive>,
 }
 
@@ -268,7 +269,7 @@ impl Scene {
         *journal.inner.lock().unwrap() = Some((run.clone(), tasks.snapshot()));
         let (journal, stage) = (Arc::new(journal), Arc::new(stage));
         let (stop, redactor) = (Stop::default(), Redactor::default());
-        let bus = broadcast::channel(1024).0;
+        let bus = Bus::new();
         let drive = Drive {
             run,
             plan: Arc::new(plan),
@@ -280,6 +281,7 @@ impl Scene {
             redactor: redactor.clone(),
             concurrency: 4,
             stop: stop.clone(),
+            seat: None,
         };
         Self {
             stop,
@@ -293,7 +295,7 @@ impl Scene {
     }
 
     async fn play(&mut self) -> Run {
-        self.drive.take().unwrap().to_the_end().await
+        self.drive.take().unwrap().carry_out().await
     }
 
     fn state(&self, step: &str, host: Option<&str>) -> (TaskState, Option<String>) {
@@ -556,10 +558,10 @@ async fn secrets_reach_neither_log_nor_reasons() {
         .learn(&secrecy::SecretString::from("hunter2"))
         .unwrap();
     scene.play().await;
+    let run = other.play().await;
     let lines = scene.journal.lines.lock().unwrap();
     assert!(lines.iter().all(|line| !line.text.contains("hunter2")));
     assert!(lines.iter().any(|line| line.text.contains("[redacted]")));
-    let run = other.play().await;
     assert!(
         run.reason
             .unwrap()
@@ -573,7 +575,8 @@ async fn every_transition_is_published_after_it_was_committed() {
     let mut events = scene.bus.subscribe();
     scene.play().await;
     let mut told = Vec::new();
-    while let Ok(event) = events.try_recv() {
+    scene.bus.close();
+    while let Some(event) = events.next().await {
         told.push(match event {
             Event::Run(run) => format!("run {}", run.state),
             Event::Task { task, .. } => format!("task {}", task.state),

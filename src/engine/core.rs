@@ -1,0 +1,383 @@
+//! What the engine's tasks share, and how requests are answered.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::EngineSettings;
+use super::bus::Bus;
+use super::desk::Desk;
+use super::directory::Directory;
+use super::live::Live;
+use super::poll::{NodeSource, Rhythm, ServiceSource, poll};
+use super::run::{Drive, Stop, Tasks, panicked};
+use super::world::Steps;
+use crate::client::{Event, Link, Refusal, Request, Response, Subscription, View, Workspace};
+use crate::clock::SharedClock;
+use crate::domain::action::{Consent, Gate};
+use crate::domain::environment::Environment;
+use crate::domain::finding::Subject;
+use crate::domain::plan::{Plan, PlanRequest};
+use crate::domain::run::{Run, RunId, RunState, TaskState};
+use crate::domain::service::ServiceKind;
+use crate::services;
+use crate::steps;
+use crate::store::{Change, Handle, NewRun, Redactor};
+use crate::transport::Reach;
+
+/// Nodes and services that are being asked at the same time.
+const PLACES: usize = 64;
+/// How long a table may take.
+const TABLE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The engine behind its [`Link`].
+pub(super) struct Core {
+    workspace: Workspace,
+    rooms: BTreeMap<String, Room>,
+    pub(super) bus: Bus,
+    live: Arc<Live>,
+    desk: Desk,
+    store: Handle,
+    redactor: Redactor,
+    clock: SharedClock,
+    cache: PathBuf,
+    concurrency: usize,
+    node_rhythm: Rhythm,
+    service_rhythm: Rhythm,
+    tasks: TaskTracker,
+    pub(super) stopped: CancellationToken,
+}
+
+/// One environment with its doors.
+struct Room {
+    environment: Arc<Environment>,
+    reach: Arc<dyn Reach>,
+    directory: Arc<Directory>,
+    wakes: BTreeMap<Subject, Arc<Notify>>,
+}
+
+impl Core {
+    pub(super) fn new(settings: EngineSettings, store: Handle, tasks: TaskTracker) -> Arc<Self> {
+        let bus = Bus::new();
+        let redactor = Redactor::default();
+        let live = Live::new(
+            settings.environments.iter(),
+            bus.clone(),
+            Arc::clone(&settings.clock),
+        );
+        let rooms = settings
+            .environments
+            .iter()
+            .map(|environment| {
+                let environment = Arc::new(environment.clone());
+                let nodes = environment
+                    .nodes
+                    .iter()
+                    .map(|node| Subject::Node(node.name.clone()));
+                let services = environment
+                    .services
+                    .iter()
+                    .map(|service| Subject::Service(service.name.clone()));
+                let room = Room {
+                    wakes: nodes
+                        .chain(services)
+                        .map(|subject| (subject, Arc::new(Notify::new())))
+                        .collect(),
+                    reach: settings.world.hosts(&environment),
+                    directory: Arc::new(Directory::new(
+                        Arc::clone(&environment),
+                        Arc::clone(&settings.world),
+                        redactor.clone(),
+                    )),
+                    environment: Arc::clone(&environment),
+                };
+                (environment.name.clone(), room)
+            })
+            .collect();
+        let views = ServiceKind::ALL.iter().map(|kind| {
+            let views = services::views(*kind).iter().map(|view| View {
+                id: view.id.into(),
+                title: view.title.into(),
+            });
+            (kind.word().to_owned(), views.collect())
+        });
+        let rhythm = |interval| Rhythm {
+            interval,
+            deadline: settings.deadline,
+        };
+        Arc::new(Self {
+            node_rhythm: rhythm(settings.node_interval),
+            service_rhythm: rhythm(settings.service_interval),
+            workspace: Workspace {
+                name: settings.workspace,
+                read_only: settings.read_only,
+                environments: settings.environments,
+                recipes: settings.recipes,
+                views: views.collect(),
+            },
+            rooms,
+            bus,
+            live: Arc::new(live),
+            desk: Desk::default(),
+            store,
+            redactor,
+            clock: settings.clock,
+            cache: settings.cache_dir,
+            concurrency: settings.concurrency,
+            tasks,
+            stopped: CancellationToken::new(),
+        })
+    }
+
+    /// Starts one task for each node and service.
+    pub(super) fn begin_polling(&self) {
+        let places = Arc::new(Semaphore::new(PLACES));
+        for room in self.rooms.values() {
+            for (subject, wake) in &room.wakes {
+                let (wake, places) = (Arc::clone(wake), Arc::clone(&places));
+                let cancel = self.stopped.clone();
+                match subject {
+                    Subject::Node(name) => {
+                        let source = NodeSource {
+                            environment: Arc::clone(&room.environment),
+                            name: name.clone(),
+                            reach: Arc::clone(&room.reach),
+                            live: Arc::clone(&self.live),
+                            redactor: self.redactor.clone(),
+                        };
+                        self.tasks
+                            .spawn(poll(source, self.node_rhythm, wake, places, cancel));
+                    }
+                    Subject::Service(name) => {
+                        let source = ServiceSource {
+                            environment: Arc::clone(&room.environment),
+                            name: name.clone(),
+                            directory: Arc::clone(&room.directory),
+                            live: Arc::clone(&self.live),
+                            redactor: self.redactor.clone(),
+                        };
+                        self.tasks
+                            .spawn(poll(source, self.service_rhythm, wake, places, cancel));
+                    }
+                    Subject::Environment => {}
+                }
+            }
+        }
+    }
+
+    /// Stops polling, takes no more runs and interrupts those under way. May be called again.
+    pub(super) fn stop(&self) {
+        self.desk.close();
+        self.stopped.cancel();
+    }
+
+    fn room(&self, environment: &str) -> Result<&Room, Refusal> {
+        self.rooms.get(environment).ok_or_else(|| {
+            let known: Vec<&str> = self.rooms.keys().map(String::as_str).collect();
+            Refusal::new(format!(
+                "there is no environment called {environment:?}; there is {}",
+                known.join(", ")
+            ))
+        })
+    }
+
+    async fn plan(&self, request: PlanRequest) -> Result<Plan, Refusal> {
+        let environment = Arc::clone(&self.room(&request.environment)?.environment);
+        let recipe = self
+            .workspace
+            .recipes
+            .iter()
+            .find(|recipe| recipe.name == request.recipe)
+            .cloned()
+            .ok_or_else(|| {
+                Refusal::new(format!("there is no recipe called {:?}", request.recipe))
+            })?;
+        // Renders every template for every host: not for a thread that others wait for.
+        tokio::task::spawn_blocking(move || steps::plan(&recipe, &environment, request))
+            .await
+            .map_err(|error| Refusal::new(format!("planning stopped: {error}")))?
+            .map_err(|error| Refusal::new(error.to_string()))
+    }
+
+    fn gate(&self, plan: &Plan, environment: &Environment) -> Gate {
+        Gate::of(plan.risk, environment.protection, self.workspace.read_only)
+    }
+
+    async fn start(&self, hash: &str, consent: &Consent, by: String) -> Result<Run, Refusal> {
+        let plan = self.desk.plan(hash)?;
+        let room = self.room(&plan.request.environment)?;
+        self.gate(&plan, &room.environment)
+            .check(consent, &room.environment.name)
+            .map_err(Refusal::new)?;
+        let again = self.plan(plan.request.clone()).await?;
+        if again.hash != plan.hash {
+            return Err(Refusal::new(
+                "what the plan was made from has changed since it was shown; plan again",
+            ));
+        }
+        let id = RunId(uuid::Uuid::now_v7());
+        let stop = Stop::default();
+        let seat = self.desk.seat(id, &plan, &by, stop.clone())?;
+        let new = NewRun {
+            id,
+            plan: Plan::clone(&plan),
+            started_by: by,
+            at: self.clock.now(),
+        };
+        let run = self
+            .store
+            .create(new)
+            .await
+            .map_err(|error| Refusal::new(error.to_string()))?;
+        self.desk.started(id, run.number, hash);
+        self.bus.publish(Event::Run(Box::new(run.clone())));
+        let tasks = Tasks::of(&plan);
+        let drive = Drive {
+            executor: Arc::new(Steps {
+                environment: Arc::clone(&room.environment),
+                reach: Arc::clone(&room.reach),
+                services: room.directory.clone(),
+                tasks: tasks.clone(),
+                params: Arc::new(plan.request.params.clone()),
+                dry_run: plan.request.dry_run,
+                cache: self.cache.clone(),
+            }),
+            run: run.clone(),
+            plan,
+            tasks: tasks.clone(),
+            journal: Arc::new(self.store.clone()),
+            bus: self.bus.clone(),
+            clock: Arc::clone(&self.clock),
+            redactor: self.redactor.clone(),
+            concurrency: self.concurrency,
+            stop,
+            seat: Some(seat),
+        };
+        let (store, bus, clock) = (
+            self.store.clone(),
+            self.bus.clone(),
+            Arc::clone(&self.clock),
+        );
+        self.tasks.spawn(async move {
+            if let Err(panic) = AssertUnwindSafe(drive.carry_out()).catch_unwind().await {
+                let reason = panicked(panic.as_ref());
+                bury(id, &tasks, reason, &store, &bus, &clock).await;
+            }
+        });
+        Ok(run)
+    }
+
+    fn refresh(&self, environment: &str, subject: &Subject) -> Result<(), Refusal> {
+        let room = self.room(environment)?;
+        if *subject == Subject::Environment {
+            for wake in room.wakes.values() {
+                wake.notify_one();
+            }
+            return Ok(());
+        }
+        let wake = room.wakes.get(subject).ok_or_else(|| {
+            Refusal::new(format!(
+                "environment {environment} has no node or service called {subject}"
+            ))
+        })?;
+        wake.notify_one();
+        Ok(())
+    }
+}
+
+/// Ends a run whose scheduler panicked, so that it does not stay "running".
+async fn bury(
+    run: RunId,
+    tasks: &Tasks,
+    reason: String,
+    store: &Handle,
+    bus: &Bus,
+    clock: &SharedClock,
+) {
+    let mut changes: Vec<Change> = tasks
+        .snapshot()
+        .iter()
+        .zip(0u32..)
+        .filter(|(task, _)| !task.state.is_final())
+        .map(|(task, ordinal)| Change::Task {
+            ordinal,
+            state: if task.state == TaskState::Running {
+                TaskState::Failed
+            } else {
+                TaskState::Cancelled
+            },
+            attempt: task.attempts,
+            reason: Some("the run was given up".into()),
+        })
+        .collect();
+    changes.push(Change::Run {
+        state: RunState::Failed,
+        reason: Some(reason),
+    });
+    match store.commit(run, clock.now(), changes).await {
+        Ok(committed) => bus.publish(Event::Run(Box::new(committed.run))),
+        Err(error) => tracing::error!(%run, %error, "a run that was given up could not be ended"),
+    }
+}
+
+#[async_trait]
+impl Link for Core {
+    async fn call(&self, request: Request) -> Result<Response, Refusal> {
+        match request {
+            Request::Workspace => Ok(Response::Workspace(Box::new(self.workspace.clone()))),
+            Request::Live => Ok(Response::Live(self.live.snapshot())),
+            Request::Plan(request) => {
+                let plan = Arc::new(self.plan(request).await?);
+                let room = self.room(&plan.request.environment)?;
+                let gate = self.gate(&plan, &room.environment);
+                self.desk.keep(Arc::clone(&plan));
+                Ok(Response::Plan {
+                    plan: Box::new(Plan::clone(&plan)),
+                    gate,
+                })
+            }
+            Request::Start { hash, consent, by } => {
+                let run = self.start(&hash, &consent, by).await?;
+                Ok(Response::Started(Box::new(run)))
+            }
+            Request::Cancel { run } => {
+                if self.desk.cancel(run) {
+                    Ok(Response::Done)
+                } else {
+                    Err(Refusal::new("this run is not under way"))
+                }
+            }
+            Request::Refresh {
+                environment,
+                subject,
+            } => {
+                self.refresh(&environment, &subject)?;
+                Ok(Response::Done)
+            }
+            Request::Table {
+                environment,
+                service,
+                view,
+            } => {
+                let room = self.room(&environment)?;
+                room.directory
+                    .table(&service, &view, TABLE_DEADLINE)
+                    .await
+                    .map(Response::Table)
+                    .map_err(|error| Refusal::new(self.redactor.cleaned(error.to_string())))
+            }
+        }
+    }
+
+    fn subscribe(&self) -> Subscription {
+        self.bus.subscribe()
+    }
+}

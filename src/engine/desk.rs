@@ -1,0 +1,226 @@
+//! Plans that were shown, runs that are under way, and who may change an environment.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::run::Stop;
+use crate::client::Refusal;
+use crate::domain::action::Risk;
+use crate::domain::plan::Plan;
+use crate::domain::run::RunId;
+
+/// Plans that are remembered; older ones must be made again.
+const PLANS: usize = 64;
+
+/// The desk; clones are the same desk.
+#[derive(Clone, Default)]
+pub(super) struct Desk(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    /// Newest last.
+    plans: VecDeque<Arc<Plan>>,
+    active: BTreeMap<RunId, Active>,
+    closed: bool,
+}
+
+struct Active {
+    /// Known once the run is stored.
+    number: Option<i64>,
+    title: String,
+    environment: String,
+    changes: bool,
+    by: String,
+    stop: Stop,
+}
+
+/// A run's place among those under way; given up when dropped.
+pub(super) struct Seat {
+    desk: Desk,
+    run: RunId,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.desk.lock().active.remove(&self.run);
+    }
+}
+
+impl Desk {
+    /// Remembers a plan that is about to be shown.
+    pub(super) fn keep(&self, plan: Arc<Plan>) {
+        let mut inner = self.lock();
+        inner.plans.retain(|kept| kept.hash != plan.hash);
+        if inner.plans.len() == PLANS {
+            inner.plans.pop_front();
+        }
+        inner.plans.push_back(plan);
+    }
+
+    /// The plan with this hash, if it was shown.
+    pub(super) fn plan(&self, hash: &str) -> Result<Arc<Plan>, Refusal> {
+        self.lock()
+            .plans
+            .iter()
+            .find(|plan| plan.hash == hash)
+            .cloned()
+            .ok_or_else(|| {
+                Refusal::new(
+                    "this plan is not known, or was started already; an approval is good for one run: plan again",
+                )
+            })
+    }
+
+    /// Takes a place for a run of `plan`.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the engine is ending, the plan was taken meanwhile, or another run is changing the environment.
+    pub(super) fn seat(
+        &self,
+        run: RunId,
+        plan: &Plan,
+        by: &str,
+        stop: Stop,
+    ) -> Result<Seat, Refusal> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(Refusal::new("the engine is ending; start it again"));
+        }
+        let environment = &plan.request.environment;
+        let changes = plan.risk != Risk::Read;
+        let other = inner
+            .active
+            .values()
+            .find(|other| changes && other.changes && other.environment == *environment);
+        if let Some(other) = other {
+            let number = other
+                .number
+                .map_or_else(|| "another run".into(), |number| format!("run {number}"));
+            return Err(Refusal::new(format!(
+                "{environment} is being changed by {number} ({}, started by {}); wait for it or cancel it",
+                other.title, other.by
+            )));
+        }
+        inner.active.insert(
+            run,
+            Active {
+                number: None,
+                title: plan.title.clone(),
+                environment: environment.clone(),
+                changes,
+                by: by.to_owned(),
+                stop,
+            },
+        );
+        Ok(Seat {
+            desk: self.clone(),
+            run,
+        })
+    }
+
+    /// The run was stored: it has a number now, and the approval of its plan is used up.
+    pub(super) fn started(&self, run: RunId, number: i64, hash: &str) {
+        let mut inner = self.lock();
+        if let Some(active) = inner.active.get_mut(&run) {
+            active.number = Some(number);
+        }
+        inner.plans.retain(|plan| plan.hash != hash);
+    }
+
+    /// Tells a run to stop; `false` when it is not under way.
+    pub(super) fn cancel(&self, run: RunId) -> bool {
+        let inner = self.lock();
+        let active = inner.active.get(&run);
+        if let Some(active) = active {
+            active.stop.cancel();
+        }
+        active.is_some()
+    }
+
+    /// Takes no more runs and interrupts those under way.
+    pub(super) fn close(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        for active in inner.active.values() {
+            active.stop.interrupt();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::plan::PlanRequest;
+
+    fn plan(environment: &str, risk: Risk, hash: &str) -> Arc<Plan> {
+        Arc::new(Plan {
+            request: PlanRequest {
+                environment: environment.into(),
+                recipe: "deploy".into(),
+                params: BTreeMap::new(),
+                nodes: Vec::new(),
+                dry_run: false,
+            },
+            title: "Deploy".into(),
+            risk,
+            steps: Vec::new(),
+            hash: hash.into(),
+        })
+    }
+
+    fn id(number: u128) -> RunId {
+        RunId(uuid::Uuid::from_u128(number))
+    }
+
+    fn seat(desk: &Desk, number: u128, environment: &str, risk: Risk) -> Result<Seat, Refusal> {
+        desk.seat(
+            id(number),
+            &plan(environment, risk, "h"),
+            "ada@bastion",
+            Stop::default(),
+        )
+    }
+
+    #[test]
+    fn a_second_change_of_an_environment_is_refused_by_the_number_of_the_first() {
+        let desk = Desk::default();
+        let first = seat(&desk, 1, "lab", Risk::Change).unwrap();
+        desk.started(id(1), 7, "h");
+        let refusal = seat(&desk, 2, "lab", Risk::Destroy).err().unwrap();
+        assert_eq!(
+            refusal.message,
+            "lab is being changed by run 7 (Deploy, started by ada@bastion); wait for it or cancel it"
+        );
+        assert!(seat(&desk, 3, "staging", Risk::Change).is_ok());
+        assert!(seat(&desk, 4, "lab", Risk::Read).is_ok());
+        drop(first);
+        assert!(seat(&desk, 5, "lab", Risk::Change).is_ok());
+    }
+
+    #[test]
+    fn old_plans_are_forgotten_and_used_ones_too() {
+        let desk = Desk::default();
+        for number in 0..=PLANS {
+            desk.keep(plan("lab", Risk::Read, &number.to_string()));
+        }
+        assert!(desk.plan("0").is_err());
+        assert!(desk.plan("1").is_ok());
+        desk.started(id(1), 1, "1");
+        assert!(desk.plan("1").is_err());
+    }
+
+    #[test]
+    fn closing_interrupts_what_is_under_way_and_takes_nothing_more() {
+        let desk = Desk::default();
+        let stop = Stop::default();
+        let seat = desk.seat(id(1), &plan("lab", Risk::Read, "h"), "ada", stop.clone());
+        assert!(seat.is_ok());
+        desk.close();
+        assert!(stop.is_stopped());
+        assert!(self::seat(&desk, 2, "lab", Risk::Read).is_err());
+    }
+}

@@ -1,0 +1,128 @@
+//! The services of one environment: adapters made when first needed, with their secrets read at that moment.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::secrets;
+use super::world::World;
+use crate::domain::environment::Environment;
+use crate::domain::live::ServiceReport;
+use crate::domain::table::Table;
+use crate::services::{Service, ServiceError};
+use crate::steps::AskService;
+use crate::store::Redactor;
+
+/// Adapters of one environment by service name.
+pub(super) struct Directory {
+    environment: Arc<Environment>,
+    world: Arc<dyn World>,
+    redactor: Redactor,
+    adapters: Mutex<BTreeMap<String, Arc<dyn Service>>>,
+}
+
+impl Directory {
+    pub(super) fn new(
+        environment: Arc<Environment>,
+        world: Arc<dyn World>,
+        redactor: Redactor,
+    ) -> Self {
+        Self {
+            environment,
+            world,
+            redactor,
+            adapters: Mutex::default(),
+        }
+    }
+
+    /// A fresh report of a service.
+    pub(super) async fn report(
+        &self,
+        service: &str,
+        deadline: Duration,
+    ) -> Result<ServiceReport, ServiceError> {
+        let adapter = self.adapter(service).await?;
+        let report = within(service, deadline, adapter.report(deadline)).await;
+        self.reconsider(service, report)
+    }
+
+    /// The rows of a service's view.
+    pub(super) async fn table(
+        &self,
+        service: &str,
+        view: &str,
+        deadline: Duration,
+    ) -> Result<Table, ServiceError> {
+        let adapter = self.adapter(service).await?;
+        let table = within(service, deadline, adapter.table(view, deadline)).await;
+        self.reconsider(service, table)
+    }
+
+    async fn adapter(&self, name: &str) -> Result<Arc<dyn Service>, ServiceError> {
+        if let Some(adapter) = self.adapters().get(name) {
+            return Ok(Arc::clone(adapter));
+        }
+        let Some(spec) = self.environment.service(name) else {
+            return Err(ServiceError::Setup(format!(
+                "environment {} has no service called {name:?}",
+                self.environment.name
+            )));
+        };
+        let secret = match &spec.secret {
+            None => None,
+            Some(reference) => Some(
+                secrets::resolve(reference, &self.redactor)
+                    .await
+                    .map_err(|error| ServiceError::Setup(format!("{name}: {error}")))?,
+            ),
+        };
+        let adapter: Arc<dyn Service> = self.world.service(spec, secret)?.into();
+        self.adapters()
+            .insert(name.to_owned(), Arc::clone(&adapter));
+        Ok(adapter)
+    }
+
+    /// After a refusal the next call reads the secret again: it may have been renewed.
+    fn reconsider<T>(
+        &self,
+        service: &str,
+        result: Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
+        if matches!(result, Err(ServiceError::Denied { .. })) {
+            self.adapters().remove(service);
+        }
+        result
+    }
+
+    fn adapters(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<dyn Service>>> {
+        self.adapters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Holds an adapter to its deadline, should it forget.
+async fn within<T>(
+    service: &str,
+    deadline: Duration,
+    work: impl Future<Output = Result<T, ServiceError>>,
+) -> Result<T, ServiceError> {
+    let slack = Duration::from_secs(1);
+    tokio::time::timeout(deadline + slack, work)
+        .await
+        .unwrap_or_else(|_| {
+            Err(ServiceError::Timeout {
+                url: service.to_owned(),
+                limit: deadline,
+            })
+        })
+}
+
+#[async_trait]
+impl AskService for Directory {
+    async fn ask(&self, service: &str, deadline: Duration) -> Result<ServiceReport, String> {
+        self.report(service, deadline)
+            .await
+            .map_err(|error| error.to_string())
+    }
+}

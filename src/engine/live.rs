@@ -1,0 +1,141 @@
+//! What is known right now, and what is wrong: the pollers write it, everybody reads it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::bus::Bus;
+use crate::client::Event;
+use crate::clock::SharedClock;
+use crate::domain::environment::Environment;
+use crate::domain::finding;
+use crate::domain::live::{EnvironmentLive, NodeFacts, NodeReport, Observed, ServiceReport};
+
+/// The live view of every environment.
+pub(super) struct Live {
+    environments: Mutex<BTreeMap<String, EnvironmentLive>>,
+    bus: Bus,
+    clock: SharedClock,
+}
+
+impl Live {
+    /// Nothing known yet of anything in `environments`.
+    pub(super) fn new<'a>(
+        environments: impl Iterator<Item = &'a Environment>,
+        bus: Bus,
+        clock: SharedClock,
+    ) -> Self {
+        let blank = |environment: &Environment| EnvironmentLive {
+            nodes: environment
+                .nodes
+                .iter()
+                .map(|node| (node.name.clone(), Observed::default()))
+                .collect(),
+            services: environment
+                .services
+                .iter()
+                .map(|service| (service.name.clone(), Observed::default()))
+                .collect(),
+            findings: Vec::new(),
+        };
+        Self {
+            environments: Mutex::new(
+                environments
+                    .map(|environment| (environment.name.clone(), blank(environment)))
+                    .collect(),
+            ),
+            bus,
+            clock,
+        }
+    }
+
+    /// Everything that is known, by environment.
+    pub(super) fn snapshot(&self) -> BTreeMap<String, EnvironmentLive> {
+        self.lock().clone()
+    }
+
+    /// The facts of a node, when it was seen before.
+    pub(super) fn facts(&self, environment: &str, node: &str) -> Option<NodeFacts> {
+        let live = self.lock();
+        let observed = live.get(environment)?.nodes.get(node)?;
+        Some(observed.value.as_ref()?.facts.clone())
+    }
+
+    /// Takes in a probe of a node: what it brought, or why it failed.
+    pub(super) fn node(
+        &self,
+        environment: &Environment,
+        name: &str,
+        result: Result<NodeReport, String>,
+    ) {
+        self.take_in(environment, |live| {
+            let observed = settle(
+                live.nodes.entry(name.to_owned()).or_default(),
+                result,
+                &self.clock,
+            );
+            Event::Node {
+                environment: environment.name.clone(),
+                name: name.to_owned(),
+                observed: Box::new(observed),
+            }
+        });
+    }
+
+    /// Takes in a poll of a service: what it brought, or why it failed.
+    pub(super) fn service(
+        &self,
+        environment: &Environment,
+        name: &str,
+        result: Result<ServiceReport, String>,
+    ) {
+        self.take_in(environment, |live| {
+            let observed = settle(
+                live.services.entry(name.to_owned()).or_default(),
+                result,
+                &self.clock,
+            );
+            Event::Service {
+                environment: environment.name.clone(),
+                name: name.to_owned(),
+                observed: Box::new(observed),
+            }
+        });
+    }
+
+    /// Changes the view, assesses it anew, and publishes; under the lock, so that events come in the order of the changes.
+    fn take_in(
+        &self,
+        environment: &Environment,
+        change: impl FnOnce(&mut EnvironmentLive) -> Event,
+    ) {
+        let mut live = self.lock();
+        let live = live.entry(environment.name.clone()).or_default();
+        self.bus.publish(change(live));
+        let findings = finding::assess(environment, live, self.clock.now());
+        if findings != live.findings {
+            live.findings.clone_from(&findings);
+            self.bus.publish(Event::Findings {
+                environment: environment.name.clone(),
+                findings,
+            });
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, EnvironmentLive>> {
+        self.environments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn settle<T: Clone>(
+    observed: &mut Observed<T>,
+    result: Result<T, String>,
+    clock: &SharedClock,
+) -> Observed<T> {
+    match result {
+        Ok(value) => observed.succeed(value, clock.now()),
+        Err(reason) => observed.fail(reason, clock.now()),
+    }
+    observed.clone()
+}

@@ -1,0 +1,462 @@
+//! The engine as its clients see it, over a world in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::client::{Refusal, Request, Response, Subscription};
+use crate::domain::action::{Consent, Gate, Risk};
+use crate::domain::environment::Protection;
+use crate::domain::finding::{Severity, Subject};
+use crate::domain::live::{Health, ServiceReport};
+use crate::domain::node::{Node, SshAccess};
+use crate::domain::plan::{Plan, PlanRequest};
+use crate::domain::platform::{Arch, Platform};
+use crate::domain::recipe::{RunCommand, Selector, Step};
+use crate::domain::run::{Run, RunState};
+use crate::domain::service::{ServiceKind, ServiceSpec};
+use crate::domain::stack::Stack;
+use crate::domain::table::Table;
+use crate::services::{Service, ServiceError, ViewSpec};
+use crate::store::database_path;
+use crate::transport::{
+    Chunk, ChunkSink, Command, Exit, FileMeta, Host, Progress, Reach, ReachError, Source,
+};
+
+/// What the world is like, for all who look.
+#[derive(Debug, Default)]
+struct Weather {
+    /// Nodes that are out of reach.
+    dead: Mutex<Vec<String>>,
+}
+
+struct Memory(Arc<Weather>);
+
+impl World for Memory {
+    fn hosts(&self, _environment: &Arc<Environment>) -> Arc<dyn Reach> {
+        Arc::new(Hosts(Arc::clone(&self.0)))
+    }
+
+    fn service(
+        &self,
+        _spec: &ServiceSpec,
+        secret: Option<SecretString>,
+    ) -> Result<Box<dyn Service>, ServiceError> {
+        assert!(secret.is_none());
+        Ok(Box::new(Consul))
+    }
+}
+
+struct Hosts(Arc<Weather>);
+
+impl Reach for Hosts {
+    fn host(&self, name: &str) -> Result<Arc<dyn Host>, ReachError> {
+        Ok(Arc::new(Board {
+            name: name.into(),
+            weather: Arc::clone(&self.0),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct Board {
+    name: String,
+    weather: Arc<Weather>,
+}
+
+#[async_trait]
+impl Host for Board {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn stream(
+        &self,
+        command: &Command,
+        sink: &mut dyn ChunkSink,
+        cancel: &CancellationToken,
+    ) -> Result<Exit, ReachError> {
+        if self.weather.dead.lock().unwrap().contains(&self.name) {
+            return Err(ReachError::Connect {
+                hop: self.name.clone(),
+                address: "192.0.2.7:22".into(),
+                reason: "connection refused".into(),
+            });
+        }
+        let words: Vec<&str> = command.argv.iter().map(String::as_str).collect();
+        let (text, code) = match words.as_slice() {
+            ["cat", "/proc/uptime", ..] => ("77.5 100.0\n0.5 0.4 0.3 1/99 1234\n", 1),
+            ["cat", ..] => ("PRETTY_NAME=\"Debian 13\"\n", 1),
+            ["uname", ..] => ("Linux 6.12.0 aarch64\n", 0),
+            ["nproc"] => ("4\n", 0),
+            ["hang"] => {
+                cancel.cancelled().await;
+                return Err(ReachError::Cancelled {
+                    hop: self.name.clone(),
+                });
+            }
+            ["work"] => ("worked\n", 0),
+            _ => ("", 127),
+        };
+        sink.chunk(Chunk::Stdout(text.into())).await;
+        Ok(Exit::Code(code))
+    }
+
+    async fn read(&self, _path: &str) -> Result<Option<Vec<u8>>, ReachError> {
+        Ok(None)
+    }
+
+    async fn write(
+        &self,
+        _path: &str,
+        _source: Source,
+        _meta: &FileMeta,
+        _progress: Progress<'_>,
+        _cancel: &CancellationToken,
+    ) -> Result<(), ReachError> {
+        Ok(())
+    }
+}
+
+struct Consul;
+
+#[async_trait]
+impl Service for Consul {
+    async fn report(&self, _deadline: Duration) -> Result<ServiceReport, ServiceError> {
+        Ok(ServiceReport {
+            health: Health::Ok,
+            version: None,
+            leader: Some("pc1".into()),
+            members: None,
+            summary: "well".into(),
+            problems: Vec::new(),
+            latency_ms: 1,
+        })
+    }
+
+    fn views(&self) -> &'static [ViewSpec] {
+        &[]
+    }
+
+    async fn table(&self, view: &str, _deadline: Duration) -> Result<Table, ServiceError> {
+        match view {
+            "members" => Ok(Table::new("Members", ["Name"], "no members")),
+            other => Err(ServiceError::NoSuchView(other.into())),
+        }
+    }
+}
+
+fn environment(name: &str, protection: Protection) -> Environment {
+    let node = |name: &str| Node {
+        name: name.into(),
+        address: "192.0.2.7".into(),
+        platform: Platform::Generic,
+        arch: Arch::Arm64,
+        roles: std::iter::empty().collect(),
+        labels: BTreeMap::new(),
+        ssh: SshAccess::default(),
+    };
+    Environment {
+        name: name.into(),
+        protection,
+        marking: None,
+        stack: Stack::Consul,
+        versions: BTreeMap::new(),
+        nodes: vec![node("pc1"), node("pc2")],
+        services: vec![ServiceSpec {
+            name: "consul".into(),
+            kind: ServiceKind::Consul,
+            urls: vec!["http://192.0.2.7:8500".into()],
+            nodes: vec!["pc1".into()],
+            user: None,
+            secret: None,
+            ca: None,
+        }],
+        artifacts: BTreeMap::new(),
+        variables: BTreeMap::new(),
+    }
+}
+
+fn recipe(name: &str, risk: Risk, command: &str) -> Recipe {
+    Recipe {
+        name: name.into(),
+        title: name.into(),
+        description: String::new(),
+        risk,
+        offer_on: Vec::new(),
+        params: Vec::new(),
+        steps: vec![Step {
+            id: "do".into(),
+            title: "Do it".into(),
+            on: Some(Selector::default()),
+            run: Some(RunCommand {
+                argv: vec![command.into()],
+                changes: true,
+                check: None,
+                expect: None,
+            }),
+            ..Step::default()
+        }],
+    }
+}
+
+struct Scene {
+    engine: Engine,
+    client: Client,
+    weather: Arc<Weather>,
+    dir: TempDir,
+}
+
+async fn start(read_only: bool) -> Scene {
+    let (dir, weather) = (TempDir::new().unwrap(), Arc::new(Weather::default()));
+    let world = Arc::new(Memory(Arc::clone(&weather)));
+    let mut settings = EngineSettings::new("test", world, dir.path(), dir.path().join("cache"));
+    settings.environments = vec![
+        environment("lab", Protection::Open),
+        environment("production", Protection::Typed),
+    ];
+    settings.recipes = vec![
+        recipe("work", Risk::Change, "work"),
+        recipe("hang", Risk::Change, "hang"),
+        recipe("look", Risk::Read, "hang"),
+    ];
+    settings.read_only = read_only;
+    // Far apart: what is asked again is asked because of a refresh.
+    settings.node_interval = Duration::from_secs(3600);
+    settings.service_interval = Duration::from_secs(3600);
+    let engine = Engine::start(settings).await.unwrap();
+    Scene {
+        client: engine.client(),
+        engine,
+        weather,
+        dir,
+    }
+}
+
+fn request(environment: &str, recipe: &str) -> PlanRequest {
+    PlanRequest {
+        environment: environment.into(),
+        recipe: recipe.into(),
+        params: BTreeMap::new(),
+        nodes: Vec::new(),
+        dry_run: false,
+    }
+}
+
+impl Scene {
+    async fn plan(&self, environment: &str, recipe: &str) -> Result<(Plan, Gate), Refusal> {
+        match self
+            .client
+            .call(Request::Plan(request(environment, recipe)))
+            .await?
+        {
+            Response::Plan { plan, gate } => Ok((*plan, gate)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn begin(&self, plan: &Plan, consent: Consent) -> Result<Run, Refusal> {
+        let request = Request::Start {
+            hash: plan.hash.clone(),
+            consent,
+            by: "ada@bastion".into(),
+        };
+        match self.client.call(request).await? {
+            Response::Started(run) => Ok(*run),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn end_of(run: RunId, events: &mut Subscription) -> Run {
+    loop {
+        if let Event::Run(seen) = events.next().await.unwrap()
+            && seen.id == run
+            && seen.state.is_final()
+        {
+            return *seen;
+        }
+    }
+}
+
+#[tokio::test]
+async fn nodes_and_services_become_known_by_themselves() {
+    let scene = start(false).await;
+    let mut events = scene.client.subscribe();
+    loop {
+        let Response::Live(live) = scene.client.call(Request::Live).await.unwrap() else {
+            panic!("not the answer to the question");
+        };
+        let lab = &live["lab"];
+        let known = lab.nodes.values().all(|node| node.as_of.is_some())
+            && lab.services.values().all(|service| service.as_of.is_some());
+        if known {
+            let report = lab.nodes["pc1"].fresh().unwrap();
+            assert_eq!((report.sample.uptime, report.facts.cpus), (77, 4));
+            assert_eq!(report.facts.os, "Debian 13");
+            assert!(!report.facts.systemd);
+            assert_eq!(
+                lab.services["consul"].fresh().unwrap().leader.as_deref(),
+                Some("pc1")
+            );
+            break;
+        }
+        events.next().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_dies_is_a_finding_after_the_next_look_and_keeps_its_last_value() {
+    let scene = start(false).await;
+    let mut events = scene.client.subscribe();
+    let refresh = Request::Refresh {
+        environment: "lab".into(),
+        subject: Subject::Node("pc2".into()),
+    };
+    let mut killed = false;
+    loop {
+        match events.next().await.unwrap() {
+            Event::Node {
+                environment,
+                name,
+                observed,
+            } if environment == "lab" && name == "pc2" && !killed => {
+                assert!(observed.trouble.is_none());
+                scene.weather.dead.lock().unwrap().push(name);
+                scene.client.call(refresh.clone()).await.unwrap();
+                killed = true;
+            }
+            Event::Findings {
+                environment,
+                findings,
+            } if environment == "lab" => {
+                assert_eq!(findings.len(), 1, "{findings:?}");
+                assert_eq!(findings[0].subject, Subject::Node("pc2".into()));
+                assert_eq!(findings[0].severity, Severity::Critical);
+                assert!(findings[0].evidence.contains("connection refused"));
+                break;
+            }
+            _ => {}
+        }
+    }
+    let Response::Live(live) = scene.client.call(Request::Live).await.unwrap() else {
+        panic!("not the answer to the question");
+    };
+    assert!(live["lab"].nodes["pc2"].value.is_some());
+}
+
+#[tokio::test]
+async fn a_planned_run_is_carried_out_stored_and_told() {
+    let scene = start(false).await;
+    let (plan, gate) = scene.plan("lab", "work").await.unwrap();
+    assert_eq!(gate, Gate::Open);
+    let mut events = scene.client.subscribe();
+    let run = scene.begin(&plan, Consent::None).await.unwrap();
+    assert_eq!((run.number, run.state), (1, RunState::Queued));
+    let ended = end_of(run.id, &mut events).await;
+    assert_eq!(ended.state, RunState::Succeeded, "{:?}", ended.reason);
+    let history = scene.client.history.clone();
+    assert_eq!(history.run(run.id).unwrap(), Some(ended));
+    assert_eq!(history.plan(run.id).unwrap(), Some(plan.clone()));
+    assert_eq!(history.tasks(run.id).unwrap().len(), 2);
+    let again = scene.begin(&plan, Consent::None).await.unwrap_err();
+    assert!(
+        again.message.contains("good for one run"),
+        "{}",
+        again.message
+    );
+}
+
+#[tokio::test]
+async fn an_environment_that_asks_for_its_name_gets_no_run_without_it() {
+    let scene = start(false).await;
+    let (plan, gate) = scene.plan("production", "work").await.unwrap();
+    assert_eq!(gate, Gate::TypeName);
+    for consent in [Consent::None, Consent::Yes, Consent::Typed("prod".into())] {
+        assert!(scene.begin(&plan, consent).await.is_err());
+    }
+    let typed = Consent::Typed("production".into());
+    assert!(scene.begin(&plan, typed).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_read_only_engine_plans_but_changes_nothing() {
+    let scene = start(true).await;
+    let (plan, gate) = scene.plan("lab", "work").await.unwrap();
+    assert_eq!(gate, Gate::ReadOnly);
+    let typed = Consent::Typed("lab".into());
+    let refusal = scene.begin(&plan, typed).await.unwrap_err();
+    assert!(refusal.message.contains("read-only"));
+    assert_eq!(scene.client.history.runs(10).unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_refused_by_name() {
+    let scene = start(false).await;
+    let refusals = [
+        scene.plan("moon", "work").await.unwrap_err(),
+        scene.plan("lab", "dance").await.unwrap_err(),
+        scene
+            .client
+            .call(Request::Refresh {
+                environment: "lab".into(),
+                subject: Subject::Node("pc9".into()),
+            })
+            .await
+            .unwrap_err(),
+        scene
+            .client
+            .call(Request::Table {
+                environment: "lab".into(),
+                service: "vault".into(),
+                view: "members".into(),
+            })
+            .await
+            .unwrap_err(),
+    ];
+    for (refusal, name) in refusals.iter().zip(["moon", "dance", "pc9", "vault"]) {
+        assert!(refusal.message.contains(name), "{}", refusal.message);
+    }
+    let unknown = Request::Cancel {
+        run: RunId(uuid::Uuid::nil()),
+    };
+    assert!(scene.client.call(unknown).await.is_err());
+}
+
+#[tokio::test]
+async fn a_table_comes_from_the_services_adapter() {
+    let scene = start(false).await;
+    let table = |view: &str| Request::Table {
+        environment: "lab".into(),
+        service: "consul".into(),
+        view: view.into(),
+    };
+    let response = scene.client.call(table("members")).await.unwrap();
+    assert!(matches!(response, Response::Table(table) if table.title == "Members"));
+    assert!(scene.client.call(table("songs")).await.is_err());
+}
+
+#[tokio::test]
+async fn shutting_down_ends_subscriptions_and_frees_the_state_directory() {
+    let Scene {
+        engine,
+        client,
+        dir,
+        ..
+    } = start(false).await;
+    let mut events = client.subscribe();
+    engine.shutdown(Duration::from_secs(10)).await;
+    while events.next().await.is_some() {}
+    let refusal = client
+        .call(Request::Plan(request("lab", "work")))
+        .await
+        .map(|_| ());
+    assert!(refusal.is_ok(), "planning touches nothing");
+    drop(Writer::open(dir.path(), jiff::Timestamp::UNIX_EPOCH).unwrap());
+    assert!(database_path(dir.path()).exists());
+}

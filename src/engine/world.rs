@@ -1,0 +1,77 @@
+//! What the engine reaches for outside of itself, in one place, so that tests can put something else there.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::run::{Executor, Tasks};
+use crate::domain::environment::Environment;
+use crate::domain::recipe::Step;
+use crate::domain::run::Task;
+use crate::domain::service::ServiceSpec;
+use crate::resources::Log;
+use crate::services::{Service, ServiceError};
+use crate::steps::{self, AskService, Context, Outcome, SeeTasks, StepError};
+use crate::transport::Reach;
+
+/// The hosts and services of environments.
+pub trait World: Send + Sync {
+    /// The hosts of an environment. Called once per environment; connects nowhere yet.
+    fn hosts(&self, environment: &Arc<Environment>) -> Arc<dyn Reach>;
+
+    /// The adapter for a service.
+    ///
+    /// # Errors
+    /// [`ServiceError::Setup`] when the specification cannot be used.
+    fn service(
+        &self,
+        spec: &ServiceSpec,
+        secret: Option<SecretString>,
+    ) -> Result<Box<dyn Service>, ServiceError>;
+}
+
+/// Carries out tasks with the executors of [`steps`].
+pub(super) struct Steps {
+    pub(super) environment: Arc<Environment>,
+    pub(super) reach: Arc<dyn Reach>,
+    pub(super) services: Arc<dyn AskService>,
+    pub(super) tasks: Tasks,
+    pub(super) params: Arc<BTreeMap<String, Value>>,
+    pub(super) dry_run: bool,
+    pub(super) cache: PathBuf,
+}
+
+impl SeeTasks for Tasks {
+    fn tasks(&self) -> Vec<Task> {
+        self.snapshot()
+    }
+}
+
+#[async_trait]
+impl Executor for Steps {
+    async fn execute(
+        &self,
+        step: &Step,
+        host: Option<&str>,
+        log: Arc<dyn Log>,
+        cancel: CancellationToken,
+    ) -> Result<Outcome, StepError> {
+        let context = Context {
+            environment: Arc::clone(&self.environment),
+            reach: Arc::clone(&self.reach),
+            services: Arc::clone(&self.services),
+            tasks: Arc::new(self.tasks.clone()),
+            params: Arc::clone(&self.params),
+            dry_run: self.dry_run,
+            cache: self.cache.clone(),
+            log,
+            cancel,
+        };
+        steps::execute(step, host, &context).await
+    }
+}
