@@ -33,8 +33,8 @@ use crate::steps;
 use crate::store::{Change, Handle, NewRun, Redactor};
 use crate::transport::Reach;
 
-/// Nodes and services that are being asked at the same time; enough that dead ones, which take longest, leave room.
-const PLACES: usize = 128;
+/// Nodes and services that are being asked at the same time.
+const PLACES: usize = 64;
 /// How long a table may take.
 const TABLE_DEADLINE: Duration = Duration::from_secs(10);
 

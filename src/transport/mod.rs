@@ -224,11 +224,7 @@ pub trait Host: Send + Sync + fmt::Debug {
         let exit = self
             .stream(command, &mut collected, &CancellationToken::new())
             .await?;
-        Ok(Output {
-            exit,
-            stdout: collected.stdout,
-            stderr: collected.stderr,
-        })
+        Ok(collected.into_output(exit))
     }
 }
 
@@ -241,10 +237,21 @@ pub trait Reach: Send + Sync {
     fn host(&self, name: &str) -> Result<Arc<dyn Host>, ReachError>;
 }
 
+/// Keeps the beginning of both streams, each up to [`OUTPUT_LIMIT`] bytes.
 #[derive(Default)]
 struct Collect {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+}
+
+impl Collect {
+    fn into_output(self, exit: Exit) -> Output {
+        Output {
+            exit,
+            stdout: self.stdout,
+            stderr: self.stderr,
+        }
+    }
 }
 
 #[async_trait]
@@ -334,6 +341,14 @@ pub enum ReachError {
         /// Identities and methods that were tried, with the reason for those that could not be used.
         tried: String,
     },
+    /// The way is closed on purpose, or leads nowhere: nothing changes until somebody changes it.
+    #[error("{hop}: {reason}")]
+    Refused {
+        /// Node at this hop.
+        hop: String,
+        /// What is refused, and by what.
+        reason: String,
+    },
     /// Elevation is not permitted.
     #[error("{hop}: cannot become root: {reason}")]
     Elevate {
@@ -379,6 +394,26 @@ pub enum ReachError {
 }
 
 impl ReachError {
+    /// The same, told to somebody who wanted to reach `target` through the hop at which it happened.
+    fn on_the_way_to(mut self, target: &str) -> Self {
+        match &mut self {
+            Self::UnknownNode(_) => {}
+            Self::Resolve { hop, .. }
+            | Self::Connect { hop, .. }
+            | Self::Handshake { hop, .. }
+            | Self::HostKeyChanged { hop, .. }
+            | Self::HostKeyUnknown { hop, .. }
+            | Self::Denied { hop, .. }
+            | Self::Refused { hop, .. }
+            | Self::Elevate { hop, .. }
+            | Self::Timeout { hop, .. }
+            | Self::Lost { hop, .. }
+            | Self::File { hop, .. }
+            | Self::Cancelled { hop } => *hop = format!("{hop} (on the way to {target})"),
+        }
+        self
+    }
+
     /// Whether trying again later may help without anybody doing anything.
     pub const fn is_passing(&self) -> bool {
         matches!(

@@ -1,0 +1,261 @@
+//! One command over one session channel (RFC 4254, section 6.5).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use tokio::io::AsyncReadExt as _;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Connection, Opened};
+use super::slots::Slot;
+use crate::transport::{Chunk, ChunkSink, Exit, Progress, ReachError};
+
+/// How long a command's output is waited for once it has ended, when something it left behind keeps the channel open.
+const AFTERMATH: Duration = Duration::from_secs(2);
+/// The longest that stopping a command may take before it is given up.
+const STOPPING: Duration = Duration::from_secs(5);
+/// Standard input goes out in pieces of this many bytes.
+const PIECE: usize = 32 * 1024;
+
+/// What a command reads.
+pub(super) enum Input<'a> {
+    /// Nothing: its standard input is empty.
+    Empty,
+    /// Bytes.
+    Bytes(Bytes),
+    /// A file here, its size, and who wants to know how far it is.
+    File(PathBuf, u64, Progress<'a>),
+}
+
+/// What is sent and how long it may take.
+pub(super) struct Job<'a> {
+    /// The node's name.
+    pub(super) hop: &'a str,
+    /// For the login shell.
+    pub(super) line: String,
+    /// Its standard input.
+    pub(super) input: Input<'a>,
+    /// Counted from when the channel is open.
+    pub(super) limit: Duration,
+}
+
+/// Runs `job` over `opened` to its end.
+pub(super) async fn run(
+    connection: &Arc<Connection>,
+    opened: Opened,
+    job: Job<'_>,
+    sink: &mut dyn ChunkSink,
+    cancel: &CancellationToken,
+) -> Result<Exit, ReachError> {
+    let Job {
+        hop,
+        line,
+        input,
+        limit,
+    } = job;
+    // Every way out that is not the command's own end drops `remote`, which stops it; also when the caller just drops us.
+    let (mut read, mut remote) = Remote::new(opened);
+    let work = converse(&mut read, remote.write(), &line, input, sink);
+    let ended = tokio::select! {
+        biased;
+        () = cancel.cancelled() => {
+            return Err(ReachError::Cancelled { hop: hop.to_owned() });
+        }
+        ended = timeout(limit, work) => ended,
+    };
+    match ended {
+        Err(_) => Err(ReachError::Timeout {
+            hop: hop.to_owned(),
+            what: shorten(&line),
+            limit,
+        }),
+        Ok(Ok((exit, closed))) => {
+            remote.finish(closed);
+            Ok(exit)
+        }
+        Ok(Err(Broken::Refused)) => Err(ReachError::Refused {
+            hop: hop.to_owned(),
+            reason: "the host lets this login run no commands".into(),
+        }),
+        Ok(Err(Broken::Input(path, reason))) => Err(ReachError::File {
+            hop: hop.to_owned(),
+            path,
+            reason,
+        }),
+        Ok(Err(Broken::Cut)) => {
+            remote.finish(true);
+            Err(if connection.is_alive() {
+                ReachError::Lost {
+                    hop: hop.to_owned(),
+                    reason: "the host closed the channel without saying how the command ended"
+                        .into(),
+                }
+            } else {
+                connection.lost().await
+            })
+        }
+    }
+}
+
+/// Why a conversation came to no end of its own.
+enum Broken {
+    /// The host does not run commands.
+    Refused,
+    /// The channel ended without saying how the command did.
+    Cut,
+    /// A file here could not be read.
+    Input(String, String),
+}
+
+/// Starts the command and talks with it to its end: how that was, and whether the host has closed the channel.
+async fn converse(
+    read: &mut ChannelReadHalf,
+    write: &ChannelWriteHalf<Msg>,
+    line: &str,
+    input: Input<'_>,
+    sink: &mut dyn ChunkSink,
+) -> Result<(Exit, bool), Broken> {
+    write.exec(true, line).await.map_err(|_| Broken::Cut)?;
+    let feeding = feed(write, input);
+    tokio::pin!(feeding);
+    let mut fed = false;
+    let mut exit: Option<Exit> = None;
+    loop {
+        let message = tokio::select! {
+            message = read.wait() => message,
+            // Its end is known: what is still on its way is taken, but nothing waits for ever on a child it left.
+            () = tokio::time::sleep(AFTERMATH), if exit.is_some() => {
+                return exit.map(|exit| (exit, false)).ok_or(Broken::Cut);
+            }
+            result = &mut feeding, if !fed => {
+                fed = true;
+                result?;
+                continue;
+            }
+        };
+        match message {
+            Some(ChannelMsg::Data { data }) => sink.chunk(Chunk::Stdout(data)).await,
+            Some(ChannelMsg::ExtendedData { data, ext: 1 }) => {
+                sink.chunk(Chunk::Stderr(data)).await;
+            }
+            Some(ChannelMsg::Failure) => return Err(Broken::Refused),
+            Some(ChannelMsg::ExitStatus { exit_status }) => exit = Some(Exit::Code(exit_status)),
+            Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
+                exit = Some(Exit::Signal(name(&signal_name)));
+            }
+            Some(ChannelMsg::Close) | None => {
+                return exit.map(|exit| (exit, true)).ok_or(Broken::Cut);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Sends the input and says that it was all. A command that ends without reading it is no failure of ours.
+async fn feed(write: &ChannelWriteHalf<Msg>, input: Input<'_>) -> Result<(), Broken> {
+    match input {
+        Input::Empty => {}
+        Input::Bytes(bytes) => {
+            let _ = write.data_bytes(bytes).await;
+        }
+        Input::File(path, total, progress) => {
+            let unreadable = |error: std::io::Error| {
+                Broken::Input(path.display().to_string(), error.to_string())
+            };
+            let mut file = tokio::fs::File::open(&path).await.map_err(unreadable)?;
+            let mut done = 0;
+            loop {
+                let mut piece = BytesMut::with_capacity(PIECE);
+                if file.read_buf(&mut piece).await.map_err(unreadable)? == 0 {
+                    break;
+                }
+                done += piece.len() as u64;
+                if write.data_bytes(piece.freeze()).await.is_err() {
+                    return Ok(());
+                }
+                progress(done, total.max(done));
+            }
+        }
+    }
+    let _ = write.eof().await;
+    Ok(())
+}
+
+/// The part of a running command that can stop it.
+struct Remote {
+    write: Option<ChannelWriteHalf<Msg>>,
+    slot: Option<Slot>,
+}
+
+impl Remote {
+    fn new(opened: Opened) -> (ChannelReadHalf, Self) {
+        let (read, write) = opened.channel.split();
+        let remote = Self {
+            write: Some(write),
+            slot: Some(opened.slot),
+        };
+        (read, remote)
+    }
+
+    fn write(&self) -> &ChannelWriteHalf<Msg> {
+        self.write
+            .as_ref()
+            .expect("taken only by finish and drop, after the last use")
+    }
+
+    /// It has ended: nothing is left to stop, and nothing to close if the host did.
+    fn finish(&mut self, closed: bool) {
+        let (write, slot) = (self.write.take(), self.slot.take());
+        if !closed {
+            close(write, slot, false);
+        }
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        close(self.write.take(), self.slot.take(), true);
+    }
+}
+
+/// Closes the channel, after asking the command to end if `stop`; the place is free once that is on its way.
+fn close(write: Option<ChannelWriteHalf<Msg>>, slot: Option<Slot>, stop: bool) {
+    let Some(write) = write else {
+        return;
+    };
+    // Not awaited: the caller has his answer. Without a runtime the connection is ending anyway.
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        return;
+    };
+    runtime.spawn(timeout(STOPPING, async move {
+        if stop {
+            let _ = write.signal(Sig::TERM).await;
+        }
+        let _ = write.close().await;
+        drop(slot);
+    }));
+}
+
+fn name(signal: &Sig) -> String {
+    match signal {
+        Sig::Custom(name) => super::tame(name),
+        known => format!("{known:?}"),
+    }
+}
+
+/// The beginning of a command line, for messages.
+fn shorten(line: &str) -> String {
+    const MOST: usize = 80;
+    let line = super::tame(line);
+    if line.chars().count() <= MOST {
+        line
+    } else {
+        let start: String = line.chars().take(MOST).collect();
+        format!("{start}…")
+    }
+}

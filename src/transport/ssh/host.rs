@@ -1,0 +1,164 @@
+//! A host as the rest of the program sees it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::elevate::{self, Overhear};
+use super::exec::{self, Input, Job};
+use super::files;
+use super::link::Link;
+use crate::domain::node::Elevate;
+use crate::transport::{
+    ChunkSink, Collect, Command, Exit, FileMeta, Host, Output, Progress, ReachError, Source,
+};
+
+/// The longest that a command which handles one file may take, content aside.
+const FILE: Duration = Duration::from_secs(60);
+/// The slowest link for which a copy's limit allows, bytes per second.
+const SLOWEST: u64 = 16 * 1024;
+
+/// A node, reached over SSH.
+#[derive(Debug)]
+pub(super) struct SshHost {
+    link: Arc<Link>,
+    turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+impl SshHost {
+    pub(super) fn new(link: Arc<Link>) -> Self {
+        Self {
+            link,
+            turns: Mutex::default(),
+        }
+    }
+
+    pub(super) fn link(&self) -> Arc<Link> {
+        Arc::clone(&self.link)
+    }
+
+    /// The login name.
+    pub(super) fn user(&self) -> &str {
+        &self.link.target.access.user
+    }
+
+    /// Whether root's work goes through sudo.
+    pub(super) fn elevates(&self) -> bool {
+        self.link.target.access.elevate == Elevate::Sudo && self.user() != "root"
+    }
+
+    /// The lock that writers of `path` take, one after the other.
+    pub(super) fn turn(&self, path: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        if let Some(turn) = turns.get(path).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::default();
+        turns.insert(path.to_owned(), Arc::downgrade(&turn));
+        turn
+    }
+
+    pub(super) fn file(&self, path: &str, reason: String) -> ReachError {
+        ReachError::File {
+            hop: self.name().to_owned(),
+            path: path.to_owned(),
+            reason,
+        }
+    }
+
+    /// How long a command that handles one file may take.
+    #[allow(clippy::unused_self)]
+    pub(super) fn file_limit(&self) -> Duration {
+        FILE
+    }
+
+    /// How long it may take to send `bytes`.
+    pub(super) fn copy_limit(&self, bytes: u64) -> Duration {
+        self.file_limit() + Duration::from_secs(bytes / SLOWEST)
+    }
+
+    /// Runs `command` with `input` and collects its output.
+    pub(super) async fn output_of(
+        &self,
+        command: &Command,
+        input: Input<'_>,
+    ) -> Result<Output, ReachError> {
+        let mut collected = Collect::default();
+        let cancel = CancellationToken::new();
+        let exit = self.run(command, input, &mut collected, &cancel).await?;
+        Ok(collected.into_output(exit))
+    }
+
+    async fn run(
+        &self,
+        command: &Command,
+        input: Input<'_>,
+        sink: &mut dyn ChunkSink,
+        cancel: &CancellationToken,
+    ) -> Result<Exit, ReachError> {
+        let hop = self.name();
+        let opened = tokio::select! {
+            biased;
+            () = cancel.cancelled() => {
+                return Err(ReachError::Cancelled { hop: hop.to_owned() });
+            }
+            opened = self.link.open_session() => opened,
+        };
+        let (connection, opened) = opened?;
+        let elevated = elevate::is_needed(command, &self.link.target.access);
+        let job = Job {
+            hop,
+            line: elevate::line(&command.argv, elevated),
+            input,
+            limit: command.timeout,
+        };
+        if !elevated {
+            return exec::run(&connection, opened, job, sink, cancel).await;
+        }
+        let mut overhear = Overhear::new(sink);
+        let exit = exec::run(&connection, opened, job, &mut overhear, cancel).await?;
+        match overhear.complaint(&exit) {
+            Some(reason) => Err(ReachError::Elevate {
+                hop: hop.to_owned(),
+                reason,
+            }),
+            None => Ok(exit),
+        }
+    }
+}
+
+#[async_trait]
+impl Host for SshHost {
+    fn name(&self) -> &str {
+        &self.link.target.name
+    }
+
+    async fn stream(
+        &self,
+        command: &Command,
+        sink: &mut dyn ChunkSink,
+        cancel: &CancellationToken,
+    ) -> Result<Exit, ReachError> {
+        let input = command.stdin.clone().map_or(Input::Empty, Input::Bytes);
+        self.run(command, input, sink, cancel).await
+    }
+
+    async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, ReachError> {
+        files::read(self, path).await
+    }
+
+    async fn write(
+        &self,
+        path: &str,
+        source: Source,
+        meta: &FileMeta,
+        progress: Progress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<(), ReachError> {
+        files::write(self, path, source, meta, progress, cancel).await
+    }
+}

@@ -1,0 +1,125 @@
+//! Private keys in files, and the memory of those that a passphrase has unlocked.
+
+use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use russh::keys::{PrivateKey, PublicKey, decode_secret_key};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::PassphraseSource;
+
+/// More than any private key needs, bytes.
+const LARGEST: u64 = 1024 * 1024;
+
+/// What a key file turned out to be.
+pub(super) enum KeyFile {
+    /// A key that can be used as it is.
+    Open(Arc<PrivateKey>),
+    /// A key that needs a passphrase.
+    Locked(Locked),
+    /// There is no such file.
+    Absent,
+    /// It cannot be used, and why.
+    Unusable(String),
+}
+
+/// An encrypted private key.
+pub(super) struct Locked {
+    text: Zeroizing<String>,
+    /// Its public half, where it can be read without the passphrase.
+    pub(super) public: Option<PublicKey>,
+}
+
+/// Looks at the file `path`.
+pub(super) async fn look(path: &Path) -> KeyFile {
+    let metadata = match tokio::fs::metadata(path).await {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return KeyFile::Absent,
+        Err(error) => return KeyFile::Unusable(error.to_string()),
+    };
+    if !metadata.is_file() || metadata.len() > LARGEST {
+        return KeyFile::Unusable("is not a private key file".into());
+    }
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return KeyFile::Unusable(format!("mode {mode:04o} lets others read it; chmod 600 it"));
+    }
+    let text = match tokio::fs::read_to_string(path).await {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) => return KeyFile::Unusable(error.to_string()),
+    };
+    if is_locked(&text) {
+        let public = PrivateKey::from_openssh(text.as_str()).ok();
+        let public = public.map(|key| key.public_key().clone());
+        return KeyFile::Locked(Locked { text, public });
+    }
+    match decode_secret_key(&text, None) {
+        Ok(key) => KeyFile::Open(Arc::new(key)),
+        Err(_) => KeyFile::Unusable("is not a private key that can be read".into()),
+    }
+}
+
+/// Whether the text is a private key that needs a passphrase, in any of the usual formats.
+fn is_locked(text: &str) -> bool {
+    match PrivateKey::from_openssh(text) {
+        Ok(key) => key.is_encrypted(),
+        Err(_) => {
+            text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+                || text.contains("Proc-Type: 4,ENCRYPTED")
+        }
+    }
+}
+
+/// The keys that have been unlocked so far, by the checksum of their files' content.
+#[derive(Default)]
+pub(super) struct KeyRing(tokio::sync::Mutex<HashMap<[u8; 32], Arc<PrivateKey>>>);
+
+impl std::fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyRing")
+    }
+}
+
+impl KeyRing {
+    /// Unlocks the key of the file `path`, asking `source` unless that has been done before.
+    ///
+    /// # Errors
+    /// A phrase that says why it stays locked.
+    pub(super) async fn unlock(
+        &self,
+        path: &Path,
+        locked: Locked,
+        source: Option<&dyn PassphraseSource>,
+    ) -> Result<Arc<PrivateKey>, String> {
+        let mark: [u8; 32] = Sha256::digest(locked.text.as_bytes()).into();
+        // Held while asking: fifty hosts that connect at once make one question, not fifty.
+        let mut ring = self.0.lock().await;
+        if let Some(key) = ring.get(&mark) {
+            return Ok(Arc::clone(key));
+        }
+        let passphrase = match source {
+            Some(source) => source.passphrase(path).await,
+            None => None,
+        };
+        let Some(passphrase) = passphrase else {
+            return Err(
+                "needs a passphrase and there is nobody to ask; add it to ssh-agent".into(),
+            );
+        };
+        let key = tokio::task::spawn_blocking(move || open(&locked.text, &passphrase)).await;
+        let key = key.unwrap_or_else(|error| Err(error.to_string()))?;
+        let key = Arc::new(key);
+        ring.insert(mark, Arc::clone(&key));
+        Ok(key)
+    }
+}
+
+/// Slow by design (bcrypt): not for a thread that others wait for.
+fn open(text: &str, passphrase: &SecretString) -> Result<PrivateKey, String> {
+    decode_secret_key(text, Some(passphrase.expose_secret()))
+        .map_err(|_| "wrong passphrase".to_owned())
+}

@@ -1,0 +1,137 @@
+//! The wish to be connected to one node: connects when first needed, once for all who wait, and again after a loss.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
+
+use super::SshSettings;
+use super::connection::{Connection, Opened, Target};
+use super::identities::KeyRing;
+use crate::transport::ReachError;
+
+type Attempt = Shared<BoxFuture<'static, Result<Arc<Connection>, ReachError>>>;
+
+/// The way to one node.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Where it leads.
+    pub(super) target: Target,
+    /// The node to go through first.
+    jump: Option<Arc<Link>>,
+    settings: Arc<SshSettings>,
+    keys: Arc<KeyRing>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nobody asked yet, or the last attempt failed.
+    Idle,
+    /// Somebody asked; others may wait for the same answer.
+    Connecting(Attempt),
+    /// There is a connection, which may have ended since.
+    Up(Arc<Connection>),
+}
+
+impl Link {
+    pub(super) fn new(
+        target: Target,
+        jump: Option<Arc<Self>>,
+        settings: Arc<SshSettings>,
+        keys: Arc<KeyRing>,
+    ) -> Self {
+        Self {
+            target,
+            jump,
+            settings,
+            keys,
+            state: Mutex::new(State::Idle),
+        }
+    }
+
+    /// The kept connection, or a new one.
+    pub(super) async fn connection(self: &Arc<Self>) -> Result<Arc<Connection>, ReachError> {
+        self.attempt().await
+    }
+
+    /// A session on the kept connection, or on a new one if that turns out to have ended unnoticed.
+    pub(super) async fn open_session(
+        self: &Arc<Self>,
+    ) -> Result<(Arc<Connection>, Opened), ReachError> {
+        let connection = self.connection().await?;
+        match connection.open_session().await {
+            Ok(opened) => Ok((connection, opened)),
+            // Nothing has been started on it, so nothing is done twice.
+            Err(ReachError::Lost { .. }) => {
+                self.forget(&connection);
+                let connection = self.connection().await?;
+                let opened = connection.open_session().await?;
+                Ok((connection, opened))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn attempt(self: &Arc<Self>) -> Attempt {
+        let mut state = self.lock();
+        match &*state {
+            State::Up(connection) if connection.is_alive() => {
+                let connection = Arc::clone(connection);
+                return futures::future::ready(Ok(connection)).boxed().shared();
+            }
+            State::Connecting(attempt) => return attempt.clone(),
+            State::Up(_) | State::Idle => {}
+        }
+        // A task of its own: it goes on when the first who asked gives up, for the others who wait. Its deadlines end it.
+        let task = tokio::spawn(Arc::clone(self).connect());
+        let hop = self.target.name.clone();
+        let attempt = async move {
+            task.await.unwrap_or_else(|error| {
+                Err(ReachError::Lost {
+                    hop,
+                    reason: format!("connecting was abandoned: {error}"),
+                })
+            })
+        }
+        .boxed()
+        .shared();
+        *state = State::Connecting(attempt.clone());
+        attempt
+    }
+
+    fn connect(self: Arc<Self>) -> BoxFuture<'static, Result<Arc<Connection>, ReachError>> {
+        async move {
+            let made = self.make().await.map(Arc::new);
+            *self.lock() = match &made {
+                Ok(connection) => State::Up(Arc::clone(connection)),
+                Err(_) => State::Idle,
+            };
+            made
+        }
+        .boxed()
+    }
+
+    async fn make(&self) -> Result<Connection, ReachError> {
+        let through = match &self.jump {
+            None => None,
+            Some(jump) => {
+                let connection = jump.connection().await;
+                Some(connection.map_err(|error| error.on_the_way_to(&self.target.name))?)
+            }
+        };
+        Connection::make(&self.target, through, &self.settings, &self.keys).await
+    }
+
+    fn forget(&self, ended: &Arc<Connection>) {
+        let mut state = self.lock();
+        if matches!(&*state, State::Up(kept) if Arc::ptr_eq(kept, ended)) {
+            *state = State::Idle;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // Replaced as a whole: a panic elsewhere cannot have left it half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
