@@ -82,7 +82,7 @@ impl Diagnostic {
 }
 
 /// A mistake in a file that is still at hand.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Fault {
     pub(crate) severity: Severity,
     pub(crate) code: &'static str,

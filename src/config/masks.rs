@@ -11,6 +11,9 @@ use regex::Regex;
 use super::diagnostic::{Fault, Span, quoted};
 use super::tree::{Kind, Node};
 
+/// The code of a secret in plain text.
+pub(crate) const PLAIN_SECRET: &str = "plain-secret";
+
 /// The three ways to refer to a secret.
 pub(crate) const FORMS: &str = "name where it can be read instead: `{env: NAME}`, `{file: PATH}` or `{command: [PROGRAM, ARGUMENT]}`";
 
@@ -145,7 +148,7 @@ fn visit(node: &Node, secret: Option<&str>, text: &str, found: &mut Found) {
             let fault =
                 if let Some(key) = secret.filter(|_| !value.is_empty() && !value.contains("{{")) {
                     Fault::error(
-                        "plain-secret",
+                        PLAIN_SECRET,
                         node.span,
                         format!("{} holds a secret in plain text", quoted(key)),
                     )
@@ -153,7 +156,7 @@ fn visit(node: &Node, secret: Option<&str>, text: &str, found: &mut Found) {
                     .help(FORMS)
                 } else if TOKEN.is_match(value) {
                     Fault::error(
-                        "plain-secret",
+                        PLAIN_SECRET,
                         node.span,
                         "this looks like a token or a private key in plain text",
                     )
@@ -170,7 +173,7 @@ fn visit(node: &Node, secret: Option<&str>, text: &str, found: &mut Found) {
             found.spans.push(node.span);
             found.faults.push(
                 Fault::error(
-                    "plain-secret",
+                    PLAIN_SECRET,
                     node.span,
                     format!(
                         "{} holds a secret in plain text",

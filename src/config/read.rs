@@ -1,14 +1,19 @@
 //! One file through both rounds of checks.
 
+use std::collections::HashSet;
+
 use serde::de::DeserializeOwned;
 
 use super::cursor::Cursor;
 use super::diagnostic::{Diagnostic, Fault, Span};
-use super::masks;
+use super::masks::{self, PLAIN_SECRET};
 use super::schema::{Which, checked};
 use super::shape;
 use super::source::Source;
 use super::tree::{self, Kind, Node};
+
+/// How many mistakes of one file are told.
+const MAX_FAULTS: usize = 200;
 
 /// A file, what it says as far as it could be understood, and what is wrong with it.
 pub(crate) struct Read<T> {
@@ -83,26 +88,39 @@ impl<T> Read<T> {
 
     /// What is wrong, in the order of lines, each mistake once.
     pub(crate) fn diagnostics(&self) -> Vec<Diagnostic> {
-        let secrets: Vec<Span> = self
+        let secrets: HashSet<Span> = self
             .faults
             .iter()
-            .filter(|fault| fault.code == "plain-secret")
+            .filter(|fault| fault.code == PLAIN_SECRET)
             .map(|fault| fault.span)
             .collect();
-        let mut faults: Vec<Fault> = Vec::new();
-        for fault in &self.faults {
-            // That a secret lies open says more about a value than that it has the wrong form as well.
-            let overruled = fault.code != "plain-secret" && secrets.contains(&fault.span);
-            // Values that come through an alias are checked at each use and reported at the one place they stand.
-            if !overruled && !faults.contains(fault) {
-                faults.push(fault.clone());
-            }
-        }
+        // That a secret lies open says more about a value than that it has the wrong form as well.
+        let overruled =
+            |fault: &&Fault| fault.code != PLAIN_SECRET && secrets.contains(&fault.span);
+        // Values that come through an alias are checked at each use and reported at the one place they stand.
+        let mut told = HashSet::new();
+        let mut faults: Vec<&Fault> = self
+            .faults
+            .iter()
+            .filter(|fault| !overruled(fault) && told.insert(*fault))
+            .collect();
         faults.sort_by_key(|fault| fault.span.start);
-        faults
+        let rest = faults.len().saturating_sub(MAX_FAULTS);
+        faults.truncate(MAX_FAULTS);
+        let mut diagnostics: Vec<_> = faults
             .into_iter()
-            .map(|fault| self.source.diagnostic(fault))
-            .collect()
+            .map(|fault| self.source.diagnostic(fault.clone()))
+            .collect();
+        if rest > 0 {
+            let fault = Fault::error(
+                "too-many",
+                Span::default(),
+                format!("there are {rest} more mistakes in this file"),
+            )
+            .help("mend the first ones and look again");
+            diagnostics.push(self.source.diagnostic(fault));
+        }
+        diagnostics
     }
 }
 

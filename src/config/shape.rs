@@ -19,6 +19,9 @@ use super::tree::{Kind, Node, Step};
 /// How many mistakes of shape are told of one file.
 const MAX_FAULTS: usize = 100;
 
+/// How many words of what was cut out are remembered.
+const MAX_LOST: usize = 1000;
+
 /// What the first round found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -64,7 +67,11 @@ pub(crate) fn check(tree: &mut Node, schema: &Checked) -> Found {
     } = round;
     for path in &cuts {
         if let (Some(Step::Key(top)), Some((node, _))) = (path.first(), whole.follow(path)) {
-            node.words(&mut |word| found.lost.push((top.clone(), word.to_owned())));
+            node.words(&mut |word| {
+                if found.lost.len() < MAX_LOST {
+                    found.lost.push((top.clone(), word.to_owned()));
+                }
+            });
         }
     }
     for path in cuts {
@@ -179,6 +186,11 @@ impl<'t> Round<'t> {
                 "out-of-range",
                 *span,
                 format!("{name} must be at most {limit}"),
+            ),
+            Broken::MaxItems { limit } => Fault::error(
+                "out-of-range",
+                *span,
+                format!("{name} has more than {limit} items"),
             ),
             Broken::MinItems { .. } => Fault::error("empty", *span, format!("{name} is empty"))
                 .help("remove the key, or give it at least one item"),

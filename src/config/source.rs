@@ -113,6 +113,14 @@ impl Source {
     pub(crate) fn mask(&mut self, spans: impl IntoIterator<Item = Span>) {
         self.masks.extend(spans);
         self.masks.sort_unstable();
+        // Apart from each other, so that the one at a position can be found quickly.
+        self.masks.dedup_by(|next, last| {
+            let overlaps = next.start < last.end;
+            if overlaps {
+                last.end = last.end.max(next.end);
+            }
+            overlaps
+        });
     }
 
     /// Masks by the look of each line, for a file whose structure is not known.
@@ -194,6 +202,11 @@ impl Source {
         at
     }
 
+    fn mask_at(&self, at: usize) -> Option<&Span> {
+        let next = self.masks.partition_point(|mask| mask.start <= at);
+        self.masks[..next].last().filter(|mask| at < mask.end)
+    }
+
     /// The line that begins at byte `from`, fit to be shown, and where `span` is in it.
     fn excerpt(&self, line: &str, from: usize, span: Span) -> (String, Span) {
         let before = line
@@ -220,10 +233,7 @@ impl Source {
                 break;
             }
             let at = from + at;
-            let mask = self
-                .masks
-                .iter()
-                .find(|mask| mask.start <= at && at < mask.end);
+            let mask = self.mask_at(at);
             let begin = shown.len();
             match mask {
                 None => shown.push(printable(character)),

@@ -98,7 +98,8 @@ pub(crate) fn closest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
         .filter(|(distance, candidate)| *distance <= (candidate.len().max(wanted.len()) / 3).max(1))
         // Two edits turn any short word into another.
         .filter(|(distance, _)| wanted.chars().count() > 2 && *distance < wanted.chars().count())
-        .min_by_key(|(distance, _)| *distance)
+        // Among equals the first by name, whatever the order they came in.
+        .min()
         .map(|(_, candidate)| candidate)
 }
 

@@ -160,6 +160,21 @@ mod sound {
     }
 
     #[test]
+    fn the_built_in_recipes_have_the_shape_of_their_schema() {
+        let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/recipes");
+        let mut number = 0;
+        for entry in std::fs::read_dir(recipes).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let (recipe, diagnostics) = recipe_from(&path, &text);
+            assert_eq!(render(&diagnostics, false), "");
+            assert!(recipe.is_some());
+            number += 1;
+        }
+        assert!(number > 0);
+    }
+
+    #[test]
     fn settings_of_a_node_override_those_of_the_environment_key_by_key() {
         let text = SOUND.replace(
             "    roles: [nomad-client]\n",
@@ -445,6 +460,37 @@ mod diagnostics {
     }
 
     #[test]
+    fn floods_of_every_kind_end_in_a_bounded_report() {
+        let flood = |piece: &str| {
+            let mut text = SOUND.to_owned() + "variables:\n";
+            while text.len() + piece.len() < 200_000 {
+                text.push_str(piece);
+            }
+            text
+        };
+        let nodes = SOUND.replace(
+            "services:\n",
+            &("- {name: a, address: b, platform: generic}\n".repeat(1000) + "services:\n"),
+        );
+        let services =
+            nodes.replace("- {", "  - {") + &"  - {kind: vault, nodes: [b]}\n".repeat(250);
+        for text in [
+            flood("  token: x\n"),
+            flood("  a: hvs.CAESIAbcdefghijklmnopqrstuvwx\n"),
+            flood("  - a\n"),
+            flood("  ? [\n"),
+            services,
+        ] {
+            let (_, diagnostics) = environment(&text);
+            assert!(
+                (1..=201).contains(&diagnostics.len()),
+                "{}",
+                diagnostics.len()
+            );
+        }
+    }
+
+    #[test]
     fn an_alias_bomb_is_refused_before_it_goes_off() {
         let mut text = "variables:\n  a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
@@ -523,7 +569,7 @@ fn survives(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..400)) {

@@ -32,9 +32,11 @@ pub(crate) struct EnvironmentFile {
     pub(crate) versions: BTreeMap<String, Version>,
     /// How nodes are reached unless a node says otherwise.
     pub(crate) ssh: Option<Ssh>,
-    /// The hosts.
+    /// The hosts; at most 4096.
+    #[schemars(length(max = 4096))]
     pub(crate) nodes: Vec<NodeEntry>,
-    /// The systems to watch and to act on.
+    /// The systems to watch and to act on; at most 256.
+    #[schemars(length(max = 256))]
     pub(crate) services: Vec<ServiceEntry>,
     /// Packages that you bring along, by software name and architecture.
     pub(crate) artifacts: BTreeMap<String, ArtifactEntry>,

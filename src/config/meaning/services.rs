@@ -1,6 +1,6 @@
 //! Services: their endpoints, their nodes and their credentials.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::config::cursor::Cursor;
 use crate::config::diagnostic::{Fault, Span, quoted};
@@ -11,6 +11,16 @@ use crate::config::suggest;
 use crate::domain::node::{Node, Role};
 use crate::domain::service::{SecretRef, ServiceKind, ServiceSpec};
 
+/// What services may refer to.
+struct Inventory<'f> {
+    file: &'f EnvironmentFile,
+    /// Every name that a node has, also of nodes with mistakes of their own.
+    names: HashSet<&'f str>,
+    /// The nodes without mistakes.
+    nodes: HashMap<&'f str, &'f Node>,
+    doubt: &'f Doubt,
+}
+
 /// All services that are complete enough to be one.
 pub(crate) fn read(
     file: &EnvironmentFile,
@@ -20,6 +30,19 @@ pub(crate) fn read(
     paths: &Paths,
     faults: &mut Vec<Fault>,
 ) -> Vec<ServiceSpec> {
+    let inventory = Inventory {
+        file,
+        names: file
+            .nodes
+            .iter()
+            .filter_map(|node| Some(node.name.as_ref()?.0.as_str()))
+            .collect(),
+        nodes: nodes
+            .iter()
+            .map(|node| (node.name.as_str(), node))
+            .collect(),
+        doubt,
+    };
     let mut seen: HashMap<String, Span> = HashMap::new();
     let mut services = Vec::with_capacity(file.services.len());
     for (index, entry) in file.services.iter().enumerate() {
@@ -32,7 +55,7 @@ pub(crate) fn read(
             .ca
             .as_ref()
             .map(|ca| paths.existing(&ca.0, at.key("ca").span(), "the certificate", faults));
-        let on = placed(entry, file, at, faults);
+        let on = placed(entry, &inventory.names, at, faults);
         let name = match (&entry.name, entry.kind) {
             (Some(name), _) => name.0.clone(),
             (None, Some(kind)) => kind.word().to_owned(),
@@ -59,7 +82,7 @@ pub(crate) fn read(
             seen.insert(name.clone(), span);
         }
         let Some(kind) = entry.kind else { continue };
-        let (urls, on) = endpoints(entry, kind, on, (file, nodes, doubt), at, faults);
+        let (urls, on) = endpoints(entry, kind, on, &inventory, at, faults);
         services.push(ServiceSpec {
             name,
             kind,
@@ -76,14 +99,13 @@ pub(crate) fn read(
 /// The nodes that the entry names; `None` when it names none.
 fn placed(
     entry: &ServiceEntry,
-    file: &EnvironmentFile,
+    names: &HashSet<&str>,
     at: Cursor<'_>,
     faults: &mut Vec<Fault>,
 ) -> Option<Vec<String>> {
-    let names = || file.nodes.iter().filter_map(|node| node.name.as_ref());
     let mut placed = Vec::new();
     for (index, wanted) in entry.nodes.as_ref()?.iter().enumerate() {
-        if names().any(|name| name == wanted) {
+        if names.contains(wanted.0.as_str()) {
             placed.push(wanted.0.clone());
             continue;
         }
@@ -93,12 +115,10 @@ fn placed(
             span,
             format!("there is no node called {}", quoted(&wanted.0)),
         );
-        faults.push(
-            match suggest::closest(&wanted.0, names().map(|name| name.0.as_str())) {
-                Some(close) => fault.label(format!("did you mean `{close}`?")),
-                None => fault.help("name one of the environment's `nodes`"),
-            },
-        );
+        faults.push(match suggest::closest(&wanted.0, names.iter().copied()) {
+            Some(close) => fault.label(format!("did you mean `{close}`?")),
+            None => fault.help("name one of the environment's `nodes`"),
+        });
     }
     Some(placed)
 }
@@ -108,14 +128,14 @@ fn endpoints(
     entry: &ServiceEntry,
     kind: ServiceKind,
     placed: Option<Vec<String>>,
-    (file, nodes, doubt): (&EnvironmentFile, &[Node], &Doubt),
+    inventory: &Inventory<'_>,
     at: Cursor<'_>,
     faults: &mut Vec<Fault>,
 ) -> (Vec<String>, Vec<String>) {
     // From the file, so that a node with a mistake of its own still counts as the place.
     let by_role = || {
-        file.nodes
-            .iter()
+        let nodes = inventory.file.nodes.iter();
+        nodes
             .filter(|node| home(kind).iter().any(|role| node.roles.contains(role)))
             .filter_map(|node| Some(node.name.as_ref()?.0.clone()))
             .collect()
@@ -136,12 +156,14 @@ fn endpoints(
         (None, None) => {
             let urls: Vec<String> = placed
                 .iter()
-                .filter_map(|name| nodes.iter().find(|node| node.name == *name))
+                .filter_map(|name| inventory.nodes.get(name.as_str()))
                 .map(|node| usual(kind, node, entry.ca.is_some()))
                 .collect();
             // A service that names nodes or URLs, though wrong ones, has had its say.
             let named = entry.nodes.as_ref().is_some_and(|nodes| !nodes.is_empty());
-            let perhaps = home(kind).iter().any(|role| doubt.roles.contains(role));
+            let perhaps = home(kind)
+                .iter()
+                .any(|role| inventory.doubt.roles.contains(role));
             if placed.is_empty() && !named && !perhaps {
                 let roles: Vec<_> = home(kind).iter().map(|role| role.word()).collect();
                 faults.push(
