@@ -37,7 +37,7 @@ use crate::domain::recipe::Recipe;
 use crate::domain::run::RunId;
 use crate::store::{Handle, Reader, StoreError, Writer};
 
-pub use world::World;
+pub use world::{Network, World};
 
 /// The least time between two announcements of a run's new lines.
 const ANNOUNCE: Duration = Duration::from_millis(50);

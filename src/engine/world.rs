@@ -15,7 +15,7 @@ use crate::domain::recipe::Step;
 use crate::domain::run::Task;
 use crate::domain::service::ServiceSpec;
 use crate::resources::Log;
-use crate::services::{Service, ServiceError};
+use crate::services::{self, Service, ServiceError};
 use crate::steps::{self, AskService, Context, Outcome, SeeTasks, StepError};
 use crate::transport::Reach;
 
@@ -33,6 +33,36 @@ pub trait World: Send + Sync {
         spec: &ServiceSpec,
         secret: Option<SecretString>,
     ) -> Result<Box<dyn Service>, ServiceError>;
+}
+
+/// The real world: hosts as given, services through their adapters.
+pub struct Network<F>(F);
+
+impl<F> Network<F>
+where
+    F: Fn(Arc<Environment>) -> Arc<dyn Reach> + Send + Sync,
+{
+    /// A world whose hosts are found by what `hosts` makes for each environment, such as an SSH pool.
+    pub fn new(hosts: F) -> Self {
+        Self(hosts)
+    }
+}
+
+impl<F> World for Network<F>
+where
+    F: Fn(Arc<Environment>) -> Arc<dyn Reach> + Send + Sync,
+{
+    fn hosts(&self, environment: &Arc<Environment>) -> Arc<dyn Reach> {
+        (self.0)(Arc::clone(environment))
+    }
+
+    fn service(
+        &self,
+        spec: &ServiceSpec,
+        secret: Option<SecretString>,
+    ) -> Result<Box<dyn Service>, ServiceError> {
+        services::connect(spec, secret)
+    }
 }
 
 /// Carries out tasks with the executors of [`steps`].
