@@ -16,7 +16,7 @@
 //!                       meaning: names, machines, ways, quorums ─► domain::environment::Environment
 //! ```
 //!
-//! The types in [`format`] are the one description of the format: the schema that editors use and that the first round
+//! The types in `format` are the one description of the format: the schema that editors use and that the first round
 //! of checks applies is generated from them, and the second round reads into them. A mistake in one place never hides
 //! another elsewhere in the file, short of the file not being YAML at all.
 //!
