@@ -5,26 +5,15 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
-/// Bytes as lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0xf])
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
-}
+use crate::domain::hex;
 
 /// Whether the text is 64 hexadecimal digits.
-pub fn is_sha256(text: &str) -> bool {
+pub(super) fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The SHA-256 of a file here, read in pieces.
-///
-/// # Errors
-/// What the system says when it cannot be read.
-pub async fn sha256_of_file(path: &Path) -> std::io::Result<String> {
+pub(super) async fn sha256_of_file(path: &Path) -> std::io::Result<String> {
     let mut file = tokio::fs::File::open(path).await?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
@@ -37,20 +26,26 @@ pub async fn sha256_of_file(path: &Path) -> std::io::Result<String> {
     }
 }
 
+/// The checksum in a line of `sha256sum`: it comes first, after a backslash when the file's name was escaped.
+pub(super) fn from_sha256sum(line: &str) -> Option<String> {
+    let word = line.split_whitespace().next()?;
+    let digits = word.strip_prefix('\\').unwrap_or(word);
+    is_sha256(digits).then(|| digits.to_ascii_lowercase())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // FIPS 180-2, appendix B.1.
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     #[tokio::test]
     async fn a_file_has_the_published_checksum_of_its_content() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("abc");
         std::fs::write(&path, "abc").unwrap();
-        // FIPS 180-2, appendix B.1.
-        assert_eq!(
-            sha256_of_file(&path).await.unwrap(),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(sha256_of_file(&path).await.unwrap(), ABC);
     }
 
     #[test]
@@ -58,5 +53,19 @@ mod tests {
         assert!(is_sha256(&"aB34".repeat(16)));
         assert!(!is_sha256(&"a".repeat(63)));
         assert!(!is_sha256(&"g".repeat(64)));
+    }
+
+    #[test]
+    fn a_line_of_sha256sum_is_read_also_when_the_name_is_escaped() {
+        assert_eq!(
+            from_sha256sum(&format!("{ABC}  /a b")).as_deref(),
+            Some(ABC)
+        );
+        assert_eq!(
+            from_sha256sum(&format!("\\{ABC}  /a\\nb")).as_deref(),
+            Some(ABC)
+        );
+        assert_eq!(from_sha256sum("sha256sum: /a: Permission denied"), None);
+        assert_eq!(from_sha256sum(""), None);
     }
 }

@@ -3,12 +3,30 @@
 //! One file per resource; each turns a [`crate::domain::recipe::Resource`] into a [`Difference`] by looking at the host,
 //! and applies it. Checking changes nothing; applying what needs no change does nothing; a broken connection in the
 //! middle leaves the old state or the new one.
+//!
+//! Needs nothing of a host but SSH and the commands that every Linux has: `stat`, `test`, `cat`, `sha256sum`, `mkdir`,
+//! `chmod`, `chown`, `date`, and for what they are about `dpkg`, `apt-get`, `systemctl` and `journalctl`. Each is sent as
+//! an argument vector; no shell script is put together from values. Where a host has no systemd, units run under a small
+//! supervisor instead: see [`supervised`].
 
-pub mod checksum;
+mod checksum;
+mod command;
+mod directory;
+mod download;
+pub mod exec;
+mod file;
+mod package;
+mod stat;
+pub mod supervised;
+mod systemd;
+#[cfg(test)]
+pub(crate) mod testing;
+mod unit_file;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::recipe::Resource;
+use crate::domain::run::Stream;
 use crate::transport::{Host, ReachError};
 
 /// What stands between the declared and the actual state.
@@ -24,6 +42,10 @@ impl Difference {
     /// Whether the host is as declared.
     pub fn is_none(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    fn note(&mut self, change: impl Into<String>) {
+        self.changes.push(change.into());
     }
 }
 
@@ -43,9 +65,30 @@ pub enum ResourceError {
         /// The last it said.
         complaint: String,
     },
+    /// What was fetched here cannot be used.
+    #[error("{reason}")]
+    Fetch {
+        /// What happened and what to do.
+        reason: String,
+        /// Whether trying again may help.
+        passing: bool,
+    },
     /// The declaration cannot be brought about on this host.
     #[error("{0}")]
     Unfit(String),
+}
+
+impl ResourceError {
+    /// Whether trying again later may help without anybody doing anything.
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Reach(error) => error.is_passing(),
+            Self::Fetch { passing, .. } => *passing,
+            // A mirror that is away, a lock that is held: which command fails for good, nobody can tell from outside.
+            Self::Failed { .. } => true,
+            Self::Unfit(_) => false,
+        }
+    }
 }
 
 /// What a resource may use besides the host.
@@ -56,16 +99,27 @@ pub struct Means<'a> {
     pub cancel: &'a CancellationToken,
     /// Where downloads are kept, by checksum.
     pub cache: &'a std::path::Path,
+    /// Paths on the host that this task has changed, or would in a dry run: units that read them are restarted.
+    pub changed: &'a [String],
+}
+
+impl Means<'_> {
+    async fn note(&self, text: impl Into<String>) {
+        self.log.line(Stream::Note, text.into()).await;
+    }
 }
 
 /// Takes lines of a log; awaiting in `line` slows the writer down.
 #[async_trait::async_trait]
 pub trait Log: Send + Sync {
     /// Takes one line.
-    async fn line(&self, stream: crate::domain::run::Stream, text: String);
+    async fn line(&self, stream: Stream, text: String);
 }
 
 /// Compares the declared state with the host's.
+///
+/// What is missing is a difference, not an error: in a dry run the package that brings a user or a unit is not installed
+/// yet.
 ///
 /// # Errors
 /// [`ResourceError`] when the state cannot be seen.
@@ -74,8 +128,14 @@ pub async fn check(
     host: &dyn Host,
     means: &Means<'_>,
 ) -> Result<Difference, ResourceError> {
-    let _ = (resource, host, means);
-    Ok(Difference::default())
+    match resource {
+        Resource::File(spec) => file::check(spec, host, means).await,
+        Resource::Directory(spec) => directory::check(spec, host, means).await,
+        Resource::Download(spec) => download::check(spec, host, means).await,
+        Resource::Package(spec) => package::check(spec, host, means).await,
+        Resource::SystemdUnit(spec) => systemd::check(spec, host, means).await,
+        Resource::Command(spec) => command::check(spec, host, means).await,
+    }
 }
 
 /// Brings about what `difference` (a fresh answer of [`check`]) says is missing.
@@ -88,6 +148,15 @@ pub async fn apply(
     host: &dyn Host,
     means: &Means<'_>,
 ) -> Result<(), ResourceError> {
-    let _ = (resource, difference, host, means);
-    Ok(())
+    if difference.is_none() {
+        return Ok(());
+    }
+    match resource {
+        Resource::File(spec) => file::apply(spec, host, means).await,
+        Resource::Directory(spec) => directory::apply(spec, host, means).await,
+        Resource::Download(spec) => download::apply(spec, host, means).await,
+        Resource::Package(spec) => package::apply(spec, host, means).await,
+        Resource::SystemdUnit(spec) => systemd::apply(spec, host, means).await,
+        Resource::Command(spec) => command::apply(spec, host, means).await,
+    }
 }

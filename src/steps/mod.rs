@@ -13,13 +13,22 @@
 //! shows its differences, commands that change are named and not run, waits look once.
 
 mod check;
+mod ensure;
+mod http;
 pub mod library;
 mod order;
 pub mod plan;
 mod preview;
+mod report;
+mod run;
+mod service;
+mod tcp;
 pub mod template;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
+mod wait;
 
 pub use library::Library;
 pub use plan::{PlanError, plan};
@@ -35,10 +44,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::environment::Environment;
 use crate::domain::live::ServiceReport;
-use crate::domain::recipe::Step;
-use crate::domain::run::Task;
+use crate::domain::recipe::{Step, Work};
+use crate::domain::run::{Stream, Task};
 use crate::resources::Log;
-use crate::transport::Reach;
+use crate::transport::{Host, Reach, ReachError};
+
+use self::template::{Scope, TemplateError, Templates};
 
 /// Everything a task may use.
 #[derive(Clone)]
@@ -100,7 +111,45 @@ pub struct StepError {
     pub passing: bool,
 }
 
+impl StepError {
+    /// An error that trying again does not help.
+    fn lasting(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            passing: false,
+        }
+    }
+
+    fn cancelled() -> Self {
+        Self::lasting("cancelled")
+    }
+}
+
+impl From<ReachError> for StepError {
+    fn from(error: ReachError) -> Self {
+        Self {
+            passing: error.is_passing(),
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<TemplateError> for StepError {
+    fn from(error: TemplateError) -> Self {
+        Self::lasting(error.to_string())
+    }
+}
+
+impl Context {
+    async fn note(&self, text: impl Into<String>) {
+        self.log.line(Stream::Note, text.into()).await;
+    }
+}
+
 /// Carries out one task: `step` on `host`, or once for `None`.
+///
+/// A step whose `when` is false is [`Outcome::Skipped`]. The limit of time is the caller's to keep (cancel, then drop);
+/// waits end by themselves a little earlier, to say what they last saw.
 ///
 /// # Errors
 /// [`StepError`] when it failed; the reason is one sentence, details are in the log.
@@ -109,6 +158,50 @@ pub async fn execute(
     host: Option<&str>,
     context: &Context,
 ) -> Result<Outcome, StepError> {
-    let _ = (step, host, context);
-    Ok(Outcome::Ok)
+    let templates = Templates::new(&context.environment, &context.params);
+    let scope = templates.scope(host);
+    if let Some(when) = &step.when
+        && !scope.holds(when)?
+    {
+        return Ok(Outcome::Skipped(format!("not the case that {when}")));
+    }
+    let work = step.work().map_err(StepError::lasting)?;
+    carry_out(step, &work, host, &scope, context).await
+}
+
+async fn carry_out(
+    step: &Step,
+    work: &Work<'_>,
+    host: Option<&str>,
+    scope: &Scope<'_>,
+    context: &Context,
+) -> Result<Outcome, StepError> {
+    match work {
+        Work::Ensure(resources) => {
+            let resources = scope.render(&resources.to_vec())?;
+            ensure::execute(&resources, &*node(step, host, context)?, context).await
+        }
+        Work::Run(command) => {
+            let command = scope.render(*command)?;
+            let node = node(step, host, context)?;
+            run::execute(&command, step, &*node, scope, context).await
+        }
+        Work::Local(command) => {
+            run::execute_here(&scope.render(*command)?, host, scope, context).await
+        }
+        Work::Http(wait) => http::execute(&scope.render(*wait)?, step, context).await,
+        Work::Tcp(wait) => tcp::execute(&scope.render(*wait)?, step, context).await,
+        Work::Service(wait) => service::execute(&scope.render(*wait)?, step, context).await,
+        Work::Report(text) => Ok(report::execute(&scope.render(*text)?, context).await),
+    }
+}
+
+fn node(step: &Step, host: Option<&str>, context: &Context) -> Result<Arc<dyn Host>, StepError> {
+    let name = host.ok_or_else(|| {
+        StepError::lasting(format!(
+            "step {:?} works on nodes, so it needs `on`",
+            step.id
+        ))
+    })?;
+    Ok(context.reach.host(name)?)
 }

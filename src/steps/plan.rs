@@ -326,7 +326,7 @@ fn hash(plan: &Plan, environment: &Environment) -> String {
     let mut canonical = String::new();
     write_canonical(&value, &mut canonical);
     let digest = Sha256::digest(canonical.as_bytes());
-    crate::resources::checksum::hex(&digest)
+    crate::domain::hex(&digest)
 }
 
 fn write_canonical(value: &Value, out: &mut String) {

@@ -1,0 +1,324 @@
+//! A file that is fetched where the engine is, verified, and pushed to the node: the node needs no internet.
+//!
+//! Fetched files stay in the cache under their checksum, so that ten nodes cost one download, and so does the next run.
+//! A lock file per checksum lets one task fetch while the others wait, also those of another engine on this machine.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::checksum::{from_sha256sum, is_sha256, sha256_of_file};
+use super::exec::look_well;
+use super::stat::{self, Kind, Seen};
+use super::{Difference, Means, ResourceError};
+use crate::domain::recipe::DownloadSpec;
+use crate::transport::http::{HttpClient, HttpError, public};
+use crate::transport::{FileMeta, Host, ReachError, Source};
+
+/// How often a waiting task looks whether the fetching one is done.
+const LOCK_POLL: Duration = Duration::from_millis(200);
+/// The shortest time between two lines about progress.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// Hashing a file on a small board reads a few tens of MB per second.
+const HASH_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+pub(super) async fn check(
+    spec: &DownloadSpec,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<Difference, ResourceError> {
+    let mode = stat::parse_mode(&spec.mode)?;
+    check_sum(&spec.sha256)?;
+    let mut difference = Difference::default();
+    let Some(seen) = stat::see(&spec.path, host, means).await? else {
+        difference.note(format!("does not exist → {}", origin(spec)));
+        return Ok(difference);
+    };
+    if seen.kind != Kind::File {
+        difference.note(format!("{} → file", seen.kind.word()));
+        return Ok(difference);
+    }
+    let found = remote_sha256(&spec.path, host, means).await?;
+    if !found.eq_ignore_ascii_case(&spec.sha256) {
+        difference.note(format!(
+            "SHA-256 {}… → {}…",
+            &found[..12],
+            &spec.sha256[..12]
+        ));
+    }
+    stat::compare_meta(&seen, mode, "root", "root", &mut difference);
+    Ok(difference)
+}
+
+pub(super) async fn apply(
+    spec: &DownloadSpec,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<(), ResourceError> {
+    let mode = stat::parse_mode(&spec.mode)?;
+    check_sum(&spec.sha256)?;
+    let seen = stat::see(&spec.path, host, means).await?;
+    if let Some(seen) = &seen {
+        if matches!(seen.kind, Kind::Directory | Kind::Other) {
+            return Err(ResourceError::Unfit(format!(
+                "{} is a {} on the node: move it away first",
+                spec.path,
+                seen.kind.word()
+            )));
+        }
+        if content_is_there(spec, seen, host, means).await? {
+            return stat::set_meta(&spec.path, Some(seen), mode, "root", "root", host, means).await;
+        }
+    }
+    let local = obtain(&spec.source, &spec.sha256, means).await?;
+    push(spec, mode, &local, host, means).await?;
+    let found = remote_sha256(&spec.path, host, means).await?;
+    if found.eq_ignore_ascii_case(&spec.sha256) {
+        Ok(())
+    } else {
+        Err(ResourceError::Fetch {
+            reason: format!(
+                "{} arrived with SHA-256 {found} instead of {}: the node's disk or memory may be failing",
+                spec.path, spec.sha256
+            ),
+            passing: true,
+        })
+    }
+}
+
+async fn content_is_there(
+    spec: &DownloadSpec,
+    seen: &Seen,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<bool, ResourceError> {
+    Ok(seen.kind == Kind::File
+        && remote_sha256(&spec.path, host, means)
+            .await?
+            .eq_ignore_ascii_case(&spec.sha256))
+}
+
+fn check_sum(text: &str) -> Result<(), ResourceError> {
+    if is_sha256(text) {
+        Ok(())
+    } else {
+        Err(ResourceError::Unfit(format!(
+            "{text:?} is no SHA-256: it has 64 hexadecimal digits"
+        )))
+    }
+}
+
+fn is_url(source: &str) -> bool {
+    source.starts_with("http://") || source.starts_with("https://")
+}
+
+/// Where it comes from, without user information.
+fn origin(spec: &DownloadSpec) -> String {
+    if is_url(&spec.source) {
+        public(&spec.source)
+    } else {
+        spec.source.clone()
+    }
+}
+
+async fn remote_sha256(
+    path: &str,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<String, ResourceError> {
+    let command = crate::transport::Command::new(["sha256sum", path]).within(HASH_LIMIT);
+    let output = super::exec::look(host, &command, means.cancel).await?;
+    let text = output.text();
+    match from_sha256sum(&text) {
+        Some(sum) if output.exit.success() => Ok(sum),
+        _ => Err(ResourceError::Failed {
+            command: command.shell_line(),
+            exit: output.exit.to_string(),
+            complaint: output.complaint(),
+        }),
+    }
+}
+
+/// The verified file here: the declared path itself, or the one in the cache.
+async fn obtain(source: &str, sha256: &str, means: &Means<'_>) -> Result<PathBuf, ResourceError> {
+    let failed = |reason: String, passing| ResourceError::Fetch { reason, passing };
+    if !is_url(source) {
+        let path = PathBuf::from(source);
+        let found = sha256_of_file(&path)
+            .await
+            .map_err(|error| failed(format!("{source}: {error}"), false))?;
+        if !found.eq_ignore_ascii_case(sha256) {
+            return Err(failed(
+                format!(
+                    "{source}: the checksum is {found}, but {sha256} was declared; the file changed or the declaration \
+                     is wrong"
+                ),
+                false,
+            ));
+        }
+        return Ok(path);
+    }
+    let cached = means.cache.join(sha256.to_ascii_lowercase());
+    tokio::fs::create_dir_all(means.cache)
+        .await
+        .map_err(|error| failed(format!("{}: {error}", means.cache.display()), false))?;
+    let _lock = lock(&cached.with_extension("lock"), means).await?;
+    if tokio::fs::try_exists(&cached).await.unwrap_or(false) {
+        means.note("in the cache already").await;
+        return Ok(cached);
+    }
+    means.note(format!("fetching {}", public(source))).await;
+    let client = HttpClient::new(None).map_err(|error| failed(error.to_string(), false))?;
+    let (progress, reports) = Meter::new("fetched");
+    let report = |done, total| progress.update(done, total);
+    let work = client.download(source, sha256, &cached, &report, means.cancel);
+    reports
+        .tell_while(work, means)
+        .await
+        .map_err(|error| match error {
+            HttpError::Cancelled => {
+                ResourceError::Reach(ReachError::Cancelled { hop: "here".into() })
+            }
+            HttpError::Unreachable(_) | HttpError::Timeout(_) => {
+                failed(format!("{}: {error}", public(source)), true)
+            }
+            error => failed(error.to_string(), false),
+        })?;
+    Ok(cached)
+}
+
+/// Holds the lock file at `path` until it is dropped.
+async fn lock(path: &Path, means: &Means<'_>) -> Result<File, ResourceError> {
+    let failed = |error: std::io::Error| ResourceError::Fetch {
+        reason: format!("{}: {error}", path.display()),
+        passing: false,
+    };
+    let file = File::create(path).map_err(failed)?;
+    let mut told = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) => {}
+            Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        if !told {
+            told = true;
+            means.note("waiting for another task that fetches it").await;
+        }
+        tokio::select! {
+            () = sleep(LOCK_POLL) => {}
+            () = means.cancel.cancelled() => {
+                return Err(ResourceError::Reach(ReachError::Cancelled { hop: "here".into() }));
+            }
+        }
+    }
+}
+
+async fn push(
+    spec: &DownloadSpec,
+    mode: u32,
+    local: &Path,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<(), ResourceError> {
+    if let Some((parent, _)) = spec.path.rsplit_once('/')
+        && !parent.is_empty()
+    {
+        look_well(host, ["mkdir", "-p", parent], means.cancel).await?;
+    }
+    let meta = FileMeta {
+        mode,
+        owner: "root".into(),
+        group: "root".into(),
+    };
+    let (progress, reports) = Meter::new("pushed");
+    let report = |done, total| progress.update(done, total);
+    let source = Source::File(local.to_owned());
+    let work = host.write(&spec.path, source, &meta, &report, means.cancel);
+    Ok(reports.tell_while(work, means).await?)
+}
+
+/// Turns a stream of byte counts into a few lines: at most one per second, and none for less than a tenth more.
+struct Meter {
+    last: Mutex<Option<(Instant, u64)>>,
+    lines: watch::Sender<String>,
+    verb: &'static str,
+}
+
+struct Reports(watch::Receiver<String>);
+
+impl Meter {
+    fn new(verb: &'static str) -> (Self, Reports) {
+        let (lines, reports) = watch::channel(String::new());
+        let meter = Self {
+            last: Mutex::new(None),
+            lines,
+            verb,
+        };
+        (meter, Reports(reports))
+    }
+
+    fn update(&self, done: u64, total: u64) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let tenth = (total / 10).max(1);
+        let worth_a_line = match *last {
+            None => false,
+            Some((at, before)) => {
+                done < total && at.elapsed() >= PROGRESS_EVERY && done - before.min(done) >= tenth
+            }
+        };
+        if last.is_none() || worth_a_line {
+            *last = Some((Instant::now(), done));
+        }
+        if worth_a_line || done == total {
+            let percent = (done * 100).checked_div(total).unwrap_or(100);
+            // The last line wins: a reader who is slower than the network needs no others.
+            self.lines.send_replace(format!(
+                "{} {} of {} ({percent} %)",
+                self.verb,
+                size(done),
+                size(total)
+            ));
+        }
+    }
+}
+
+impl Reports {
+    /// Waits for `work` and logs the meter's lines meanwhile.
+    async fn tell_while<T>(mut self, work: impl Future<Output = T>, means: &Means<'_>) -> T {
+        tokio::pin!(work);
+        let mut told = String::new();
+        let result = loop {
+            tokio::select! {
+                result = &mut work => break result,
+                Ok(()) = self.0.changed() => {
+                    told.clone_from(&self.0.borrow_and_update());
+                    means.note(told.clone()).await;
+                }
+            }
+        };
+        let last = self.0.borrow_and_update().clone();
+        if last != told {
+            means.note(last).await;
+        }
+        result
+    }
+}
+
+/// A size for eyes, such as `13.8 MiB`.
+fn size(bytes: u64) -> String {
+    const MIB: f64 = 1024.0 * 1024.0;
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / MIB),
+    }
+}
+
+#[cfg(test)]
+mod tests;

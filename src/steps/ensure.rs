@@ -1,0 +1,88 @@
+//! `ensure`: brings resources into their declared state, one after the other, in the order of the recipe.
+//!
+//! Each is checked, told, applied and checked again: a change that did not take is a failure, not a surprise for the next
+//! run. In a dry run it stays at checking and telling.
+
+use super::{Context, Outcome, StepError};
+use crate::domain::recipe::Resource;
+use crate::domain::run::Stream;
+use crate::resources::{self, Difference, Means, ResourceError};
+use crate::transport::Host;
+
+pub(super) async fn execute(
+    declared: &[Resource],
+    host: &dyn Host,
+    context: &Context,
+) -> Result<Outcome, StepError> {
+    let mut outcome = Outcome::Ok;
+    let mut changed: Vec<String> = Vec::new();
+    for resource in declared {
+        let label = resource.label();
+        let failed = |error: ResourceError| StepError {
+            passing: error.is_passing(),
+            message: format!("{label}: {error}"),
+        };
+        let means = Means {
+            log: &*context.log,
+            cancel: &context.cancel,
+            cache: &context.cache,
+            changed: &changed,
+        };
+        let difference = resources::check(resource, host, &means)
+            .await
+            .map_err(failed)?;
+        if difference.is_none() {
+            context.note(format!("{label}: as declared")).await;
+            continue;
+        }
+        outcome = Outcome::Changed;
+        tell(&label, &difference, context).await;
+        if !context.dry_run {
+            resources::apply(resource, &difference, host, &means)
+                .await
+                .map_err(failed)?;
+            // What was changed before does not count any more: the unit has been restarted for it.
+            let fresh = Means {
+                changed: &[],
+                ..means
+            };
+            let left = resources::check(resource, host, &fresh)
+                .await
+                .map_err(failed)?;
+            if !left.is_none() {
+                return Err(StepError {
+                    message: format!(
+                        "{label}: was applied, and still: {}",
+                        left.changes.join("; ")
+                    ),
+                    passing: false,
+                });
+            }
+            context.note(format!("{label}: done")).await;
+        }
+        if let Some(path) = path_of(resource) {
+            changed.push(path.to_owned());
+        }
+    }
+    Ok(outcome)
+}
+
+async fn tell(label: &str, difference: &Difference, context: &Context) {
+    for change in &difference.changes {
+        context.note(format!("{label}: {change}")).await;
+    }
+    for line in &difference.diff {
+        context.log.line(Stream::Diff, line.clone()).await;
+    }
+}
+
+fn path_of(resource: &Resource) -> Option<&str> {
+    match resource {
+        Resource::File(file) => Some(&file.path),
+        Resource::Download(download) => Some(&download.path),
+        Resource::Directory(_)
+        | Resource::Package(_)
+        | Resource::SystemdUnit(_)
+        | Resource::Command(_) => None,
+    }
+}

@@ -1,0 +1,560 @@
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use super::testing::staging;
+use super::*;
+use crate::domain::live::{Health, Members};
+use crate::domain::recipe::{
+    FileSpec, HttpWait, Report, Resource, RunCommand, Selector, ServiceWait, TcpWait, UnitSpec,
+};
+use crate::resources::testing::{TempHost, fails, says};
+
+/// Every node of the environment is the same host.
+struct OneHost(Arc<TempHost>);
+
+impl Reach for OneHost {
+    fn host(&self, name: &str) -> Result<Arc<dyn Host>, ReachError> {
+        if name == "pc9" {
+            return Err(ReachError::UnknownNode(name.into()));
+        }
+        Ok(self.0.clone())
+    }
+}
+
+/// A service that gives these answers one after the other, the last one for ever.
+#[derive(Default)]
+struct Answers(Mutex<VecDeque<Result<ServiceReport, String>>>);
+
+#[async_trait]
+impl AskService for Answers {
+    async fn ask(&self, _: &str, _: Duration) -> Result<ServiceReport, String> {
+        let mut answers = self.0.lock().unwrap();
+        let next = answers.pop_front().unwrap();
+        if answers.is_empty() {
+            answers.push_back(next.clone());
+        }
+        next
+    }
+}
+
+struct NoTasks;
+
+impl SeeTasks for NoTasks {
+    fn tasks(&self) -> Vec<Task> {
+        Vec::new()
+    }
+}
+
+fn context(host: &Arc<TempHost>) -> Context {
+    Context {
+        environment: Arc::new(staging()),
+        reach: Arc::new(OneHost(host.clone())),
+        services: Arc::new(Answers::default()),
+        tasks: Arc::new(NoTasks),
+        params: Arc::new(BTreeMap::new()),
+        dry_run: false,
+        cache: host.cache.path().to_owned(),
+        log: host.lines(),
+        cancel: CancellationToken::new(),
+    }
+}
+
+fn asking(host: &Arc<TempHost>, answers: Vec<Result<ServiceReport, String>>) -> Context {
+    Context {
+        services: Arc::new(Answers(Mutex::new(answers.into()))),
+        ..context(host)
+    }
+}
+
+fn report(leader: Option<&str>, well: u32) -> ServiceReport {
+    ServiceReport {
+        health: if well == 3 { Health::Ok } else { Health::Warn },
+        version: None,
+        leader: leader.map(Into::into),
+        members: Some(Members { well, total: 3 }),
+        summary: format!("{well} of 3 alive"),
+        problems: Vec::new(),
+        latency_ms: 1,
+    }
+}
+
+fn step(id: &str) -> Step {
+    Step {
+        id: id.into(),
+        on: Some(Selector::default()),
+        ..Step::default()
+    }
+}
+
+fn run_step(argv: &[&str], changes: bool) -> Step {
+    Step {
+        run: Some(RunCommand {
+            argv: argv.iter().map(|&word| word.into()).collect(),
+            changes,
+            expect: None,
+            check: None,
+        }),
+        ..step("run")
+    }
+}
+
+fn wait_for(members: Option<&str>, leader: bool) -> Step {
+    Step {
+        on: None,
+        timeout: Some("30s".into()),
+        service: Some(ServiceWait {
+            name: "consul".into(),
+            members: members.map(Into::into),
+            leader,
+        }),
+        ..step("wait")
+    }
+}
+
+fn file(path: &str, content: &str) -> Resource {
+    Resource::File(FileSpec {
+        path: path.into(),
+        content: content.into(),
+        mode: "0644".into(),
+        owner: "root".into(),
+        group: "root".into(),
+    })
+}
+
+fn ensures(resources: Vec<Resource>) -> Step {
+    Step {
+        ensure: Some(resources),
+        ..step("ensure")
+    }
+}
+
+#[tokio::test]
+async fn ensuring_changes_once_and_is_ok_ever_after() {
+    let host = Arc::new(TempHost::new());
+    let context = context(&host);
+    let step = ensures(vec![file("/motd", "{{ node.name }} of {{ env.name }}\n")]);
+    assert_eq!(
+        execute(&step, Some("pc2"), &context).await.unwrap(),
+        Outcome::Changed
+    );
+    assert_eq!(
+        std::fs::read_to_string(host.path("/motd")).unwrap(),
+        "pc2 of staging\n"
+    );
+    assert_eq!(
+        execute(&step, Some("pc2"), &context).await.unwrap(),
+        Outcome::Ok
+    );
+    assert_eq!(
+        host.log(),
+        [
+            "note: file /motd: does not exist → 15 bytes, 0644 root:root",
+            "diff: --- /motd (on the node)",
+            "diff: +++ /motd (declared)",
+            "diff: @@ -0,0 +1 @@",
+            "diff: +pc2 of staging",
+            "note: file /motd: done",
+            "note: file /motd: as declared",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_and_changes_nothing() {
+    let host = Arc::new(TempHost::new());
+    let context = Context {
+        dry_run: true,
+        ..context(&host)
+    };
+    let step = ensures(vec![file("/motd", "hello\n")]);
+    assert_eq!(
+        execute(&step, Some("pc1"), &context).await.unwrap(),
+        Outcome::Changed
+    );
+    assert!(!host.path("/motd").exists());
+    let step = run_step(&["touch", "/made"], true);
+    assert_eq!(
+        execute(&step, Some("pc1"), &context).await.unwrap(),
+        Outcome::Changed
+    );
+    assert!(!host.path("/made").exists());
+    assert!(
+        host.log()
+            .contains(&"note: would run: touch /made".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_foresees_the_restart_that_a_changed_file_brings() {
+    let host = Arc::new(TempHost::scripted(|line| {
+        line.starts_with("systemctl show")
+            .then(|| says("LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n").unwrap())
+    }));
+    std::fs::create_dir_all(host.path("/run/systemd/system")).unwrap();
+    let context = Context {
+        dry_run: true,
+        ..context(&host)
+    };
+    let unit = Resource::SystemdUnit(UnitSpec {
+        name: "consul.service".into(),
+        content: None,
+        started: true,
+        enabled: true,
+        reads: vec!["/consul.json".into()],
+    });
+    let step = ensures(vec![file("/consul.json", "{}"), unit]);
+    execute(&step, Some("pc1"), &context).await.unwrap();
+    let log = host.log();
+    assert!(
+        log.contains(&"note: unit consul.service: restart: /consul.json changes".to_owned()),
+        "{log:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_change_that_does_not_take_fails_the_task() {
+    let host = Arc::new(TempHost::scripted(|line| {
+        line.starts_with("chmod").then(|| says("").unwrap())
+    }));
+    host.put("/motd", "x");
+    let mut resource = file("/motd", "x");
+    if let Resource::File(spec) = &mut resource {
+        spec.mode = "0600".into();
+    }
+    let error = execute(&ensures(vec![resource]), Some("pc1"), &context(&host))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.message,
+        "file /motd: was applied, and still: mode 0644 → 0600"
+    );
+}
+
+#[tokio::test]
+async fn a_step_is_skipped_where_its_condition_is_false() {
+    let host = Arc::new(TempHost::new());
+    let step = Step {
+        when: Some("node.arch == 'arm64'".into()),
+        ..run_step(&["touch", "/made"], true)
+    };
+    let context = context(&host);
+    assert_eq!(
+        execute(&step, Some("pc3"), &context).await.unwrap(),
+        Outcome::Skipped("not the case that node.arch == 'arm64'".into())
+    );
+    assert!(!host.path("/made").exists());
+    assert_eq!(
+        execute(&step, Some("pc1"), &context).await.unwrap(),
+        Outcome::Changed
+    );
+}
+
+#[tokio::test]
+async fn a_command_is_judged_by_status_expectation_and_check() {
+    let host = Arc::new(TempHost::scripted(|line| match line {
+        "uname -m" => says("aarch64\n"),
+        "false" => fails(1, "boo\n"),
+        _ => None,
+    }));
+    let context = context(&host);
+    let failed = async |step: Step| execute(&step, Some("pc1"), &context).await.unwrap_err();
+    let with = |expect: Option<&str>, check: Option<&str>| {
+        let mut step = run_step(&["uname", "-m"], false);
+        if let Some(run) = &mut step.run {
+            run.expect = expect.map(Into::into);
+            run.check = check.map(Into::into);
+        }
+        step
+    };
+    assert_eq!(
+        execute(
+            &with(Some("{{ node.machine }}"), Some("output == node.machine")),
+            Some("pc1"),
+            &context
+        )
+        .await
+        .unwrap(),
+        Outcome::Ok
+    );
+    assert_eq!(
+        failed(run_step(&["false"], false)).await.message,
+        "false: exit status 1: boo"
+    );
+    assert_eq!(
+        failed(with(Some("x86_64"), None)).await.message,
+        "uname -m said \"aarch64\", which does not contain \"x86_64\""
+    );
+    assert_eq!(
+        failed(with(None, Some("output == 'x86_64'"))).await.message,
+        "uname -m said \"aarch64\", for which it is not the case that output == 'x86_64'"
+    );
+    assert!(
+        failed(run_step(&["{{ env.nothing }}"], false))
+            .await
+            .message
+            .contains("undefined")
+    );
+}
+
+#[tokio::test]
+async fn a_local_command_knows_its_environment_and_node() {
+    let host = Arc::new(TempHost::new());
+    let step = Step {
+        local: Some(RunCommand {
+            argv: vec![
+                "sh".into(),
+                "-c".into(),
+                "echo $QUARTERDECK_ENVIRONMENT $QUARTERDECK_NODE".into(),
+            ],
+            changes: false,
+            expect: Some("staging pc4".into()),
+            check: None,
+        }),
+        ..step("local")
+    };
+    assert_eq!(
+        execute(&step, Some("pc4"), &context(&host)).await.unwrap(),
+        Outcome::Ok
+    );
+    let missing = Step {
+        local: Some(RunCommand {
+            argv: vec!["no-such-program-here".into()],
+            changes: false,
+            expect: None,
+            check: None,
+        }),
+        ..step.clone()
+    };
+    let error = execute(&missing, None, &context(&host)).await.unwrap_err();
+    assert!(
+        error.message.contains("no-such-program-here"),
+        "{}",
+        error.message
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_leader_tells_each_state_once() {
+    let host = Arc::new(TempHost::new());
+    let away = || Err("connection refused".to_owned());
+    let context = asking(
+        &host,
+        vec![
+            away(),
+            away(),
+            Ok(report(None, 2)),
+            Ok(report(None, 2)),
+            Ok(report(Some("pc1"), 3)),
+        ],
+    );
+    assert_eq!(
+        execute(&wait_for(None, true), None, &context)
+            .await
+            .unwrap(),
+        Outcome::Ok
+    );
+    assert_eq!(
+        host.log(),
+        [
+            "note: waiting until consul has a leader",
+            "note: consul: connection refused",
+            "note: consul has no leader: 2 of 3 alive",
+            "note: consul: 3 of 3 alive",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_ends_in_time_with_the_last_thing_seen() {
+    let host = Arc::new(TempHost::new());
+    let context = asking(&host, vec![Ok(report(Some("pc1"), 2))]);
+    let began = tokio::time::Instant::now();
+    let error = execute(&wait_for(Some("{{ 1 + 2 }}"), true), None, &context)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.message,
+        "waited 30s until consul has a leader and 3 members that are well; last seen: consul has 2 of 3 members that are \
+         well"
+    );
+    assert!(error.passing);
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "ends before the engine's own limit"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_stops_when_it_is_cancelled() {
+    let host = Arc::new(TempHost::new());
+    let context = asking(&host, vec![Err("away".into())]);
+    let step = wait_for(None, true);
+    let cancel = context.cancel.clone();
+    let (ended, ()) = tokio::join!(execute(&step, None, &context), async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        cancel.cancel();
+    });
+    assert_eq!(ended.unwrap_err().message, "cancelled");
+}
+
+#[tokio::test]
+async fn in_a_dry_run_a_wait_looks_once_and_is_no_failure() {
+    let host = Arc::new(TempHost::new());
+    let context = Context {
+        dry_run: true,
+        ..asking(&host, vec![Ok(report(None, 0))])
+    };
+    assert_eq!(
+        execute(&wait_for(None, true), None, &context)
+            .await
+            .unwrap(),
+        Outcome::Skipped(
+            "not yet the case that consul has a leader: consul has no leader: 0 of 3 alive".into()
+        )
+    );
+}
+
+#[tokio::test]
+async fn every_service_is_asked_for_its_health() {
+    let host = Arc::new(TempHost::new());
+    let mut step = wait_for(None, false);
+    if let Some(wait) = &mut step.service {
+        wait.name = "*".into();
+    }
+    let context = asking(&host, vec![Ok(report(Some("pc1"), 3))]);
+    assert_eq!(execute(&step, None, &context).await.unwrap(), Outcome::Ok);
+    let mut bare = staging();
+    bare.services.clear();
+    let context = Context {
+        environment: Arc::new(bare),
+        ..context
+    };
+    assert_eq!(
+        execute(&step, None, &context).await.unwrap(),
+        Outcome::Skipped("the environment has no services".into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_port_that_never_opens_is_told_with_the_systems_words() {
+    let host = Arc::new(TempHost::new());
+    // Bound and not listening: nobody else can open it meanwhile.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let step = Step {
+        timeout: Some("20s".into()),
+        tcp: Some(TcpWait {
+            host: "127.0.0.1".into(),
+            port: port.to_string(),
+        }),
+        ..step("port")
+    };
+    let error = execute(&step, None, &context(&host)).await.unwrap_err();
+    assert!(
+        error.message.contains("Connection refused"),
+        "{}",
+        error.message
+    );
+
+    let nonsense = Step {
+        tcp: Some(TcpWait {
+            host: "127.0.0.1".into(),
+            port: "ssh".into(),
+        }),
+        ..step
+    };
+    let error = execute(&nonsense, None, &context(&host)).await.unwrap_err();
+    assert_eq!(
+        error.message,
+        "\"ssh\" is no port: it is a number up to 65535"
+    );
+}
+
+#[tokio::test]
+async fn an_endpoint_is_waited_for_by_status_and_body() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let server = wiremock::MockServer::start().await;
+    wiremock::Mock::given(wiremock::matchers::path("/v1/status/leader"))
+        .respond_with(wiremock::ResponseTemplate::new(200).set_body_string("\"10.0.0.1:8300\""))
+        .mount(&server)
+        .await;
+    let host = Arc::new(TempHost::new());
+    let wait = |path: &str, body: &str| Step {
+        timeout: Some("1s".into()),
+        http: Some(HttpWait {
+            url: format!("{}{path}?token=secret", server.uri()),
+            status: 200,
+            body: Some(body.into()),
+        }),
+        ..step("http")
+    };
+    let context = context(&host);
+    assert_eq!(
+        execute(
+            &wait("/v1/status/leader", r#""[0-9.]+:\d+""#),
+            None,
+            &context
+        )
+        .await
+        .unwrap(),
+        Outcome::Ok
+    );
+    let error = execute(&wait("/elsewhere", "."), None, &context)
+        .await
+        .unwrap_err();
+    assert!(
+        error.message.ends_with("/elsewhere answers 404"),
+        "{}",
+        error.message
+    );
+    let error = execute(&wait("/v1/status/leader", "^\"\"$"), None, &context)
+        .await
+        .unwrap_err();
+    assert!(
+        error.message.contains(r#"answers "\"10.0.0.1:8300\"""#),
+        "{}",
+        error.message
+    );
+    assert!(!error.message.contains("secret"), "{}", error.message);
+    let error = execute(&wait("/", "("), None, &context).await.unwrap_err();
+    assert!(
+        error.message.starts_with("body is no regular expression"),
+        "{}",
+        error.message
+    );
+}
+
+#[tokio::test]
+async fn a_report_writes_its_text_line_by_line() {
+    let host = Arc::new(TempHost::new());
+    let step = Step {
+        on: None,
+        report: Some(Report {
+            text: "{{ env.name }} is done.\nSee you.\n".into(),
+        }),
+        ..step("report")
+    };
+    assert_eq!(
+        execute(&step, None, &context(&host)).await.unwrap(),
+        Outcome::Ok
+    );
+    assert_eq!(host.log(), ["note: staging is done.", "note: See you."]);
+}
+
+#[tokio::test]
+async fn a_step_on_nodes_without_a_node_is_an_error_and_no_panic() {
+    let host = Arc::new(TempHost::new());
+    let error = execute(&run_step(&["true"], false), None, &context(&host))
+        .await
+        .unwrap_err();
+    assert!(error.message.contains("needs `on`"), "{}", error.message);
+    let error = execute(&run_step(&["true"], false), Some("pc9"), &context(&host))
+        .await
+        .unwrap_err();
+    assert!(
+        error.message.contains("no node called \"pc9\""),
+        "{}",
+        error.message
+    );
+}
