@@ -1,0 +1,327 @@
+//! The actions menu: what can be done with what is under the cursor or marked.
+
+use ratatui::text::{Line, Span};
+
+use super::super::keymap::Command;
+use super::super::message::Place;
+use super::super::paint::Paint;
+use super::super::screens::{Intent, Target};
+use super::super::world::World;
+use super::Wish;
+use crate::client::Request;
+use crate::domain::action::Risk;
+use crate::domain::finding::Subject;
+use crate::domain::recipe::Offer;
+use crate::domain::run::RunId;
+use crate::tui::message::Effect;
+
+/// What an item does.
+#[derive(Debug, Clone)]
+enum Deed {
+    Recipe {
+        recipe: String,
+        nodes: Vec<String>,
+        service: Option<String>,
+    },
+    Go(Place),
+    Refresh(Subject, String),
+    Cancel(RunId),
+    Again(RunId),
+    Command(Command),
+}
+
+/// A line of the menu.
+#[derive(Debug, Clone)]
+struct Item {
+    text: String,
+    detail: String,
+    risk: Option<Risk>,
+    deed: Deed,
+}
+
+/// The menu.
+#[derive(Debug)]
+pub(crate) struct Menu {
+    title: String,
+    environment: String,
+    items: Vec<Item>,
+    selected: usize,
+}
+
+impl Menu {
+    /// The menu for `target`; `None` when nothing can be done with it.
+    pub(crate) fn new(world: &World, target: &Target) -> Option<Self> {
+        let (title, items) = match target {
+            Target::Nothing => return None,
+            Target::Environment(name) => (name.clone(), environment_items(world, name)),
+            Target::Nodes(names) => (nodes_title(names), node_items(world, names)),
+            Target::Service(name) | Target::Row(name, _, _) => {
+                (name.clone(), service_items(world, name))
+            }
+            Target::Run(id) => {
+                let run = world.run(*id)?;
+                (
+                    format!("run #{}", run.number),
+                    run_items(*id, run.state.is_final()),
+                )
+            }
+            Target::Finding(index) => {
+                let finding = world.findings().get(*index)?;
+                return Self::of_finding(world, finding);
+            }
+            Target::Recipe(name) => (name.clone(), recipe_items(world, name)),
+        };
+        (!items.is_empty()).then(|| Self {
+            title,
+            environment: world.environment.clone(),
+            items,
+            selected: 0,
+        })
+    }
+
+    /// A finding's remedy, and what can be done with its subject.
+    fn of_finding(world: &World, finding: &crate::domain::finding::Finding) -> Option<Self> {
+        let subject = match &finding.subject {
+            Subject::Environment => Target::Environment(world.environment.clone()),
+            Subject::Node(name) => Target::Nodes(vec![name.clone()]),
+            Subject::Service(name) => Target::Service(name.clone()),
+        };
+        let mut menu = Self::new(world, &subject)?;
+        if let Some(recipe) = &finding.remedy {
+            let mut remedy = recipe_items(world, recipe);
+            for item in &mut remedy {
+                item.text = format!("Repair: {}", item.text);
+            }
+            remedy.append(&mut menu.items);
+            menu.items = remedy;
+        }
+        Some(menu)
+    }
+
+    pub(crate) fn update(&mut self, command: Command) -> Vec<Wish> {
+        match command {
+            Command::Up => self.selected = self.selected.saturating_sub(1),
+            Command::Down => {
+                self.selected = (self.selected + 1).min(self.items.len().saturating_sub(1))
+            }
+            Command::Accept => return self.accept(),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn accept(&self) -> Vec<Wish> {
+        let Some(item) = self.items.get(self.selected) else {
+            return Vec::new();
+        };
+        let wish = match item.deed.clone() {
+            Deed::Recipe {
+                recipe,
+                nodes,
+                service,
+            } => Wish::Screen(Intent::Plan {
+                recipe,
+                nodes,
+                service,
+            }),
+            Deed::Go(place) => Wish::Screen(Intent::Go(place)),
+            Deed::Refresh(subject, name) => Wish::Screen(Intent::Do(Effect::Tell {
+                request: Request::Refresh {
+                    environment: self.environment.clone(),
+                    subject,
+                },
+                what: format!("ask {name} again"),
+            })),
+            Deed::Cancel(run) => Wish::Screen(Intent::Cancel(run)),
+            Deed::Again(run) => Wish::Screen(Intent::Again(run)),
+            Deed::Command(command) => Wish::Perform(command),
+        };
+        vec![Wish::Close, wish]
+    }
+
+    pub(crate) fn draw(&self, world: &World, paint: &mut Paint<'_>) {
+        let theme = paint.look.theme.clone();
+        let widest = self
+            .items
+            .iter()
+            .map(|item| item.text.len() + item.detail.len() + 16)
+            .max()
+            .unwrap_or(0);
+        let width = u16::try_from(widest).unwrap_or(u16::MAX).clamp(40, 78);
+        let height = u16::try_from(self.items.len())
+            .unwrap_or(u16::MAX)
+            .saturating_add(2);
+        let title = format!("Actions on {}", self.title);
+        let room = paint.dialog((width, height), &title, theme.guard(world.protection()));
+        let visible = usize::from(room.height);
+        let first =
+            super::super::paint::grid::first_visible(self.selected, self.items.len(), visible);
+        for ((index, item), y) in self
+            .items
+            .iter()
+            .enumerate()
+            .skip(first)
+            .zip(room.top()..room.bottom())
+        {
+            let row = ratatui::layout::Rect {
+                y,
+                height: 1,
+                ..room
+            };
+            let mut spans = vec![paint.look.outer(
+                &item.text,
+                ratatui::style::Style {
+                    bg: None,
+                    ..theme.text
+                },
+            )];
+            spans.push(paint.look.outer(&format!("  {}", item.detail), theme.muted));
+            let mut badge_width = 0;
+            if let Some(risk) = item.risk {
+                let badge = Line::from(vec![
+                    Span::raw(" "),
+                    paint.look.sign(paint.look.glyphs.risk(risk)),
+                ]);
+                badge_width = u16::try_from(badge.width()).unwrap_or(0);
+                paint.right(row, &badge);
+            }
+            paint.line(
+                row.x + 2,
+                y,
+                row.width.saturating_sub(2 + badge_width),
+                &Line::from(spans),
+            );
+            if index == self.selected {
+                paint.buf.set_style(row, theme.selection);
+                paint.text_raw(row.x, y, 1, paint.look.glyphs.cursor, theme.accent);
+            }
+        }
+    }
+}
+
+fn nodes_title(names: &[String]) -> String {
+    match names {
+        [one] => one.clone(),
+        many => format!("{} nodes", many.len()),
+    }
+}
+
+fn item(text: impl Into<String>, detail: impl Into<String>, deed: Deed) -> Item {
+    Item {
+        text: text.into(),
+        detail: detail.into(),
+        risk: None,
+        deed,
+    }
+}
+
+fn recipes(world: &World, offer: Offer, nodes: &[String], service: Option<&str>) -> Vec<Item> {
+    let recipes = world
+        .workspace()
+        .map(|workspace| workspace.recipes.as_slice());
+    recipes
+        .unwrap_or_default()
+        .iter()
+        .filter(|recipe| recipe.offer_on.contains(&offer))
+        .map(|recipe| Item {
+            text: recipe.title.clone(),
+            detail: recipe.name.clone(),
+            risk: Some(recipe.risk),
+            deed: Deed::Recipe {
+                recipe: recipe.name.clone(),
+                nodes: nodes.to_vec(),
+                service: service.map(ToOwned::to_owned),
+            },
+        })
+        .collect()
+}
+
+fn environment_items(world: &World, name: &str) -> Vec<Item> {
+    let mut items = recipes(world, Offer::Environment, &[], None);
+    items.push(item("Nodes", "go there", Deed::Go(Place::Nodes)));
+    items.push(item("Services", "go there", Deed::Go(Place::Services)));
+    items.push(item(
+        "Ask everything again",
+        "now",
+        Deed::Refresh(Subject::Environment, name.to_owned()),
+    ));
+    items.push(item("Raw", "JSON", Deed::Command(Command::Raw)));
+    items
+}
+
+fn node_items(world: &World, names: &[String]) -> Vec<Item> {
+    let mut items = recipes(world, Offer::Node, names, None);
+    if let [name] = names {
+        items.push(item(
+            "Describe",
+            "facts, gauges, findings, runs",
+            Deed::Go(Place::Node(name.clone())),
+        ));
+        items.push(item(
+            "Probe again",
+            "now",
+            Deed::Refresh(Subject::Node(name.clone()), name.clone()),
+        ));
+        items.push(item("Raw", "JSON", Deed::Command(Command::Raw)));
+    } else {
+        items.push(item(
+            "Clear the marks",
+            "",
+            Deed::Command(Command::ClearMarks),
+        ));
+    }
+    items.push(item("Copy", "the name", Deed::Command(Command::Copy)));
+    items
+}
+
+fn service_items(world: &World, name: &str) -> Vec<Item> {
+    let mut items = recipes(world, Offer::Service, &[], Some(name));
+    items.push(item(
+        "Tables",
+        "members, leaders and the rest",
+        Deed::Go(Place::Service(name.to_owned())),
+    ));
+    items.push(item(
+        "Ask again",
+        "now",
+        Deed::Refresh(Subject::Service(name.to_owned()), name.to_owned()),
+    ));
+    items.push(item("Raw", "JSON", Deed::Command(Command::Raw)));
+    items
+}
+
+fn run_items(id: RunId, ended: bool) -> Vec<Item> {
+    let mut items = vec![item("Steps and log", "", Deed::Go(Place::Run(id)))];
+    if ended {
+        items.push(item(
+            "Plan the same again",
+            "what is done already stays as it is",
+            Deed::Again(id),
+        ));
+    } else {
+        items.push(item("Cancel", "asks first", Deed::Cancel(id)));
+    }
+    items.push(item("Raw", "JSON", Deed::Command(Command::Raw)));
+    items
+}
+
+fn recipe_items(world: &World, name: &str) -> Vec<Item> {
+    let recipes = world
+        .workspace()
+        .map(|workspace| workspace.recipes.as_slice());
+    recipes
+        .unwrap_or_default()
+        .iter()
+        .filter(|recipe| recipe.name == name)
+        .map(|recipe| Item {
+            text: recipe.title.clone(),
+            detail: format!("in {}", world.environment),
+            risk: Some(recipe.risk),
+            deed: Deed::Recipe {
+                recipe: recipe.name.clone(),
+                nodes: Vec::new(),
+                service: None,
+            },
+        })
+        .collect()
+}

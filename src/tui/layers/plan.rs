@@ -1,0 +1,388 @@
+//! The plan of a run and the gate before it: what will happen, where, how risky it is, and what it takes to begin.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use tui_input::Input;
+
+use super::super::keymap::Command;
+use super::super::paint::{Look, Paint, cut_bottom};
+use super::super::world::World;
+use super::super::{measure, text};
+use super::{Wish, feed, field};
+use crate::domain::action::{Consent, Gate};
+use crate::domain::plan::{Plan, PlanRequest};
+
+/// Where the asking stands.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    Asked,
+    Ready(Box<Plan>, Gate),
+    Refused(String),
+}
+
+/// What has the focus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Focus {
+    Name,
+    Cancel,
+    Start,
+}
+
+/// The plan dialog.
+#[derive(Debug)]
+pub(crate) struct PlanDialog {
+    pub request: PlanRequest,
+    /// Tells the answer to the newest question from older ones.
+    pub ticket: u64,
+    pub stage: Stage,
+    focus: Focus,
+    name: Input,
+    scroll: u16,
+    /// What is wrong with what was given.
+    mistake: Option<String>,
+}
+
+impl PlanDialog {
+    pub(crate) fn new(request: PlanRequest, ticket: u64) -> Self {
+        Self {
+            request,
+            ticket,
+            stage: Stage::Asked,
+            focus: Focus::Cancel,
+            name: Input::default(),
+            scroll: 0,
+            mistake: None,
+        }
+    }
+
+    /// The engine answered. Where a yes is asked for, Cancel has the focus.
+    pub(crate) fn answer(&mut self, result: Result<(Box<Plan>, Gate), String>) {
+        match result {
+            Ok((plan, gate)) => {
+                self.focus = match gate {
+                    Gate::Open => Focus::Start,
+                    Gate::TypeName => Focus::Name,
+                    Gate::Confirm | Gate::SecondOperator | Gate::ReadOnly => Focus::Cancel,
+                };
+                self.stage = Stage::Ready(plan, gate);
+            }
+            Err(reason) => {
+                self.focus = Focus::Cancel;
+                self.stage = Stage::Refused(reason);
+            }
+        }
+    }
+
+    /// What can have the focus.
+    fn stops(&self) -> &'static [Focus] {
+        match &self.stage {
+            Stage::Ready(_, Gate::TypeName) => &[Focus::Name, Focus::Cancel, Focus::Start],
+            Stage::Ready(_, Gate::Open | Gate::Confirm) => &[Focus::Cancel, Focus::Start],
+            _ => &[Focus::Cancel],
+        }
+    }
+
+    fn turn(&mut self, by: isize) {
+        let stops = self.stops();
+        let at = stops
+            .iter()
+            .position(|stop| *stop == self.focus)
+            .unwrap_or(0);
+        let next = (at + stops.len()).wrapping_add_signed(by) % stops.len();
+        self.focus = stops[next];
+    }
+
+    pub(crate) fn update(&mut self, command: Command) -> Vec<Wish> {
+        match command {
+            Command::NextField => self.turn(1),
+            Command::PreviousPane => self.turn(-1),
+            Command::Left | Command::Right if self.focus == Focus::Name => {
+                let code = if command == Command::Left {
+                    KeyCode::Left
+                } else {
+                    KeyCode::Right
+                };
+                feed(&mut self.name, KeyEvent::from(code));
+            }
+            Command::Left => self.turn(-1),
+            Command::Right => self.turn(1),
+            Command::Up => self.scroll = self.scroll.saturating_sub(1),
+            Command::Down => self.scroll = self.scroll.saturating_add(1),
+            Command::PageUp => self.scroll = self.scroll.saturating_sub(8),
+            Command::PageDown => self.scroll = self.scroll.saturating_add(8),
+            Command::DryRun => return self.toggle_dry_run(),
+            Command::Accept => return self.press(),
+            _ => {}
+        }
+        if let Stage::Ready(plan, _) = &self.stage {
+            let most = plan
+                .steps
+                .iter()
+                .map(|planned| planned.preview.len() + 1)
+                .sum::<usize>();
+            self.scroll = self.scroll.min(u16::try_from(most).unwrap_or(u16::MAX));
+        }
+        Vec::new()
+    }
+
+    fn toggle_dry_run(&mut self) -> Vec<Wish> {
+        let mut request = self.request.clone();
+        request.dry_run = !request.dry_run;
+        vec![Wish::Plan(request)]
+    }
+
+    /// A key that is not bound: text for the name, or `D`.
+    pub(crate) fn edit(&mut self, key: KeyEvent) -> Vec<Wish> {
+        if self.focus == Focus::Name {
+            feed(&mut self.name, key);
+            self.mistake = None;
+        } else if matches!(key.code, KeyCode::Char('D')) {
+            return self.toggle_dry_run();
+        }
+        Vec::new()
+    }
+
+    fn press(&mut self) -> Vec<Wish> {
+        let Stage::Ready(plan, gate) = &self.stage else {
+            return vec![Wish::Close];
+        };
+        if self.focus == Focus::Cancel {
+            return vec![Wish::Close];
+        }
+        let consent = match gate {
+            Gate::Open => Consent::None,
+            Gate::Confirm => Consent::Yes,
+            Gate::TypeName | Gate::SecondOperator | Gate::ReadOnly => {
+                Consent::Typed(self.name.value().trim().to_owned())
+            }
+        };
+        match gate.check(&consent, &plan.request.environment) {
+            Ok(()) => vec![
+                Wish::Close,
+                Wish::Start {
+                    hash: plan.hash.clone(),
+                    consent,
+                },
+            ],
+            Err(reason) => {
+                self.mistake = Some(reason);
+                Vec::new()
+            }
+        }
+    }
+
+    pub(crate) fn draw(&self, world: &World, paint: &mut Paint<'_>) {
+        let theme = paint.look.theme.clone();
+        let screen = paint.buf.area;
+        let protection = world
+            .environment(&self.request.environment)
+            .map_or(world.protection(), |environment| environment.protection);
+        let edge = theme.guard(protection);
+        let (title, lines) = match &self.stage {
+            Stage::Asked => ("Plan".to_owned(), Vec::new()),
+            Stage::Refused(_) => ("No plan".to_owned(), Vec::new()),
+            Stage::Ready(plan, _) => (format!("Plan: {}", plan.title), steps(paint.look, plan)),
+        };
+        let width = screen
+            .width
+            .saturating_sub(6)
+            .clamp(screen.width.min(40), 110);
+        let tall = u16::try_from(lines.len())
+            .unwrap_or(u16::MAX)
+            .saturating_add(9);
+        let height = tall.clamp(11, screen.height.saturating_sub(2).max(11));
+        let room = paint.dialog((width, height), &title, edge);
+        match &self.stage {
+            Stage::Asked => paint.hint(room, "Making the plan", theme.muted),
+            Stage::Refused(reason) => {
+                let (body, foot) = cut_bottom(room, 1);
+                paint.hint(body, reason, theme.bad);
+                self.buttons(paint, foot);
+            }
+            Stage::Ready(plan, gate) => self.ready(paint, room, plan, *gate, &lines),
+        }
+    }
+
+    fn ready(
+        &self,
+        paint: &mut Paint<'_>,
+        room: Rect,
+        plan: &Plan,
+        gate: Gate,
+        lines: &[Line<'static>],
+    ) {
+        let look = paint.look;
+        let theme = &look.theme;
+        let request = &plan.request;
+        let tasks: usize = plan.steps.iter().map(|planned| planned.tasks().len()).sum();
+        let risk = look.glyphs.risk(plan.risk);
+        let mut head = vec![
+            Span::styled(
+                format!(" {} {} ", risk.glyph, risk.word),
+                theme.badge_of(theme.tone(risk.tone)),
+            ),
+            Span::styled("  in ", theme.muted),
+            look.outer(&request.environment, theme.strong),
+            Span::styled(
+                format!(
+                    "  {}, {}",
+                    measure::count(plan.steps.len(), "step"),
+                    measure::count(tasks, "task")
+                ),
+                theme.muted,
+            ),
+        ];
+        if request.dry_run {
+            head.push(Span::raw("  "));
+            head.push(Span::styled(" DRY RUN ", theme.badge_of(theme.info)));
+        }
+        paint.line(room.x, room.y, room.width, &Line::from(head));
+        let hash: String = plan.hash.chars().take(12).collect();
+        let mut given = format!("plan {hash}");
+        if !request.nodes.is_empty() {
+            given = format!("{given}  only {}", request.nodes.join(" "));
+        }
+        for (name, value) in &request.params {
+            given = format!("{given}  {name}={}", super::form::shown(value));
+        }
+        paint.text(room.x, room.y + 1, room.width, &given, theme.muted);
+        let foot_rows = if matches!(gate, Gate::Open) { 2 } else { 4 };
+        let (body, foot) = cut_bottom(
+            Rect {
+                y: room.y + 2.min(room.height),
+                height: room.height.saturating_sub(2),
+                ..room
+            },
+            foot_rows,
+        );
+        let visible = usize::from(body.height);
+        let first = usize::from(self.scroll).min(lines.len().saturating_sub(visible));
+        paint.lines(body, &lines[first..]);
+        paint.scroll_thumb(body, false, lines.len(), visible, first);
+        self.gate(paint, foot, plan, gate);
+    }
+
+    fn gate(&self, paint: &mut Paint<'_>, area: Rect, plan: &Plan, gate: Gate) {
+        let look = paint.look;
+        let theme = &look.theme;
+        let name = &plan.request.environment;
+        paint.rule(area, theme.faint);
+        let (_, rest) = super::super::paint::cut_top(area, 1);
+        let (sentence, style) = match (&self.mistake, gate) {
+            (Some(mistake), _) => (format!("{} {mistake}", look.glyphs.warn), theme.warn),
+            (None, Gate::Open) => (String::new(), theme.muted),
+            (None, Gate::Confirm) => (
+                format!("{name} asks for a yes before this begins."),
+                theme.text,
+            ),
+            (None, Gate::TypeName) => (
+                format!("To begin, type the environment's name: {name}"),
+                theme.warn,
+            ),
+            (None, Gate::SecondOperator | Gate::ReadOnly) => {
+                let reason = gate.check(&Consent::None, name).err().unwrap_or_default();
+                (format!("{} {reason}", look.glyphs.bad), theme.warn)
+            }
+        };
+        let style = Style { bg: None, ..style };
+        if rest.height > 1 {
+            let lines = text::wrap(&look.plain(&sentence), usize::from(rest.width.max(10)));
+            for (line, y) in lines.iter().zip(rest.y..rest.bottom() - 1) {
+                paint.text(rest.x, y, rest.width, line, style);
+            }
+            if gate == Gate::TypeName && rest.height > 2 {
+                paint.text(rest.x, rest.y + 1, 2, look.glyphs.chevron, theme.accent);
+                field(
+                    paint,
+                    rest.x + 2,
+                    rest.y + 1,
+                    rest.width.saturating_sub(2),
+                    &self.name,
+                    self.focus == Focus::Name,
+                );
+            }
+        }
+        let (_, foot) = cut_bottom(rest, 1);
+        self.buttons(paint, foot);
+    }
+
+    fn buttons(&self, paint: &mut Paint<'_>, area: Rect) {
+        let look = paint.look;
+        let theme = &look.theme;
+        let word = if self.request.dry_run {
+            "Start dry run"
+        } else {
+            "Start"
+        };
+        let mut buttons = vec![("Cancel", Focus::Cancel)];
+        if self.stops().contains(&Focus::Start) {
+            buttons.push((word, Focus::Start));
+        }
+        let spans = super::question::buttons(
+            look,
+            buttons
+                .iter()
+                .map(|(word, stop)| (*word, *stop == self.focus)),
+        );
+        let end = paint.line(area.x, area.y, area.width, &Line::from(spans));
+        let rest = Rect {
+            x: end,
+            width: area.right().saturating_sub(end),
+            ..area
+        };
+        let key = if self.focus == Focus::Name {
+            "ctrl-d"
+        } else {
+            "D"
+        };
+        let dry = if self.request.dry_run {
+            " real run"
+        } else {
+            " dry run"
+        };
+        paint.right(
+            rest,
+            &Line::from(vec![
+                Span::raw("  "),
+                Span::styled(key, theme.key),
+                Span::styled(dry, theme.muted),
+            ]),
+        );
+    }
+}
+
+/// The steps with their hosts and what they will do.
+fn steps(look: &Look, plan: &Plan) -> Vec<Line<'static>> {
+    let theme = &look.theme;
+    let plain = Style {
+        bg: None,
+        ..theme.text
+    };
+    let mut lines = Vec::new();
+    for (index, planned) in plan.steps.iter().enumerate() {
+        let hosts = match &planned.hosts {
+            None => "here".to_owned(),
+            Some(hosts) if hosts.is_empty() => "on no node".to_owned(),
+            Some(hosts) => format!("on {}", hosts.join(" ")),
+        };
+        let mut spans = vec![
+            Span::styled(format!("{:>2} ", index + 1), theme.faint),
+            look.outer(&planned.step.title, theme.strong),
+            look.outer(&format!("  {hosts}"), theme.info),
+        ];
+        if planned.step.once {
+            spans.push(Span::styled("  once", theme.warn));
+        }
+        lines.push(Line::from(spans));
+        for line in &planned.preview {
+            lines.push(Line::from(vec![
+                Span::raw("   "),
+                Span::styled(format!("{} ", look.glyphs.chevron), theme.faint),
+                look.outer(line, plain),
+            ]));
+        }
+    }
+    lines
+}

@@ -1,0 +1,88 @@
+//! A line of text at the bottom: filters a list as one types, or searches a log.
+
+use ratatui::text::{Line, Span};
+use tui_input::Input;
+
+use super::super::keymap::Command;
+use super::super::paint::Paint;
+use super::{Wish, field};
+
+/// What the text is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The list's filter.
+    Filter,
+    /// Finding in the log.
+    Search,
+    /// The log's filter.
+    Narrow,
+}
+
+/// A prompt.
+#[derive(Debug)]
+pub(crate) struct Prompt {
+    pub purpose: Purpose,
+    pub input: Input,
+}
+
+impl Prompt {
+    pub(crate) fn new(purpose: Purpose, text: &str) -> Self {
+        Self {
+            purpose,
+            input: Input::new(text.to_owned()),
+        }
+    }
+
+    fn said(&self, done: bool) -> Wish {
+        Wish::Prompted {
+            purpose: self.purpose,
+            text: self.input.value().to_owned(),
+            done,
+        }
+    }
+
+    /// The text changed.
+    pub(crate) fn changed(&self) -> Vec<Wish> {
+        vec![self.said(false)]
+    }
+
+    pub(crate) fn update(&mut self, command: Command) -> Vec<Wish> {
+        match command {
+            Command::Accept => vec![Wish::Close, self.said(true)],
+            Command::Back => {
+                self.input.reset();
+                vec![Wish::Close, self.said(true)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn draw(&self, paint: &mut Paint<'_>) {
+        let screen = paint.buf.area;
+        let theme = &paint.look.theme;
+        let (bar, accent, muted) = (theme.bar, theme.accent, theme.muted);
+        let row = ratatui::layout::Rect::new(
+            screen.x,
+            screen.bottom().saturating_sub(1),
+            screen.width,
+            1,
+        );
+        paint.clear(row, bar);
+        let (label, hint) = match self.purpose {
+            Purpose::Filter => ("filter /", "regular expression, ! turns it round"),
+            Purpose::Search => ("search /", "enter finds, n and N go on"),
+            Purpose::Narrow => ("only lines with ", "empty shows all"),
+        };
+        let end = paint.text(row.x + 1, row.y, row.width.saturating_sub(1), label, accent);
+        let room = row.right().saturating_sub(end);
+        field(paint, end, row.y, room.saturating_sub(1), &self.input, true);
+        if self.input.value().is_empty() && room > 4 {
+            let rest = ratatui::layout::Rect {
+                x: end + 2,
+                width: room.saturating_sub(3),
+                ..row
+            };
+            paint.right(rest, &Line::from(Span::styled(hint, muted)));
+        }
+    }
+}

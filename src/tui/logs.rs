@@ -1,0 +1,476 @@
+//! A view into a run's log: a bounded window of lines, read from the store as one scrolls, searches or follows.
+//!
+//! A log of ten million lines costs as much as one of four thousand: nothing outside the window is kept.
+
+use std::collections::VecDeque;
+
+use super::message::{Effect, LogAsk, LogOwner, LogPage, LogQuery};
+use crate::domain::run::{LogLine, RunId, Stream};
+use crate::store::LineFilter;
+
+/// Lines read at a time.
+pub(crate) const PAGE: usize = 1000;
+/// Lines kept.
+const WINDOW: usize = 4 * PAGE;
+/// Characters kept of a line.
+const LONGEST: usize = 4096;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(crate) struct LogModel {
+    owner: LogOwner,
+    pub run: Option<RunId>,
+    pub lines: VecDeque<LogLine>,
+    /// Lines the run has, as far as is known.
+    pub total: u64,
+    /// The window answers for everything before this line …
+    pub end: u64,
+    /// … back to the run's first line, when this is set.
+    pub from_start: bool,
+    pub filter: LineFilter,
+    pub follow: bool,
+    /// Index after the last line on the screen; counts only while not following.
+    pub bottom: usize,
+    pub wrap: bool,
+    pub times: bool,
+    pub needle: String,
+    /// The line that was found last.
+    pub found: Option<u64>,
+    pub trouble: Option<String>,
+    ticket: u64,
+    pub asking: bool,
+}
+
+impl LogModel {
+    pub(crate) fn new(owner: LogOwner) -> Self {
+        Self {
+            owner,
+            run: None,
+            lines: VecDeque::new(),
+            total: 0,
+            end: 0,
+            from_start: false,
+            filter: LineFilter::default(),
+            follow: true,
+            bottom: 0,
+            wrap: false,
+            times: false,
+            needle: String::new(),
+            found: None,
+            trouble: None,
+            ticket: 0,
+            asking: false,
+        }
+    }
+
+    /// Shows the end of a run's log; nothing happens when it is shown already.
+    pub(crate) fn open(&mut self, run: RunId, total: u64) -> Vec<Effect> {
+        if self.run == Some(run) {
+            return self.grew(total);
+        }
+        self.run = Some(run);
+        self.total = total;
+        self.filter = LineFilter::default();
+        self.needle.clear();
+        self.restart()
+    }
+
+    /// Reads anew from the end, after the filter was changed.
+    pub(crate) fn restart(&mut self) -> Vec<Effect> {
+        self.lines.clear();
+        self.end = 0;
+        self.from_start = false;
+        self.found = None;
+        self.follow = true;
+        self.ask(LogAsk::Tail)
+    }
+
+    /// Lines that exist and are not shown yet, while following.
+    pub(crate) fn lag(&self) -> u64 {
+        self.total.saturating_sub(self.end)
+    }
+
+    /// The run has `total` lines now.
+    pub(crate) fn grew(&mut self, total: u64) -> Vec<Effect> {
+        self.total = self.total.max(total);
+        if self.follow && !self.asking && self.lag() > 0 {
+            self.catch_up()
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn catch_up(&mut self) -> Vec<Effect> {
+        let ask = if self.lag() > PAGE as u64 {
+            // Too much to read line by line: what was passed over is still in the store, one scroll away.
+            LogAsk::Tail
+        } else {
+            LogAsk::After(self.end)
+        };
+        self.ask(ask)
+    }
+
+    fn ask(&mut self, ask: LogAsk) -> Vec<Effect> {
+        let Some(run) = self.run else {
+            return Vec::new();
+        };
+        self.ticket += 1;
+        self.asking = true;
+        vec![Effect::Lines(LogQuery {
+            owner: self.owner,
+            ticket: self.ticket,
+            run,
+            total: self.total,
+            filter: self.filter.clone(),
+            ask,
+        })]
+    }
+
+    /// Takes in what was read; `page` is the number of rows on the screen.
+    pub(crate) fn take(
+        &mut self,
+        query: &LogQuery,
+        result: Result<LogPage, String>,
+        page: usize,
+    ) -> Vec<Effect> {
+        if query.ticket != self.ticket || Some(query.run) != self.run {
+            return Vec::new();
+        }
+        self.asking = false;
+        let read = match result {
+            Ok(read) => read,
+            Err(reason) => {
+                self.trouble = Some(reason);
+                return Vec::new();
+            }
+        };
+        self.trouble = None;
+        let whole = read.lines.len() < PAGE;
+        let last = read.lines.last().map(|line| line.seq + 1);
+        let lines = read.lines.into_iter().map(clip);
+        match &query.ask {
+            LogAsk::Tail => {
+                self.lines = lines.collect();
+                self.end = query.total.max(last.unwrap_or(0));
+                self.from_start = whole;
+            }
+            LogAsk::Start => {
+                self.lines = lines.collect();
+                self.end = if whole {
+                    query.total
+                } else {
+                    last.unwrap_or(0)
+                };
+                self.from_start = true;
+                self.bottom = page;
+            }
+            LogAsk::After(from) => {
+                self.lines.extend(lines);
+                self.end =
+                    if whole { query.total.max(*from) } else { *from }.max(last.unwrap_or(0));
+                self.trim_front();
+            }
+            LogAsk::Before(_) => {
+                let count = lines.len();
+                for line in lines.rev() {
+                    self.lines.push_front(line);
+                }
+                self.bottom += count;
+                self.from_start = whole;
+                self.trim_back();
+            }
+            LogAsk::Find { .. } => return self.arrive(read.found, lines.collect(), page),
+        }
+        if self.follow && self.lag() > 0 {
+            self.catch_up()
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn arrive(&mut self, found: Option<u64>, lines: VecDeque<LogLine>, page: usize) -> Vec<Effect> {
+        let Some(seq) = found else {
+            self.trouble = Some(format!("no further line with {:?}", self.needle));
+            return Vec::new();
+        };
+        if !lines.is_empty() {
+            self.end = lines.back().map_or(0, |line| line.seq + 1);
+            self.from_start = false;
+            self.lines = lines;
+        }
+        self.show(seq, page);
+        Vec::new()
+    }
+
+    fn show(&mut self, seq: u64, page: usize) {
+        self.found = Some(seq);
+        self.follow = false;
+        let at = self.lines.partition_point(|line| line.seq < seq);
+        self.bottom = (at + 1 + page / 2).clamp(page.min(self.lines.len()), self.lines.len());
+    }
+
+    fn trim_front(&mut self) {
+        let excess = self.lines.len().saturating_sub(WINDOW);
+        if excess > 0 {
+            self.lines.drain(..excess);
+            self.bottom = self.bottom.saturating_sub(excess);
+            self.from_start = false;
+        }
+    }
+
+    fn trim_back(&mut self) {
+        if self.lines.len() > WINDOW {
+            self.lines.truncate(WINDOW);
+            self.end = self.lines.back().map_or(0, |line| line.seq + 1);
+        }
+    }
+
+    /// Scrolls by rows (negative is up); reads more when the window ends.
+    pub(crate) fn scroll(&mut self, rows: isize, page: usize) -> Vec<Effect> {
+        let length = self.lines.len();
+        if self.follow {
+            if rows >= 0 {
+                return Vec::new();
+            }
+            self.bottom = length;
+            self.follow = false;
+        }
+        self.bottom = self
+            .bottom
+            .saturating_add_signed(rows)
+            .clamp(page.min(length), length.max(page.min(length)));
+        if rows > 0 && self.bottom == length && self.lag() == 0 {
+            self.follow = true;
+        }
+        if self.asking {
+            return Vec::new();
+        }
+        if rows < 0 && !self.from_start && self.bottom < page + PAGE / 4 {
+            if let Some(first) = self.lines.front().map(|line| line.seq) {
+                return self.ask(LogAsk::Before(first));
+            }
+        } else if rows > 0 && self.lag() > 0 && self.bottom + PAGE / 4 > length {
+            return self.ask(LogAsk::After(self.end));
+        }
+        Vec::new()
+    }
+
+    /// Goes to the beginning.
+    pub(crate) fn top(&mut self, page: usize) -> Vec<Effect> {
+        self.follow = false;
+        if self.from_start {
+            self.bottom = page.min(self.lines.len());
+            Vec::new()
+        } else {
+            self.ask(LogAsk::Start)
+        }
+    }
+
+    /// Goes to the end and stays there.
+    pub(crate) fn tail(&mut self) -> Vec<Effect> {
+        if self.lag() == 0 && !self.lines.is_empty() {
+            self.follow = true;
+            return Vec::new();
+        }
+        self.restart()
+    }
+
+    /// Stops or goes on following.
+    pub(crate) fn toggle_follow(&mut self) -> Vec<Effect> {
+        if self.follow {
+            self.follow = false;
+            self.bottom = self.lines.len();
+            Vec::new()
+        } else {
+            self.tail()
+        }
+    }
+
+    /// Looks for the needle: within the window first, then in the store.
+    pub(crate) fn find(&mut self, back: bool, page: usize) -> Vec<Effect> {
+        if self.needle.is_empty() {
+            return Vec::new();
+        }
+        self.trouble = None;
+        let needle = self.needle.to_lowercase();
+        let here = self.found.unwrap_or_else(|| {
+            let bottom = if self.follow {
+                self.lines.len()
+            } else {
+                self.bottom
+            };
+            self.lines
+                .get(bottom.saturating_sub(1))
+                .map_or(0, |line| line.seq + 1)
+        });
+        let hit = |line: &&LogLine| line.text.to_lowercase().contains(&needle);
+        let near = if back {
+            self.lines
+                .iter()
+                .rev()
+                .filter(|line| line.seq < here)
+                .find(hit)
+        } else {
+            self.lines.iter().filter(|line| line.seq > here).find(hit)
+        };
+        if let Some(seq) = near.map(|line| line.seq) {
+            self.show(seq, page);
+            return Vec::new();
+        }
+        let edge = if back {
+            self.lines.front().map(|line| line.seq)
+        } else {
+            Some(self.end)
+        };
+        let needle = self.needle.clone();
+        self.ask(LogAsk::Find {
+            needle,
+            from: edge.unwrap_or(0),
+            back,
+        })
+    }
+
+    /// Shows one stream after the other, then all.
+    pub(crate) fn next_stream(&mut self) -> Vec<Effect> {
+        let next = match self.filter.streams.first() {
+            None => Stream::ALL.first(),
+            Some(current) => {
+                let at = Stream::ALL.iter().position(|stream| stream == current);
+                at.and_then(|at| Stream::ALL.get(at + 1))
+            }
+        };
+        self.filter.streams = next.copied().into_iter().collect();
+        self.restart()
+    }
+
+    /// The lines for a screen of `page` rows.
+    pub(crate) fn shown(&self, page: usize) -> (usize, usize) {
+        let length = self.lines.len();
+        let bottom = if self.follow {
+            length
+        } else {
+            self.bottom.clamp(page.min(length), length)
+        };
+        (bottom.saturating_sub(page), bottom)
+    }
+}
+
+fn clip(mut line: LogLine) -> LogLine {
+    if let Some((at, _)) = line.text.char_indices().nth(LONGEST) {
+        line.text.truncate(at);
+        line.text.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    const RUN: RunId = RunId(uuid::Uuid::nil());
+
+    fn lines(range: std::ops::Range<u64>) -> Vec<LogLine> {
+        range
+            .map(|seq| LogLine {
+                seq,
+                at: Timestamp::UNIX_EPOCH,
+                task: None,
+                stream: Stream::Stdout,
+                text: format!("line {seq}"),
+            })
+            .collect()
+    }
+
+    fn query(effects: &[Effect]) -> LogQuery {
+        match effects {
+            [Effect::Lines(query)] => query.clone(),
+            other => panic!("expected one query, got {other:?}"),
+        }
+    }
+
+    fn page(range: std::ops::Range<u64>) -> Result<LogPage, String> {
+        Ok(LogPage {
+            lines: lines(range),
+            found: None,
+        })
+    }
+
+    #[test]
+    fn a_flood_is_followed_with_one_question_at_a_time() {
+        let mut log = LogModel::new(LogOwner::Dock);
+        let first = query(&log.open(RUN, 10));
+        assert_eq!(first.ask, LogAsk::Tail);
+        for total in 11..5000 {
+            assert!(log.grew(total).is_empty());
+        }
+        let next = query(&log.take(&first, page(0..10), 5));
+        assert_eq!(next.ask, LogAsk::Tail, "thousands behind: jump to the end");
+        assert_eq!(log.lag(), 4989);
+        assert!(log.take(&next, page(3999..4999), 5).is_empty());
+        assert_eq!(log.lag(), 0);
+    }
+
+    #[test]
+    fn a_few_new_lines_are_appended() {
+        let mut log = LogModel::new(LogOwner::Dock);
+        let first = query(&log.open(RUN, 10));
+        log.take(&first, page(0..10), 5);
+        let next = query(&log.grew(12));
+        assert_eq!(next.ask, LogAsk::After(10));
+        log.take(&next, page(10..12), 5);
+        assert_eq!((log.lines.len(), log.end), (12, 12));
+    }
+
+    #[test]
+    fn scrolling_up_stops_following_and_reads_backwards_in_a_bounded_window() {
+        let mut log = LogModel::new(LogOwner::Run);
+        let first = query(&log.open(RUN, 100_000));
+        log.take(&first, page(99_000..100_000), 20);
+        let mut oldest = 99_000;
+        let mut effects = log.scroll(-900, 20);
+        for _ in 0..8 {
+            let asked = query(&effects);
+            assert_eq!(asked.ask, LogAsk::Before(oldest));
+            log.take(&asked, page(oldest - 1000..oldest), 20);
+            oldest -= 1000;
+            effects = log.scroll(-1000, 20);
+        }
+        assert!(!log.follow);
+        assert!(log.lines.len() <= WINDOW);
+        assert_eq!(log.lines.front().map(|line| line.seq), Some(oldest));
+    }
+
+    #[test]
+    fn searching_leaves_the_window_only_when_it_must() {
+        let mut log = LogModel::new(LogOwner::Run);
+        let first = query(&log.open(RUN, 2000));
+        log.take(&first, page(1000..2000), 20);
+        log.needle = "LINE 1500".into();
+        assert!(log.find(true, 20).is_empty());
+        assert_eq!(log.found, Some(1500));
+        log.needle = "line 7".into();
+        log.found = Some(1000);
+        let asked = query(&log.find(true, 20));
+        assert!(matches!(
+            asked.ask,
+            LogAsk::Find {
+                from: 1000,
+                back: true,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn an_answer_to_an_old_question_is_ignored() {
+        let mut log = LogModel::new(LogOwner::Run);
+        let old = query(&log.open(RUN, 10));
+        let new = query(&log.restart());
+        log.take(&old, page(0..10), 5);
+        assert!(log.lines.is_empty());
+        log.take(&new, page(0..10), 5);
+        assert_eq!(log.lines.len(), 10);
+    }
+}

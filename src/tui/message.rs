@@ -1,0 +1,249 @@
+//! What comes in and what goes out: messages to `update`, effects from it.
+
+use std::collections::BTreeMap;
+
+use crossterm::event::KeyEvent;
+use jiff::Timestamp;
+
+use crate::client::{Event, Refusal, Request, Workspace};
+use crate::domain::action::Gate;
+use crate::domain::live::EnvironmentLive;
+use crate::domain::plan::Plan;
+use crate::domain::run::{LogLine, Run, RunId, Task, TaskState};
+use crate::domain::table::Table;
+use crate::store::LineFilter;
+
+/// A place one can be in; what the history, the palette and the start option speak of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Everything at once.
+    Bridge,
+    /// The list of nodes.
+    Nodes,
+    /// One node.
+    Node(String),
+    /// The list of services.
+    Services,
+    /// One service.
+    Service(String),
+    /// The list of runs.
+    Runs,
+    /// One run.
+    Run(RunId),
+    /// What is wrong.
+    Findings,
+    /// What can be run.
+    Recipes,
+    /// Environments: declared beside actual.
+    Environments,
+}
+
+/// Everything that can happen to the screens.
+#[derive(Debug, Clone)]
+pub enum Message {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// The wheel was turned, by so many rows (negative is up).
+    Wheel(isize),
+    /// The terminal has this many columns and rows.
+    Resize(u16, u16),
+    /// It is now so late. Ages are told against the newest tick.
+    Tick(Timestamp),
+    /// The engine published something.
+    Event(Event),
+    /// An effect was performed.
+    Answer(Box<Answer>),
+    /// The engine is gone: there will be no more events.
+    Gone,
+    /// The process was asked to end; nothing is asked back.
+    Leave,
+}
+
+/// What `update` wants done. Nothing in here has happened yet.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Ask the engine for the workspace.
+    Workspace,
+    /// Ask the engine for the whole live view.
+    Live,
+    /// Ask for a plan; `ticket` tells its answer from those to earlier questions.
+    Plan {
+        /// Goes into the answer.
+        ticket: u64,
+        /// A [`Request::Plan`].
+        request: Request,
+    },
+    /// Start a plan: a [`Request::Start`] without its `by`, which the runner knows.
+    Start {
+        /// The plan that was agreed to.
+        hash: String,
+        /// What was given at the gate.
+        consent: crate::domain::action::Consent,
+    },
+    /// Ask for something that is answered by a mere yes; `what` names it in the notice when it is refused.
+    Tell {
+        /// A [`Request::Cancel`] or [`Request::Refresh`].
+        request: Request,
+        /// What was wanted, as in "to cancel run 12".
+        what: String,
+    },
+    /// Fetch a table.
+    Table {
+        /// Environment, service, view.
+        key: (String, String, String),
+    },
+    /// Read the newest runs from the store.
+    Runs,
+    /// Read a run with its tasks and its plan from the store.
+    Run(RunId),
+    /// Read which of the newest runs touched a node.
+    NodeRuns {
+        /// The environment's name.
+        environment: String,
+        /// The node's name.
+        node: String,
+    },
+    /// Read a window of a run's log from the store.
+    Lines(LogQuery),
+    /// Put text on the operator's clipboard (OSC 52).
+    Copy(String),
+    /// Perform an extra command.
+    Extra {
+        /// Its name.
+        name: String,
+        /// What was given with it.
+        argument: Option<String>,
+    },
+    /// Switch mouse reports on or off.
+    Mouse(bool),
+    /// Stop the process as `ctrl-z` does, and draw anew when it goes on.
+    Suspend,
+    /// Paint everything anew.
+    Repaint,
+    /// Leave.
+    Quit,
+}
+
+/// The answers to effects.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// To [`Effect::Workspace`].
+    Workspace(Result<Workspace, Refusal>),
+    /// To [`Effect::Live`].
+    Live(Result<BTreeMap<String, EnvironmentLive>, Refusal>),
+    /// To [`Effect::Plan`].
+    Plan {
+        /// From the effect.
+        ticket: u64,
+        /// The plan and the gate before it.
+        result: Result<(Box<Plan>, Gate), Refusal>,
+    },
+    /// To [`Effect::Start`].
+    Started(Result<Box<Run>, Refusal>),
+    /// To [`Effect::Tell`].
+    Told {
+        /// From the effect.
+        what: String,
+        /// Whether it was accepted.
+        result: Result<(), Refusal>,
+    },
+    /// To [`Effect::Table`].
+    Table {
+        /// From the effect.
+        key: (String, String, String),
+        /// The rows.
+        result: Result<Table, Refusal>,
+    },
+    /// To [`Effect::Runs`].
+    Runs(Result<Vec<Run>, String>),
+    /// To [`Effect::Run`].
+    Run(Result<Option<RunRecord>, String>),
+    /// To [`Effect::NodeRuns`].
+    NodeRuns {
+        /// The environment's name.
+        environment: String,
+        /// The node's name.
+        node: String,
+        /// The runs, newest first, with the worst state of their tasks on that node.
+        result: Result<Vec<(RunId, TaskState)>, String>,
+    },
+    /// To [`Effect::Lines`].
+    Lines {
+        /// From the effect.
+        query: LogQuery,
+        /// What was read.
+        result: Result<LogPage, String>,
+    },
+    /// To [`Effect::Extra`]: what to say.
+    Extra(Result<String, String>),
+}
+
+/// A run as the store has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRecord {
+    /// The run.
+    pub run: Run,
+    /// Its tasks, in the order of the plan.
+    pub tasks: Vec<Task>,
+    /// What it was started from.
+    pub plan: Option<Plan>,
+}
+
+/// Which log view asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogOwner {
+    /// The dock on the Bridge.
+    Dock,
+    /// The run's own screen.
+    Run,
+}
+
+/// Which part of a log is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogAsk {
+    /// The end.
+    Tail,
+    /// The beginning.
+    Start,
+    /// From this line on.
+    After(u64),
+    /// What comes before this line.
+    Before(u64),
+    /// The surroundings of the nearest line with `needle`, beginning at `from`.
+    Find {
+        /// Text, letter case ignored.
+        needle: String,
+        /// Where to begin.
+        from: u64,
+        /// Whether to look towards the beginning.
+        back: bool,
+    },
+}
+
+/// A window of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogQuery {
+    /// Who asks.
+    pub owner: LogOwner,
+    /// Tells the answer from those to earlier questions.
+    pub ticket: u64,
+    /// Whose log.
+    pub run: RunId,
+    /// How many lines the run had when this was asked: a tail answers for all of them.
+    pub total: u64,
+    /// Which lines count.
+    pub filter: LineFilter,
+    /// Which part.
+    pub ask: LogAsk,
+}
+
+/// What was read of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogPage {
+    /// The lines, in order.
+    pub lines: Vec<LogLine>,
+    /// The line that was looked for.
+    pub found: Option<u64>,
+}

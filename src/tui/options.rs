@@ -1,0 +1,47 @@
+//! What the caller of the screens decides.
+
+use std::sync::Arc;
+
+use super::extra::Extras;
+use super::glyphs;
+use super::message::Place;
+use super::theme::ThemeName;
+
+/// How to start.
+#[derive(Clone)]
+pub struct Options {
+    /// The look.
+    pub theme: ThemeName,
+    /// Whether to keep to ASCII.
+    pub ascii: bool,
+    /// Whether the wheel scrolls; the terminal's own selection then needs Shift.
+    pub mouse: bool,
+    /// Where to begin.
+    pub place: Place,
+    /// The environment to begin with; `None` is the first.
+    pub environment: Option<String>,
+    /// `user@host` of the operator, for the history of what is started.
+    pub operator: String,
+    /// Commands that the caller adds to the palette.
+    pub extras: Option<Arc<dyn Extras>>,
+}
+
+impl Options {
+    /// Options that suit the terminal, as its environment variables describe it: `NO_COLOR`, `COLORTERM`, and the
+    /// locale. `variable` reads one of them.
+    pub fn suited(operator: impl Into<String>, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].map(&variable);
+        Self {
+            theme: ThemeName::suited(
+                variable("NO_COLOR").as_deref(),
+                variable("COLORTERM").as_deref(),
+            ),
+            ascii: !glyphs::is_utf8(locale),
+            mouse: false,
+            place: Place::Bridge,
+            environment: None,
+            operator: operator.into(),
+            extras: None,
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The terminal: entered once, always restored, written to only where the picture changed.
+
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base64::Engine as _;
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+};
+use crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use crossterm::{cursor, execute, queue};
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::TuiError;
+use crate::tui::model::Model;
+
+/// The longest text put on the clipboard, bytes; terminals drop longer sequences silently.
+const CLIPBOARD: usize = 74_000;
+
+/// Whether the terminal is in our hands; read by the panic hook.
+static ENTERED: AtomicBool = AtomicBool::new(false);
+static HOOK: Once = Once::new();
+
+/// The terminal in raw mode on its alternate screen. Dropping it restores everything.
+pub(super) struct Terminal {
+    canvas: Canvas<BufWriter<Stdout>>,
+    mouse: bool,
+}
+
+impl Terminal {
+    /// Takes over the terminal.
+    pub(super) fn enter(mouse: bool) -> Result<Self, TuiError> {
+        if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+            return Err(TuiError::NotATerminal);
+        }
+        if std::env::var("TERM").is_ok_and(|term| term == "dumb") {
+            return Err(TuiError::Dumb);
+        }
+        HOOK.call_once(|| {
+            let previous = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                restore();
+                previous(panic);
+            }));
+        });
+        let mut terminal = Self {
+            canvas: Canvas::new(BufWriter::with_capacity(64 * 1024, io::stdout())),
+            mouse,
+        };
+        terminal.take_over()?;
+        Ok(terminal)
+    }
+
+    fn take_over(&mut self) -> io::Result<()> {
+        enable_raw_mode()?;
+        ENTERED.store(true, Ordering::SeqCst);
+        execute!(
+            io::stdout(),
+            EnterAlternateScreen,
+            EnableBracketedPaste,
+            cursor::Hide
+        )?;
+        if self.mouse {
+            execute!(io::stdout(), EnableMouseCapture)?;
+        }
+        self.canvas.forget();
+        Ok(())
+    }
+
+    /// Gives the terminal back.
+    pub(super) fn leave(&mut self) {
+        restore();
+    }
+
+    /// Columns and rows.
+    pub(super) fn size(&self) -> io::Result<(u16, u16)> {
+        crossterm::terminal::size()
+    }
+
+    /// Draws the model; writes only what differs from the picture before.
+    pub(super) fn draw(&mut self, model: &Model, view: fn(&Model, &mut Buffer)) -> io::Result<()> {
+        let size = self.size()?;
+        self.canvas.draw(size, |buffer| view(model, buffer))
+    }
+
+    /// Forgets what is on the screen, so that the next picture is written whole.
+    pub(super) fn forget(&mut self) {
+        self.canvas.forget();
+    }
+
+    /// Switches mouse reports.
+    pub(super) fn mouse(&mut self, on: bool) -> io::Result<()> {
+        self.mouse = on;
+        if on {
+            execute!(io::stdout(), EnableMouseCapture)
+        } else {
+            execute!(io::stdout(), DisableMouseCapture)
+        }
+    }
+
+    /// Puts text on the clipboard of the operator's own machine (OSC 52); inside tmux through its passthrough.
+    pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
+        let tmux = std::env::var_os("TMUX").is_some_and(|value| !value.is_empty());
+        let mut out = io::stdout();
+        out.write_all(osc52(text, tmux).as_bytes())?;
+        out.flush()
+    }
+
+    /// Stops the process as `ctrl-z` does elsewhere; goes on when it is continued.
+    pub(super) fn suspend(&mut self) -> io::Result<()> {
+        restore();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
+        self.take_over()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Gives the terminal back, once. Errors are of no use here: there is nowhere to say them.
+fn restore() {
+    if ENTERED.swap(false, Ordering::SeqCst) {
+        let mut out = io::stdout();
+        let _ = execute!(
+            out,
+            DisableMouseCapture,
+            DisableBracketedPaste,
+            LeaveAlternateScreen,
+            cursor::Show
+        );
+        let _ = disable_raw_mode();
+        let _ = out.flush();
+    }
+}
+
+/// The sequence that sets the clipboard.
+fn osc52(text: &str, tmux: bool) -> String {
+    let mut end = text.len().min(CLIPBOARD);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let encoded = base64::engine::general_purpose::STANDARD.encode(&text[..end]);
+    if tmux {
+        format!("\u{1b}Ptmux;\u{1b}\u{1b}]52;c;{encoded}\u{7}\u{1b}\\")
+    } else {
+        format!("\u{1b}]52;c;{encoded}\u{7}")
+    }
+}
+
+/// Two pictures: the one on the screen and the one being drawn.
+struct Canvas<W: Write> {
+    backend: CrosstermBackend<W>,
+    shown: Option<Buffer>,
+    next: Buffer,
+}
+
+impl<W: Write> Canvas<W> {
+    fn new(writer: W) -> Self {
+        Self {
+            backend: CrosstermBackend::new(writer),
+            shown: None,
+            next: Buffer::empty(Rect::ZERO),
+        }
+    }
+
+    fn forget(&mut self) {
+        self.shown = None;
+    }
+
+    fn draw(
+        &mut self,
+        (width, height): (u16, u16),
+        view: impl FnOnce(&mut Buffer),
+    ) -> io::Result<()> {
+        let area = Rect::new(0, 0, width, height);
+        self.next.resize(area);
+        view(&mut self.next);
+        let shown = match self.shown.take().filter(|shown| shown.area == area) {
+            Some(shown) => shown,
+            None => {
+                queue!(
+                    self.backend,
+                    crossterm::style::ResetColor,
+                    crossterm::terminal::Clear(crossterm::terminal::ClearType::All)
+                )?;
+                Buffer::empty(area)
+            }
+        };
+        let changes = shown.diff(&self.next);
+        // An empty list would still write the closing colours: nothing changed means nothing is written.
+        if !changes.is_empty() {
+            self.backend.draw(changes.into_iter())?;
+            Backend::flush(&mut self.backend)?;
+        }
+        self.shown = Some(std::mem::replace(&mut self.next, shown));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::style::Style;
+
+    use super::*;
+
+    /// Counts what is written.
+    #[derive(Clone, Default)]
+    struct Tap(std::rc::Rc<std::cell::Cell<usize>>);
+
+    impl Write for Tap {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.set(self.0.get() + bytes.len());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn canvas() -> (Canvas<Tap>, Tap) {
+        let tap = Tap::default();
+        (Canvas::new(tap.clone()), tap)
+    }
+
+    fn written((canvas, tap): &mut (Canvas<Tap>, Tap), text: &str) -> usize {
+        tap.0.set(0);
+        canvas
+            .draw((80, 24), |buffer| {
+                buffer.reset();
+                buffer.set_string(3, 3, text, Style::new());
+            })
+            .unwrap();
+        tap.0.get()
+    }
+
+    #[test]
+    fn nothing_is_written_when_nothing_changed() {
+        let mut canvas = canvas();
+        assert!(written(&mut canvas, "calm") > 0);
+        assert_eq!(written(&mut canvas, "calm"), 0);
+    }
+
+    #[test]
+    fn one_changed_cell_costs_less_than_a_hundred_bytes() {
+        let mut canvas = canvas();
+        written(&mut canvas, "12s ago");
+        let bytes = written(&mut canvas, "13s ago");
+        assert!((1..100).contains(&bytes), "{bytes}");
+    }
+
+    #[test]
+    fn a_resize_draws_everything_anew() {
+        let mut canvas = canvas();
+        written(&mut canvas, "calm");
+        canvas.1.0.set(0);
+        canvas
+            .0
+            .draw((100, 30), |buffer| {
+                buffer.set_string(0, 0, "x", Style::new());
+            })
+            .unwrap();
+        assert!(canvas.1.0.get() > 0);
+    }
+
+    #[test]
+    fn the_clipboard_sequence_passes_through_tmux() {
+        assert_eq!(osc52("pc1", false), "\u{1b}]52;c;cGMx\u{7}");
+        assert!(osc52("pc1", true).starts_with("\u{1b}Ptmux;\u{1b}\u{1b}]52"));
+    }
+}

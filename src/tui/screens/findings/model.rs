@@ -1,0 +1,89 @@
+//! State of the findings screen.
+
+use super::super::list::List;
+use super::super::{Intent, Screen, Target};
+use crate::domain::finding::{Finding, Subject};
+use crate::tui::filter::Filter;
+use crate::tui::keymap::{Command, Context};
+use crate::tui::message::Place;
+use crate::tui::paint::Paint;
+use crate::tui::world::World;
+
+/// The findings of the current environment.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub list: List,
+}
+
+impl Findings {
+    /// The findings that pass the filter, with their places in the whole list.
+    pub(crate) fn shown<'a>(&self, world: &'a World) -> Vec<(usize, &'a Finding)> {
+        world
+            .findings()
+            .iter()
+            .enumerate()
+            .filter(|(_, finding)| {
+                self.list.filter.is_empty()
+                    || self.list.filter.admits(&format!(
+                        "{} {} {} {}",
+                        finding.severity, finding.subject, finding.text, finding.evidence
+                    ))
+            })
+            .collect()
+    }
+
+    pub(crate) fn ids(shown: &[(usize, &Finding)]) -> Vec<String> {
+        shown
+            .iter()
+            .map(|(_, finding)| format!("{:?} {}", finding.subject, finding.key))
+            .collect()
+    }
+}
+
+impl Screen for Findings {
+    fn context(&self) -> Context {
+        Context::Findings
+    }
+
+    fn title(&self, _world: &World) -> String {
+        "Findings".into()
+    }
+
+    fn update(&mut self, world: &World, command: Command, rows: usize) -> Vec<Intent> {
+        let shown = self.shown(world);
+        let ids = Self::ids(&shown);
+        let current = shown
+            .get(self.list.cursor.position(&ids))
+            .map(|(_, finding)| *finding);
+        if command == Command::Open {
+            return current
+                .map(|finding| {
+                    Intent::Go(match &finding.subject {
+                        Subject::Environment => Place::Environments,
+                        Subject::Node(name) => Place::Node(name.clone()),
+                        Subject::Service(name) => Place::Service(name.clone()),
+                    })
+                })
+                .into_iter()
+                .collect();
+        }
+        self.list.update(&ids, command, rows);
+        Vec::new()
+    }
+
+    fn target(&self, world: &World) -> Target {
+        let shown = self.shown(world);
+        let ids = Self::ids(&shown);
+        shown
+            .get(self.list.cursor.position(&ids))
+            .map_or(Target::Nothing, |(index, _)| Target::Finding(*index))
+    }
+
+    fn filter(&mut self) -> Option<&mut Filter> {
+        Some(&mut self.list.filter)
+    }
+
+    fn draw(&self, world: &World, paint: &mut Paint<'_>, area: ratatui::layout::Rect) {
+        super::view::draw(self, world, paint, area);
+    }
+}

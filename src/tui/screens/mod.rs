@@ -1,0 +1,150 @@
+//! The screens. Each is a folder: `model` (state and what keys do to it), `view` (drawing), `tests`.
+//!
+//! A screen changes only itself; everything beyond is an [`Intent`] that `update` carries out.
+
+pub(crate) mod bridge;
+pub(crate) mod environments;
+pub(crate) mod findings;
+pub(crate) mod list;
+pub(crate) mod node;
+pub(crate) mod nodes;
+pub(crate) mod recipes;
+pub(crate) mod run;
+pub(crate) mod runs;
+pub(crate) mod service;
+pub(crate) mod services;
+
+use ratatui::layout::Rect;
+
+use super::filter::Filter;
+use super::keymap::{Command, Context};
+use super::message::{Effect, Place};
+use super::paint::Paint;
+use super::world::World;
+use crate::domain::run::RunId;
+
+/// What a screen wants to happen outside of itself.
+#[derive(Debug)]
+pub(crate) enum Intent {
+    /// Have this done.
+    Do(Effect),
+    /// Go there.
+    Go(Place),
+    /// Make this the current environment.
+    Switch(String),
+    /// Offer this recipe's plan, with these parameters filled in.
+    Plan {
+        recipe: String,
+        nodes: Vec<String>,
+        service: Option<String>,
+    },
+    /// Ask whether to cancel this run.
+    Cancel(RunId),
+    /// Plan the same as this run again.
+    Again(RunId),
+    /// Open the search prompt.
+    Search,
+    /// Open the prompt for lines with a text.
+    Narrow,
+    /// Show a text in a sheet.
+    Sheet { title: String, lines: Vec<String> },
+}
+
+/// What is under the cursor, or marked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    Nothing,
+    Environment(String),
+    /// At least one.
+    Nodes(Vec<String>),
+    Service(String),
+    Run(RunId),
+    /// Index into the current environment's findings.
+    Finding(usize),
+    Recipe(String),
+    /// Service, view, row.
+    Row(String, String, String),
+}
+
+/// A screen.
+pub(crate) trait Screen {
+    /// Which keys it knows.
+    fn context(&self) -> Context;
+
+    /// The last part of the path in the header.
+    fn title(&self, world: &World) -> String;
+
+    /// Carries out a command; `rows` is about the number of rows a list shows.
+    fn update(&mut self, world: &World, command: Command, rows: usize) -> Vec<Intent>;
+
+    /// What actions, describe, raw and copy are about.
+    fn target(&self, world: &World) -> Target;
+
+    /// The filter of the list that has the focus.
+    fn filter(&mut self) -> Option<&mut Filter>;
+
+    /// Draws it.
+    fn draw(&self, world: &World, paint: &mut Paint<'_>, area: Rect);
+}
+
+/// All screens; they keep their state while one is elsewhere.
+#[derive(Debug)]
+pub(crate) struct Screens {
+    pub bridge: bridge::Bridge,
+    pub nodes: nodes::Nodes,
+    pub node: node::NodeScreen,
+    pub services: services::Services,
+    pub service: service::ServiceScreen,
+    pub runs: runs::Runs,
+    pub run: run::RunScreen,
+    pub findings: findings::Findings,
+    pub recipes: recipes::Recipes,
+    pub environments: environments::Environments,
+}
+
+impl Screens {
+    pub(crate) fn new() -> Self {
+        Self {
+            bridge: bridge::Bridge::new(),
+            nodes: nodes::Nodes::default(),
+            node: node::NodeScreen::default(),
+            services: services::Services::default(),
+            service: service::ServiceScreen::default(),
+            runs: runs::Runs::default(),
+            run: run::RunScreen::new(),
+            findings: findings::Findings::default(),
+            recipes: recipes::Recipes::default(),
+            environments: environments::Environments::default(),
+        }
+    }
+
+    pub(crate) fn at(&self, place: &Place) -> &dyn Screen {
+        match place {
+            Place::Bridge => &self.bridge,
+            Place::Nodes => &self.nodes,
+            Place::Node(_) => &self.node,
+            Place::Services => &self.services,
+            Place::Service(_) => &self.service,
+            Place::Runs => &self.runs,
+            Place::Run(_) => &self.run,
+            Place::Findings => &self.findings,
+            Place::Recipes => &self.recipes,
+            Place::Environments => &self.environments,
+        }
+    }
+
+    pub(crate) fn at_mut(&mut self, place: &Place) -> &mut dyn Screen {
+        match place {
+            Place::Bridge => &mut self.bridge,
+            Place::Nodes => &mut self.nodes,
+            Place::Node(_) => &mut self.node,
+            Place::Services => &mut self.services,
+            Place::Service(_) => &mut self.service,
+            Place::Runs => &mut self.runs,
+            Place::Run(_) => &mut self.run,
+            Place::Findings => &mut self.findings,
+            Place::Recipes => &mut self.recipes,
+            Place::Environments => &mut self.environments,
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! One node: facts, gauges, how it fared, what is wrong, which runs touched it.
+
+mod model;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use model::NodeScreen;

@@ -1,0 +1,10 @@
+//! One run: what failed, the steps and hosts, the log.
+
+mod model;
+pub(crate) mod steps;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use model::RunScreen;

@@ -1,0 +1,101 @@
+//! The tasks of a run as a matrix: a row per step, a column per host.
+
+use jiff::Timestamp;
+
+use crate::domain::plan::Plan;
+use crate::domain::run::{Task, TaskState};
+
+/// A step and how it stands over all hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StepRow {
+    pub id: String,
+    pub title: String,
+    pub state: TaskState,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// The most attempts any host needed.
+    pub attempts: u32,
+}
+
+/// The steps in the order of the plan; in the order of the tasks while the plan is not known.
+pub(crate) fn rows(plan: Option<&Plan>, tasks: &[Task]) -> Vec<StepRow> {
+    let mut ids: Vec<(&str, &str)> = plan
+        .map(|plan| {
+            plan.steps
+                .iter()
+                .map(|planned| (planned.step.id.as_str(), planned.step.title.as_str()))
+                .collect()
+        })
+        .unwrap_or_default();
+    for task in tasks {
+        if !ids.iter().any(|(id, _)| *id == task.key.step) {
+            ids.push((&task.key.step, &task.key.step));
+        }
+    }
+    ids.into_iter()
+        .map(|(id, title)| {
+            let of_step: Vec<&Task> = tasks.iter().filter(|task| task.key.step == id).collect();
+            let states: Vec<TaskState> = of_step.iter().map(|task| task.state).collect();
+            let state = combined(&states);
+            StepRow {
+                id: id.to_owned(),
+                title: title.to_owned(),
+                state,
+                started_at: of_step.iter().filter_map(|task| task.started_at).min(),
+                ended_at: if state.is_final() {
+                    of_step.iter().filter_map(|task| task.ended_at).max()
+                } else {
+                    None
+                },
+                attempts: of_step.iter().map(|task| task.attempts).max().unwrap_or(0),
+            }
+        })
+        .collect()
+}
+
+/// The hosts in the order of the plan, then of the tasks.
+pub(crate) fn hosts(plan: Option<&Plan>, tasks: &[Task]) -> Vec<String> {
+    let mut hosts: Vec<String> = Vec::new();
+    let planned = plan
+        .into_iter()
+        .flat_map(|plan| plan.steps.iter())
+        .flat_map(|planned| planned.hosts.iter().flatten());
+    let working = tasks.iter().filter_map(|task| task.key.host.as_ref());
+    for host in planned.chain(working) {
+        if !hosts.contains(host) {
+            hosts.push(host.clone());
+        }
+    }
+    hosts
+}
+
+/// What several tasks come to: the worst of those that ended, unless something still goes on.
+fn combined(states: &[TaskState]) -> TaskState {
+    use TaskState::{Cancelled, Changed, Failed, Ok, Pending, Running, Skipped, Undone};
+    let any = |state: TaskState| states.contains(&state);
+    if any(Failed) {
+        Failed
+    } else if any(Running) || (any(Pending) && states.iter().any(|state| state.is_final())) {
+        Running
+    } else {
+        [Pending, Cancelled, Undone, Changed, Ok, Skipped]
+            .into_iter()
+            .find(|state| any(*state))
+            .unwrap_or(Pending)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_as_bad_as_its_worst_host() {
+        use TaskState::{Changed, Failed, Ok, Pending, Running, Skipped};
+        assert_eq!(combined(&[Ok, Failed, Running]), Failed);
+        assert_eq!(combined(&[Ok, Pending]), Running);
+        assert_eq!(combined(&[Ok, Changed, Skipped]), Changed);
+        assert_eq!(combined(&[Skipped, Skipped]), Skipped);
+        assert_eq!(combined(&[]), Pending);
+    }
+}

@@ -1,0 +1,1 @@
+//! Snapshots and behaviour of the list of runs.

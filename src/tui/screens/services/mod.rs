@@ -1,0 +1,10 @@
+//! The list of services.
+
+mod model;
+pub(crate) mod rows;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use model::Services;

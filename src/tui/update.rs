@@ -1,0 +1,410 @@
+//! What happens when something happens. Pure: changes the model and returns what is to be done.
+
+mod answers;
+mod wishes;
+
+use crossterm::event::{KeyEvent, KeyEventKind};
+
+use super::describe;
+use super::keymap::{self, Command};
+use super::layers::Layer;
+use super::layers::menu::Menu;
+use super::layers::palette::Palette;
+use super::layers::prompt::{Prompt, Purpose};
+use super::layers::question::Question;
+use super::layers::sheet::Sheet;
+use super::message::{Effect, Message, Place};
+use super::model::Model;
+use super::screens::{Intent, Target};
+use crate::client::{Event, Request};
+use crate::domain::finding::Subject;
+use crate::domain::table::Tone;
+
+/// Takes in a message.
+pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
+    let mut effects = match message {
+        Message::Key(key) if key.kind == KeyEventKind::Release => return Vec::new(),
+        Message::Key(key) => press(model, key),
+        Message::Paste(text) => match model.layers.last_mut() {
+            Some(layer) => {
+                let wished = layer.paste(&text);
+                wishes::grant(model, wished)
+            }
+            None => Vec::new(),
+        },
+        Message::Wheel(rows) => wheel(model, rows),
+        Message::Resize(width, height) => {
+            model.world.size = (width, height);
+            Vec::new()
+        }
+        Message::Tick(now) => {
+            model.world.now = now;
+            if model
+                .notice
+                .as_ref()
+                .is_some_and(|notice| notice.until <= now)
+            {
+                model.notice = None;
+            }
+            Vec::new()
+        }
+        Message::Event(event) => happen(model, event),
+        Message::Answer(answer) => answers::take(model, *answer),
+        Message::Gone => {
+            model.say(
+                "The engine has ended: nothing here is updated any more. q leaves.",
+                Tone::Bad,
+            );
+            Vec::new()
+        }
+        Message::Leave => vec![Effect::Quit],
+    };
+    effects.extend(settle(model));
+    effects
+}
+
+/// Keeps what follows something else in step with it.
+fn settle(model: &mut Model) -> Vec<Effect> {
+    let Model {
+        world,
+        screens,
+        place,
+        ..
+    } = model;
+    match place {
+        Place::Bridge => screens.bridge.follow(world),
+        Place::Node(name) if screens.node.name != *name => screens.node.open(name, world),
+        Place::Run(id) if screens.run.id != Some(*id) => screens.run.open(*id, world),
+        Place::Service(name) => {
+            // A table is asked for when it is first shown; after that, whenever the service was polled.
+            let never = screens.service.name != *name
+                || screens
+                    .service
+                    .view(world)
+                    .is_some_and(|view| world.table(name, view).is_none());
+            if never {
+                screens.service.open(name, world)
+            } else {
+                Vec::new()
+            }
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let name = keymap::name(key);
+    let contexts = model.contexts();
+    let typing = contexts.first().is_some_and(|context| context.types());
+    let command = keymap::lookup(&contexts, &name);
+    if !model.layers.is_empty() {
+        if name == "ctrl-c" {
+            return perform(model, Command::Quit);
+        }
+        let world = &model.world;
+        let Some(layer) = model.layers.last_mut() else {
+            return Vec::new();
+        };
+        let wished = match command {
+            Some(command) => layer.update(world, command),
+            None if typing => layer.edit(key),
+            None => Vec::new(),
+        };
+        return wishes::grant(model, wished);
+    }
+    match command {
+        Some(command) => perform(model, command),
+        None => Vec::new(),
+    }
+}
+
+fn wheel(model: &mut Model, rows: isize) -> Vec<Effect> {
+    let command = if rows < 0 { Command::Up } else { Command::Down };
+    let mut effects = Vec::new();
+    for _ in 0..rows.unsigned_abs().min(10) {
+        if let Some(layer) = model.layers.last_mut() {
+            let wished = layer.update(&model.world, command);
+            effects.extend(wishes::grant(model, wished));
+        } else {
+            effects.extend(perform(model, command));
+        }
+    }
+    effects
+}
+
+/// Carries out a command that no layer took.
+pub(super) fn perform(model: &mut Model, command: Command) -> Vec<Effect> {
+    match command {
+        Command::Quit => return quit(model),
+        Command::Palette => {
+            let palette = Palette::new(&model.world, &model.extra);
+            model.layers.push(Layer::Palette(palette));
+        }
+        Command::Help => {
+            let sheet = Sheet::help(&model.contexts());
+            model.layers.push(Layer::Sheet(sheet));
+        }
+        Command::Actions => actions(model),
+        Command::Raw => raw(model),
+        Command::Copy => return copy(model),
+        Command::FilterList => filter(model),
+        Command::Back => return back(model),
+        Command::History => return history(model),
+        Command::Forward => return forward(model),
+        Command::LastView => {
+            if let Some(place) = model.before.clone() {
+                return wishes::go(model, place);
+            }
+        }
+        Command::Refresh => return refresh(model),
+        Command::Suspend => return vec![Effect::Suspend],
+        Command::Repaint => return vec![Effect::Repaint],
+        Command::Describe if describes_by_text(model) => raw(model),
+        Command::Logs if !has_log(model) => {
+            if let Some(run) = model.world.latest_run() {
+                let place = Place::Run(run.id);
+                return wishes::go(model, place);
+            }
+            model.say("Nothing has run yet: there is no log to show.", Tone::Muted);
+        }
+        command => {
+            let rows = model.rows();
+            let Model {
+                screens,
+                world,
+                place,
+                ..
+            } = model;
+            let intents = screens.at_mut(place).update(world, command, rows);
+            return wishes::carry_out(model, intents);
+        }
+    }
+    Vec::new()
+}
+
+/// Screens whose objects have no screen of their own: describing them shows their data.
+fn describes_by_text(model: &Model) -> bool {
+    matches!(
+        model.place,
+        Place::Node(_)
+            | Place::Service(_)
+            | Place::Run(_)
+            | Place::Findings
+            | Place::Recipes
+            | Place::Environments
+    )
+}
+
+/// Screens that know which run's log is meant.
+fn has_log(model: &Model) -> bool {
+    matches!(model.place, Place::Bridge | Place::Runs | Place::Run(_))
+        || (matches!(model.place, Place::Node(_))
+            && !model.screens.node.touching(&model.world).is_empty())
+}
+
+fn quit(model: &mut Model) -> Vec<Effect> {
+    let alive = model.world.alive().count();
+    let asking = |layer: &Layer| matches!(layer, Layer::Question(question) if question.is_quit());
+    if alive == 0 {
+        return vec![Effect::Quit];
+    }
+    if !model.layers.iter().any(asking) {
+        model.layers.push(Layer::Question(Question::quit(alive)));
+    }
+    Vec::new()
+}
+
+fn target(model: &Model) -> Target {
+    model.screens.at(&model.place).target(&model.world)
+}
+
+fn actions(model: &mut Model) {
+    match Menu::new(&model.world, &target(model)) {
+        Some(menu) => model.layers.push(Layer::Menu(menu)),
+        None => model.say("There is nothing under the cursor to act on.", Tone::Muted),
+    }
+}
+
+fn raw(model: &mut Model) {
+    match describe::raw(&model.world, &model.screens, &target(model)) {
+        Some((title, text)) => {
+            let sheet = Sheet::plain(title, text.lines().map(ToOwned::to_owned));
+            model.layers.push(Layer::Sheet(sheet));
+        }
+        None => model.say("There is nothing under the cursor to show.", Tone::Muted),
+    }
+}
+
+fn copy(model: &mut Model) -> Vec<Effect> {
+    match describe::name(&model.world, &target(model)) {
+        Some(name) => {
+            model.say(format!("Copied {}", name.replace('\n', " ")), Tone::Good);
+            vec![Effect::Copy(name)]
+        }
+        None => Vec::new(),
+    }
+}
+
+fn filter(model: &mut Model) {
+    match model.screens.at_mut(&model.place).filter() {
+        Some(filter) => {
+            let prompt = Prompt::new(Purpose::Filter, &filter.text);
+            model.layers.push(Layer::Prompt(prompt));
+        }
+        None => model.say("There is no list to filter here.", Tone::Muted),
+    }
+}
+
+/// One level back: the zoom, the filter, the marks, then the place.
+fn back(model: &mut Model) -> Vec<Effect> {
+    if model
+        .notice
+        .take()
+        .is_some_and(|notice| notice.tone == Tone::Bad)
+    {
+        return Vec::new();
+    }
+    match &model.place {
+        Place::Bridge if model.screens.bridge.zoomed => {
+            model.screens.bridge.zoomed = false;
+            return Vec::new();
+        }
+        Place::Run(_) if model.screens.run.zoomed => {
+            model.screens.run.zoomed = false;
+            return Vec::new();
+        }
+        _ => {}
+    }
+    let filter = model.screens.at_mut(&model.place).filter();
+    if let Some(filter) = filter.filter(|filter| !filter.is_empty()) {
+        *filter = super::filter::Filter::default();
+        return Vec::new();
+    }
+    history(model)
+}
+
+fn history(model: &mut Model) -> Vec<Effect> {
+    let parent = match &model.place {
+        Place::Bridge => None,
+        _ => Some(Place::Bridge),
+    };
+    let Some(place) = model.back.pop().or(parent) else {
+        return Vec::new();
+    };
+    let left = std::mem::replace(&mut model.place, place);
+    model.before = Some(left.clone());
+    model.forward.push(left);
+    wishes::arrive(model)
+}
+
+fn forward(model: &mut Model) -> Vec<Effect> {
+    let Some(place) = model.forward.pop() else {
+        return Vec::new();
+    };
+    let left = std::mem::replace(&mut model.place, place);
+    model.before = Some(left.clone());
+    model.back.push(left);
+    wishes::arrive(model)
+}
+
+fn refresh(model: &mut Model) -> Vec<Effect> {
+    let environment = model.world.environment.clone();
+    let (subject, name) = match target(model) {
+        Target::Nodes(names) if names.len() == 1 && !matches!(model.place, Place::Bridge) => {
+            (Subject::Node(names[0].clone()), names[0].clone())
+        }
+        Target::Service(name) | Target::Row(name, _, _)
+            if !matches!(model.place, Place::Bridge) =>
+        {
+            (Subject::Service(name.clone()), name)
+        }
+        _ => (Subject::Environment, environment.clone()),
+    };
+    let mut effects = vec![Effect::Runs];
+    if environment.is_empty() {
+        effects.push(Effect::Workspace);
+        effects.push(Effect::Live);
+    } else {
+        model.say(format!("Asking {name} again"), Tone::Muted);
+        effects.push(Effect::Tell {
+            request: Request::Refresh {
+                environment,
+                subject,
+            },
+            what: format!("ask {name} again"),
+        });
+    }
+    if let Place::Run(id) = &model.place {
+        effects.push(Effect::Run(*id));
+    }
+    let Model {
+        screens,
+        world,
+        place,
+        ..
+    } = model;
+    if matches!(place, Place::Service(_)) {
+        effects.extend(screens.service.fetch(world));
+    }
+    effects
+}
+
+/// Takes in an event.
+fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
+    model.world.apply(&event);
+    let Model {
+        screens,
+        world,
+        place,
+        ..
+    } = model;
+    match event {
+        Event::Service {
+            environment, name, ..
+        } => match place {
+            Place::Service(shown) if *shown == name && environment == world.environment => {
+                screens.service.fetch(world)
+            }
+            _ => Vec::new(),
+        },
+        Event::Task { run, task } => {
+            if screens.run.id == Some(run) {
+                screens.run.see(*task);
+            }
+            Vec::new()
+        }
+        Event::Lines { run, total } => {
+            let mut effects = Vec::new();
+            if screens.bridge.dock.run == Some(run) && *place == Place::Bridge {
+                effects.extend(screens.bridge.dock.grew(total));
+            }
+            if screens.run.log.run == Some(run) && *place == Place::Run(run) {
+                effects.extend(screens.run.log.grew(total));
+            }
+            effects
+        }
+        Event::Missed(_) => {
+            let mut effects = vec![Effect::Live, Effect::Runs];
+            effects.extend(screens.run.id.map(Effect::Run));
+            effects
+        }
+        Event::Node { .. } | Event::Findings { .. } | Event::Run(_) => Vec::new(),
+    }
+}
+
+/// Screens whose cursor is the environment's own follow a switch of it.
+pub(super) fn switch(model: &mut Model, name: &str) -> Vec<Effect> {
+    if model.world.environment == name || model.world.environment(name).is_none() {
+        return Vec::new();
+    }
+    name.clone_into(&mut model.world.environment);
+    model.screens.bridge.environments.cursor.select(name);
+    model.screens.nodes.list.cursor.marked.clear();
+    model.screens.bridge.nodes.cursor.marked.clear();
+    // What is open may not exist over there.
+    match &model.place {
+        Place::Node(_) => wishes::carry_out(model, vec![Intent::Go(Place::Nodes)]),
+        Place::Service(_) => wishes::carry_out(model, vec![Intent::Go(Place::Services)]),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,93 @@
+//! Taking in the answers to effects.
+
+use super::super::layers::Layer;
+use super::super::message::{Answer, Effect, LogOwner, Place};
+use super::super::model::Model;
+use super::super::world::Known;
+use crate::domain::table::Tone;
+
+pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
+    match answer {
+        Answer::Workspace(Ok(workspace)) => model.world.learn(workspace),
+        Answer::Workspace(Err(refusal)) => model.world.workspace = Known::Failed(refusal.message),
+        Answer::Live(Ok(live)) => model.world.see(live),
+        Answer::Live(Err(refusal)) => model.say(refusal.message, Tone::Bad),
+        Answer::Plan { ticket, result } => {
+            if let Some(Layer::Plan(dialog)) = model.layers.last_mut()
+                && dialog.ticket == ticket
+            {
+                dialog.answer(result.map_err(|refusal| refusal.message));
+            }
+        }
+        Answer::Started(Ok(run)) => {
+            let id = run.id;
+            model.say(format!("Run #{} has begun", run.number), Tone::Good);
+            model.started.push(id);
+            if model.world.run(id).is_none() {
+                model.world.upsert(*run);
+            }
+            return super::wishes::go(model, Place::Run(id));
+        }
+        Answer::Started(Err(refusal)) => model.say(refusal.message, Tone::Bad),
+        Answer::Told { what, result } => {
+            if let Err(refusal) = result {
+                model.say(format!("Could not {what}: {}", refusal.message), Tone::Bad);
+            }
+        }
+        Answer::Table { key, result } => {
+            let now = model.world.now;
+            let fetched = model.world.tables.entry(key).or_default();
+            fetched.asked = false;
+            match result {
+                Ok(table) => {
+                    fetched.table = Some(table);
+                    fetched.as_of = Some(now);
+                    fetched.trouble = None;
+                }
+                Err(refusal) => fetched.trouble = Some(refusal.message),
+            }
+        }
+        Answer::Runs(Ok(runs)) => model.world.read_runs(runs),
+        Answer::Runs(Err(reason)) => model.world.runs_read = Known::Failed(reason),
+        Answer::Run(Ok(Some(record))) => {
+            if model.world.run(record.run.id).is_none() {
+                model.world.upsert(record.run.clone());
+            }
+            let (id, lines) = (record.run.id, record.run.lines);
+            model.screens.run.take(record);
+            if model.screens.run.id == Some(id) {
+                return model.screens.run.log.grew(lines);
+            }
+        }
+        Answer::Run(Ok(None)) => {
+            if let Place::Run(id) = &model.place {
+                let sentence = format!("The store has no run {id}.");
+                model.screens.run.trouble = Some(sentence);
+            }
+        }
+        Answer::Run(Err(reason)) => model.screens.run.trouble = Some(reason),
+        Answer::NodeRuns {
+            environment,
+            node,
+            result,
+        } => {
+            if model.world.environment == environment && model.screens.node.name == node {
+                model.screens.node.runs = match result {
+                    Ok(runs) => Known::Ready(runs),
+                    Err(reason) => Known::Failed(reason),
+                };
+            }
+        }
+        Answer::Lines { query, result } => {
+            let rows = model.rows();
+            let log = match query.owner {
+                LogOwner::Dock => &mut model.screens.bridge.dock,
+                LogOwner::Run => &mut model.screens.run.log,
+            };
+            return log.take(&query, result, rows);
+        }
+        Answer::Extra(Ok(sentence)) => model.say(sentence, Tone::Good),
+        Answer::Extra(Err(reason)) => model.say(reason, Tone::Bad),
+    }
+    Vec::new()
+}

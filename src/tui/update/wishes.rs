@@ -1,0 +1,253 @@
+//! Carrying out what screens and layers want to happen outside of themselves.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::super::layers::form::Form;
+use super::super::layers::plan::PlanDialog;
+use super::super::layers::prompt::{Prompt, Purpose};
+use super::super::layers::question::Question;
+use super::super::layers::sheet::Sheet;
+use super::super::layers::{Layer, Wish};
+use super::super::message::{Effect, Place};
+use super::super::model::Model;
+use super::super::paint::Look;
+use super::super::screens::Intent;
+use crate::client::Request;
+use crate::domain::plan::PlanRequest;
+use crate::domain::run::RunId;
+use crate::domain::table::Tone;
+
+/// Places remembered for going back.
+const HISTORY: usize = 64;
+
+/// Carries out the wishes of the topmost layer.
+pub(super) fn grant(model: &mut Model, wishes: Vec<Wish>) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for wish in wishes {
+        match wish {
+            Wish::Close => drop(model.layers.pop()),
+            Wish::Screen(intent) => effects.extend(carry_out(model, vec![intent])),
+            Wish::Perform(command) => effects.extend(super::perform(model, command)),
+            Wish::Theme(theme) => model.look = Look::new(theme, model.ascii),
+            Wish::Mouse => {
+                model.mouse = !model.mouse;
+                effects.push(Effect::Mouse(model.mouse));
+            }
+            Wish::Plan(request) => effects.extend(ask_plan(model, request)),
+            Wish::Start { hash, consent } => effects.push(Effect::Start { hash, consent }),
+            Wish::Prompted {
+                purpose,
+                text,
+                done,
+            } => effects.extend(prompted(model, purpose, &text, done)),
+            Wish::Extra { name, argument } => effects.push(Effect::Extra { name, argument }),
+            Wish::Copy(text) => {
+                model.say("Copied", Tone::Good);
+                effects.push(Effect::Copy(text));
+            }
+            Wish::Cancel(run) => effects.push(cancel(model, run)),
+            Wish::Quit => effects.push(Effect::Quit),
+        }
+    }
+    effects
+}
+
+/// Carries out the intents of a screen.
+pub(super) fn carry_out(model: &mut Model, intents: Vec<Intent>) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for intent in intents {
+        match intent {
+            Intent::Do(effect) => effects.push(effect),
+            Intent::Go(place) => effects.extend(go(model, place)),
+            Intent::Switch(name) => effects.extend(super::switch(model, &name)),
+            Intent::Plan {
+                recipe,
+                nodes,
+                service,
+            } => effects.extend(offer(model, &recipe, nodes, service)),
+            Intent::Cancel(run) => question_cancel(model, run),
+            Intent::Again(run) => effects.extend(again(model, run)),
+            Intent::Search => {
+                let prompt = Prompt::new(Purpose::Search, "");
+                model.layers.push(Layer::Prompt(prompt));
+            }
+            Intent::Narrow => {
+                let text = model
+                    .screens
+                    .run
+                    .log
+                    .filter
+                    .text
+                    .clone()
+                    .unwrap_or_default();
+                model
+                    .layers
+                    .push(Layer::Prompt(Prompt::new(Purpose::Narrow, &text)));
+            }
+            Intent::Sheet { title, lines } => {
+                model.layers.push(Layer::Sheet(Sheet::plain(title, lines)));
+            }
+        }
+    }
+    effects
+}
+
+/// Goes to a place and remembers where one was.
+pub(super) fn go(model: &mut Model, place: Place) -> Vec<Effect> {
+    if model.place != place {
+        let left = std::mem::replace(&mut model.place, place);
+        model.before = Some(left.clone());
+        model.back.push(left);
+        if model.back.len() > HISTORY {
+            model.back.remove(0);
+        }
+        model.forward.clear();
+    }
+    arrive(model)
+}
+
+/// What a place needs to know when one comes there.
+pub(super) fn arrive(model: &mut Model) -> Vec<Effect> {
+    let Model {
+        screens,
+        world,
+        place,
+        ..
+    } = model;
+    match place {
+        Place::Node(name) => screens.node.open(name, world),
+        Place::Service(name) => screens.service.open(name, world),
+        Place::Run(id) => screens.run.open(*id, world),
+        _ => Vec::new(),
+    }
+}
+
+/// Offers a recipe: the form when it has parameters, else the plan at once.
+fn offer(
+    model: &mut Model,
+    recipe: &str,
+    nodes: Vec<String>,
+    service: Option<String>,
+) -> Vec<Effect> {
+    let known = model
+        .world
+        .workspace()
+        .and_then(|workspace| workspace.recipes.iter().find(|known| known.name == recipe))
+        .cloned();
+    let Some(known) = known else {
+        model.say(format!("There is no recipe called {recipe}."), Tone::Warn);
+        return Vec::new();
+    };
+    let mut params = BTreeMap::new();
+    let has = |name: &str| known.params.iter().any(|param| param.name == name);
+    if let Some(service) = service.filter(|_| has("service")) {
+        params.insert("service".to_owned(), Value::String(service));
+    }
+    if let Some(node) = nodes.first().filter(|_| nodes.len() == 1 && has("node")) {
+        params.insert("node".to_owned(), Value::String(node.clone()));
+    }
+    let request = PlanRequest {
+        environment: model.world.environment.clone(),
+        recipe: known.name.clone(),
+        params,
+        nodes,
+        dry_run: false,
+    };
+    if known.params.is_empty() {
+        return ask_plan(model, request);
+    }
+    model.layers.push(Layer::Form(Form::new(&known, request)));
+    Vec::new()
+}
+
+/// Asks for a plan and shows the dialog, or lets the one that is open wait for the new answer.
+fn ask_plan(model: &mut Model, request: PlanRequest) -> Vec<Effect> {
+    model.ticket += 1;
+    let dialog = PlanDialog::new(request.clone(), model.ticket);
+    if matches!(model.layers.last(), Some(Layer::Plan(_))) {
+        model.layers.pop();
+    }
+    model.layers.push(Layer::Plan(Box::new(dialog)));
+    vec![Effect::Plan {
+        ticket: model.ticket,
+        request: Request::Plan(request),
+    }]
+}
+
+/// Plans what a run was started from once more. The run's plan has to be read first when it is not at hand.
+fn again(model: &mut Model, run: RunId) -> Vec<Effect> {
+    let screen = &model.screens.run;
+    match screen.plan.as_ref().filter(|_| screen.id == Some(run)) {
+        Some(plan) => {
+            let request = plan.request.clone();
+            ask_plan(model, request)
+        }
+        None => {
+            model.say(
+                "Open the run first: its plan is read then. R there plans it again.",
+                Tone::Muted,
+            );
+            go(model, Place::Run(run))
+        }
+    }
+}
+
+fn question_cancel(model: &mut Model, run: RunId) {
+    let Some(run) = model.world.run(run) else {
+        return;
+    };
+    if run.state.is_final() {
+        let sentence = format!("Run #{} has ended already: {}.", run.number, run.state);
+        model.say(sentence, Tone::Muted);
+        return;
+    }
+    let name = format!("Run #{} ({})", run.number, run.title);
+    model
+        .layers
+        .push(Layer::Question(Question::cancel(run.id, &name)));
+}
+
+fn cancel(model: &mut Model, run: RunId) -> Effect {
+    let number = model.world.run(run).map_or(0, |run| run.number);
+    model.say(format!("Run #{number} was told to stop"), Tone::Warn);
+    Effect::Tell {
+        request: Request::Cancel { run },
+        what: format!("cancel run #{number}"),
+    }
+}
+
+fn prompted(model: &mut Model, purpose: Purpose, text: &str, done: bool) -> Vec<Effect> {
+    let rows = model.rows();
+    match purpose {
+        Purpose::Filter => {
+            if let Some(filter) = model.screens.at_mut(&model.place).filter() {
+                *filter = super::super::filter::Filter::parse(text);
+                if let Some(mistake) = filter.mistake.clone().filter(|_| done) {
+                    model.say(
+                        format!("{text:?} is {mistake}: everything is shown."),
+                        Tone::Warn,
+                    );
+                }
+            }
+            Vec::new()
+        }
+        Purpose::Search => {
+            let log = &mut model.screens.run.log;
+            text.clone_into(&mut log.needle);
+            log.found = None;
+            if done {
+                log.find(true, rows)
+            } else {
+                Vec::new()
+            }
+        }
+        Purpose::Narrow if done => {
+            let log = &mut model.screens.run.log;
+            log.filter.text = (!text.is_empty()).then(|| text.to_owned());
+            log.restart()
+        }
+        Purpose::Narrow => Vec::new(),
+    }
+}

@@ -1,0 +1,225 @@
+//! Drawing everything: the bar on top, the screen, the hints below, and the layers above.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::keymap;
+use super::message::Place;
+use super::model::Model;
+use super::paint::{Paint, cut_bottom, cut_top};
+use super::screens::findings;
+use super::text;
+use crate::domain::environment::Protection;
+use crate::domain::table::Tone;
+
+/// Draws the model into the whole of `buf`, whose earlier content does not matter.
+///
+/// The picture depends on nothing but the model and the size of the buffer.
+pub fn view(model: &Model, buf: &mut Buffer) {
+    let area = buf.area;
+    let mut paint = Paint {
+        buf,
+        look: &model.look,
+    };
+    paint.clear(area, model.look.theme.text);
+    if area.width == 0 || area.height == 0 {
+        return;
+    }
+    let (top, rest) = cut_top(area, u16::from(area.height > 3));
+    let (body, bottom) = cut_bottom(rest, u16::from(area.height > 5));
+    header(model, &mut paint, top);
+    model
+        .screens
+        .at(&model.place)
+        .draw(&model.world, &mut paint, body);
+    footer(model, &mut paint, bottom);
+    for layer in &model.layers {
+        layer.draw(&model.world, &mut paint);
+    }
+    notice(model, &mut paint, body);
+}
+
+fn header(model: &Model, paint: &mut Paint<'_>, area: Rect) {
+    if area.height == 0 {
+        return;
+    }
+    let look = paint.look;
+    let theme = &look.theme;
+    let world = &model.world;
+    paint.clear(area, theme.bar);
+    let guard = theme.guard(world.protection());
+    let mut spans = vec![Span::styled(
+        " Quarterdeck ",
+        theme.accent.add_modifier(ratatui::style::Modifier::BOLD),
+    )];
+    if let Some(here) = world.here() {
+        let name = look.plain(&here.name).into_owned();
+        spans.push(Span::styled(
+            format!(" {name} {} {} ", look.glyphs.dot, here.protection),
+            theme.badge_of(guard),
+        ));
+        if let Some(marking) = &here.marking {
+            spans.push(Span::raw(" "));
+            spans.push(look.outer(&format!(" {marking} "), theme.badge));
+        }
+    }
+    if world
+        .workspace()
+        .is_some_and(|workspace| workspace.read_only)
+    {
+        spans.push(Span::raw(" "));
+        spans.push(Span::styled(" READ-ONLY ", theme.badge_of(theme.info)));
+    }
+    spans.push(Span::raw("  "));
+    for (index, crumb) in crumbs(model).into_iter().enumerate() {
+        if index > 0 {
+            spans.push(Span::styled(
+                format!(" {} ", look.glyphs.chevron),
+                theme.faint,
+            ));
+        }
+        spans.push(look.outer(&crumb, theme.muted));
+    }
+    let end = paint.line(area.x, area.y, area.width, &Line::from(spans));
+    let rest = Rect {
+        x: end,
+        width: area.right().saturating_sub(end),
+        ..area
+    };
+    let mut right = Vec::new();
+    let alive = world.alive().count();
+    if alive > 0 {
+        let glyph = look.glyphs.busy[world.beat() % 4];
+        right.push(Span::styled(
+            format!("  {glyph} {alive} going"),
+            theme.accent,
+        ));
+    }
+    if model.place != Place::Bridge {
+        right.push(Span::raw("  "));
+        right.extend(findings::counts(look, world));
+    }
+    right.push(Span::raw(" "));
+    paint.right(rest, &Line::from(right));
+    if matches!(
+        world.protection(),
+        Protection::Typed | Protection::TwoPerson
+    ) {
+        // Where a mistake costs most, the whole bar says so.
+        underline(paint, area, guard);
+    }
+}
+
+/// Draws the bar in the colour of the protection, text and all.
+fn underline(paint: &mut Paint<'_>, area: Rect, guard: ratatui::style::Style) {
+    let badge = paint.look.theme.badge_of(guard);
+    let (fg, bg) = (badge.fg, badge.bg);
+    for position in area.positions() {
+        if let Some(cell) = paint.buf.cell_mut(position)
+            && bg.is_some()
+        {
+            let badge_already =
+                Some(cell.bg) == bg || cell.bg == paint.look.theme.badge.bg.unwrap_or_default();
+            if !badge_already {
+                cell.fg = fg.unwrap_or_default();
+                cell.bg = bg.unwrap_or_default();
+            }
+        }
+    }
+}
+
+fn crumbs(model: &Model) -> Vec<String> {
+    let parent = match &model.place {
+        Place::Node(_) => Some("Nodes"),
+        Place::Service(_) => Some("Services"),
+        Place::Run(_) => Some("Runs"),
+        _ => None,
+    };
+    parent
+        .map(ToOwned::to_owned)
+        .into_iter()
+        .chain([model.screens.at(&model.place).title(&model.world)])
+        .collect()
+}
+
+fn footer(model: &Model, paint: &mut Paint<'_>, area: Rect) {
+    if area.height == 0 {
+        return;
+    }
+    let theme = &paint.look.theme;
+    let (bar, key_style, muted) = (theme.bar, theme.key, theme.muted);
+    paint.clear(area, bar);
+    let mut x = area.x + 1;
+    for (key, word) in keymap::hints(&model.contexts()) {
+        let line = Line::from(vec![
+            Span::styled(key, key_style),
+            Span::styled(format!(" {word}"), muted),
+        ]);
+        let width = u16::try_from(line.width()).unwrap_or(u16::MAX);
+        if x.saturating_add(width) > area.right() {
+            break;
+        }
+        paint.line(x, area.y, width, &line);
+        x += width + 2;
+    }
+}
+
+/// The sentence of the moment, above the hints.
+fn notice(model: &Model, paint: &mut Paint<'_>, area: Rect) {
+    let Some(notice) = &model.notice else {
+        return;
+    };
+    if area.width < 12 || area.height < 3 {
+        return;
+    }
+    let look = paint.look;
+    let theme = &look.theme;
+    let glyph = match notice.tone {
+        Tone::Good => look.glyphs.done,
+        Tone::Warn => look.glyphs.warn,
+        Tone::Bad => look.glyphs.bad,
+        Tone::Plain | Tone::Muted | Tone::Accent => look.glyphs.notice,
+    };
+    let style = theme.tone(notice.tone);
+    let lines = text::wrap(
+        &look.plain(&notice.text),
+        usize::from(area.width.min(100) - 8),
+    );
+    let widest = lines
+        .iter()
+        .map(|line| text::width(line))
+        .max()
+        .unwrap_or(0);
+    let width = u16::try_from(widest)
+        .unwrap_or(u16::MAX)
+        .saturating_add(6)
+        .min(area.width);
+    let height = u16::try_from(lines.len())
+        .unwrap_or(u16::MAX)
+        .min(5)
+        .min(area.height - 2)
+        + 2;
+    let frame = Rect::new(area.right() - width, area.bottom() - height, width, height);
+    paint.clear(frame, theme.text.patch(theme.raised));
+    paint.border(frame, style);
+    for (index, (line, y)) in lines
+        .iter()
+        .zip(frame.y + 1..frame.bottom() - 1)
+        .enumerate()
+    {
+        if index == 0 {
+            paint.text_raw(frame.x + 2, y, 1, glyph, style);
+        }
+        paint.text(
+            frame.x + 4,
+            y,
+            width.saturating_sub(5),
+            line,
+            ratatui::style::Style {
+                bg: None,
+                ..theme.text
+            },
+        );
+    }
+}
