@@ -159,7 +159,7 @@ pub enum Answer {
     /// To [`Effect::Runs`].
     Runs(Result<Vec<Run>, String>),
     /// To [`Effect::Run`].
-    Run(Result<Option<RunRecord>, String>),
+    Run(Result<Option<Box<RunRecord>>, String>),
     /// To [`Effect::NodeRuns`].
     NodeRuns {
         /// The environment's name.

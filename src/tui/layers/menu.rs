@@ -102,7 +102,7 @@ impl Menu {
         match command {
             Command::Up => self.selected = self.selected.saturating_sub(1),
             Command::Down => {
-                self.selected = (self.selected + 1).min(self.items.len().saturating_sub(1))
+                self.selected = (self.selected + 1).min(self.items.len().saturating_sub(1));
             }
             Command::Accept => return self.accept(),
             _ => {}

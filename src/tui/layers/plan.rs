@@ -96,8 +96,6 @@ impl PlanDialog {
 
     pub(crate) fn update(&mut self, command: Command) -> Vec<Wish> {
         match command {
-            Command::NextField => self.turn(1),
-            Command::PreviousPane => self.turn(-1),
             Command::Left | Command::Right if self.focus == Focus::Name => {
                 let code = if command == Command::Left {
                     KeyCode::Left
@@ -106,8 +104,8 @@ impl PlanDialog {
                 };
                 feed(&mut self.name, KeyEvent::from(code));
             }
-            Command::Left => self.turn(-1),
-            Command::Right => self.turn(1),
+            Command::Left | Command::PreviousPane => self.turn(-1),
+            Command::Right | Command::NextField => self.turn(1),
             Command::Up => self.scroll = self.scroll.saturating_sub(1),
             Command::Down => self.scroll = self.scroll.saturating_add(1),
             Command::PageUp => self.scroll = self.scroll.saturating_sub(8),

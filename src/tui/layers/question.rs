@@ -70,10 +70,9 @@ impl Question {
     pub(crate) fn update(&mut self, command: Command) -> Vec<Wish> {
         match command {
             Command::NextField => self.yes_focused = !self.yes_focused,
-            Command::No => return vec![Wish::Close],
             Command::Yes => return self.yes(),
             Command::Accept if self.yes_focused => return self.yes(),
-            Command::Accept => return vec![Wish::Close],
+            Command::Accept | Command::No => return vec![Wish::Close],
             _ => {}
         }
         Vec::new()

@@ -171,15 +171,15 @@ async fn read<T: Send + 'static>(
     }
 }
 
-fn record(history: &Reader, id: RunId) -> Result<Option<RunRecord>, StoreError> {
+fn record(history: &Reader, id: RunId) -> Result<Option<Box<RunRecord>>, StoreError> {
     let Some(run) = history.run(id)? else {
         return Ok(None);
     };
-    Ok(Some(RunRecord {
+    Ok(Some(Box::new(RunRecord {
         run,
         tasks: history.tasks(id)?,
         plan: history.plan(id)?,
-    }))
+    })))
 }
 
 /// The newest runs with a task on that node, and the worst state of those tasks.

@@ -70,7 +70,7 @@ pub async fn run(
             .map(|extras| extras.list())
             .unwrap_or_default(),
         now: clock.now(),
-        size: terminal.size()?,
+        size: terminal::size()?,
     });
     let (sender, answers) = mpsc::channel(ANSWERS);
     let events = client.subscribe();
@@ -85,7 +85,7 @@ pub async fn run(
     session.perform(opening, &mut terminal)?;
     let outcome = session.go(&mut terminal, events, answers).await;
     session.performer.stop().await;
-    terminal.leave();
+    drop(terminal);
     outcome?;
     Ok(session.model.farewell())
 }
@@ -135,13 +135,10 @@ impl Session {
                 _ = interrupt.recv() => Some(Message::Leave),
                 () = tokio::time::sleep_until(due), if self.dirty => None,
                 Some(answer) = answers.recv() => Some(Message::Answer(Box::new(answer))),
-                event = events.next(), if connected => match event {
-                    Some(event) => Some(Message::Event(event)),
-                    None => {
-                        connected = false;
-                        Some(Message::Gone)
-                    }
-                },
+                event = events.next(), if connected => {
+                    connected = event.is_some();
+                    Some(event.map_or(Message::Gone, Message::Event))
+                }
                 _ = ticks.tick() => Some(Message::Tick(self.clock.now())),
             };
             if let Some(message) = message {
@@ -205,12 +202,12 @@ impl Session {
         for effect in effects {
             match effect {
                 Effect::Quit => self.leaving = true,
-                Effect::Copy(text) => terminal.copy(&text)?,
+                Effect::Copy(text) => terminal::Terminal::copy(&text)?,
                 Effect::Mouse(on) => terminal.mouse(on)?,
                 Effect::Repaint => terminal.forget(),
                 Effect::Suspend => {
                     terminal.suspend()?;
-                    let (width, height) = terminal.size()?;
+                    let (width, height) = terminal::size()?;
                     update(&mut self.model, Message::Resize(width, height));
                     update(&mut self.model, Message::Tick(self.clock.now()));
                 }

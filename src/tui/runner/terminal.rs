@@ -72,19 +72,9 @@ impl Terminal {
         Ok(())
     }
 
-    /// Gives the terminal back.
-    pub(super) fn leave(&mut self) {
-        restore();
-    }
-
-    /// Columns and rows.
-    pub(super) fn size(&self) -> io::Result<(u16, u16)> {
-        crossterm::terminal::size()
-    }
-
     /// Draws the model; writes only what differs from the picture before.
     pub(super) fn draw(&mut self, model: &Model, view: fn(&Model, &mut Buffer)) -> io::Result<()> {
-        let size = self.size()?;
+        let size = size()?;
         self.canvas.draw(size, |buffer| view(model, buffer))
     }
 
@@ -104,7 +94,7 @@ impl Terminal {
     }
 
     /// Puts text on the clipboard of the operator's own machine (OSC 52); inside tmux through its passthrough.
-    pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
+    pub(super) fn copy(text: &str) -> io::Result<()> {
         let tmux = std::env::var_os("TMUX").is_some_and(|value| !value.is_empty());
         let mut out = io::stdout();
         out.write_all(osc52(text, tmux).as_bytes())?;
@@ -123,6 +113,11 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// Columns and rows.
+pub(super) fn size() -> io::Result<(u16, u16)> {
+    crossterm::terminal::size()
 }
 
 /// Gives the terminal back, once. Errors are of no use here: there is nowhere to say them.
@@ -183,16 +178,15 @@ impl<W: Write> Canvas<W> {
         let area = Rect::new(0, 0, width, height);
         self.next.resize(area);
         view(&mut self.next);
-        let shown = match self.shown.take().filter(|shown| shown.area == area) {
-            Some(shown) => shown,
-            None => {
-                queue!(
-                    self.backend,
-                    crossterm::style::ResetColor,
-                    crossterm::terminal::Clear(crossterm::terminal::ClearType::All)
-                )?;
-                Buffer::empty(area)
-            }
+        let shown = if let Some(shown) = self.shown.take().filter(|shown| shown.area == area) {
+            shown
+        } else {
+            queue!(
+                self.backend,
+                crossterm::style::ResetColor,
+                crossterm::terminal::Clear(crossterm::terminal::ClearType::All)
+            )?;
+            Buffer::empty(area)
         };
         let changes = shown.diff(&self.next);
         // An empty list would still write the closing colours: nothing changed means nothing is written.

@@ -11,7 +11,6 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
         Answer::Workspace(Ok(workspace)) => model.world.learn(workspace),
         Answer::Workspace(Err(refusal)) => model.world.workspace = Known::Failed(refusal.message),
         Answer::Live(Ok(live)) => model.world.see(live),
-        Answer::Live(Err(refusal)) => model.say(refusal.message, Tone::Bad),
         Answer::Plan { ticket, result } => {
             if let Some(Layer::Plan(dialog)) = model.layers.last_mut()
                 && dialog.ticket == ticket
@@ -28,7 +27,9 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             }
             return super::wishes::go(model, Place::Run(id));
         }
-        Answer::Started(Err(refusal)) => model.say(refusal.message, Tone::Bad),
+        Answer::Live(Err(refusal)) | Answer::Started(Err(refusal)) => {
+            model.say(refusal.message, Tone::Bad);
+        }
         Answer::Told { what, result } => {
             if let Err(refusal) = result {
                 model.say(format!("Could not {what}: {}", refusal.message), Tone::Bad);
@@ -54,7 +55,7 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
                 model.world.upsert(record.run.clone());
             }
             let (id, lines) = (record.run.id, record.run.lines);
-            model.screens.run.take(record);
+            model.screens.run.take(*record);
             if model.screens.run.id == Some(id) {
                 return model.screens.run.log.grew(lines);
             }

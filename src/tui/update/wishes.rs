@@ -179,18 +179,15 @@ fn ask_plan(model: &mut Model, request: PlanRequest) -> Vec<Effect> {
 /// Plans what a run was started from once more. The run's plan has to be read first when it is not at hand.
 fn again(model: &mut Model, run: RunId) -> Vec<Effect> {
     let screen = &model.screens.run;
-    match screen.plan.as_ref().filter(|_| screen.id == Some(run)) {
-        Some(plan) => {
-            let request = plan.request.clone();
-            ask_plan(model, request)
-        }
-        None => {
-            model.say(
-                "Open the run first: its plan is read then. R there plans it again.",
-                Tone::Muted,
-            );
-            go(model, Place::Run(run))
-        }
+    if let Some(plan) = screen.plan.as_ref().filter(|_| screen.id == Some(run)) {
+        let request = plan.request.clone();
+        ask_plan(model, request)
+    } else {
+        model.say(
+            "Open the run first: its plan is read then. R there plans it again.",
+            Tone::Muted,
+        );
+        go(model, Place::Run(run))
     }
 }
 

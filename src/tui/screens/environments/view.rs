@@ -188,7 +188,7 @@ fn spec(here: &Environment, world: &World, paint: &Paint<'_>) -> Vec<Line<'stati
             .nodes_with(role)
             .map(|node| node.name.as_str())
             .collect();
-        let even = role.is_quorum() && names.len() % 2 == 0;
+        let even = role.is_quorum() && names.len().is_multiple_of(2);
         let mut spans = vec![
             Span::styled(format!("{:<20}", role.word()), plain),
             Span::styled(

@@ -22,7 +22,7 @@ impl NodeScreen {
     /// Shows the node called `name`.
     pub(crate) fn open(&mut self, name: &str, world: &World) -> Vec<Effect> {
         if self.name != name {
-            self.name = name.to_owned();
+            name.clone_into(&mut self.name);
             self.runs = Known::Asked;
             self.list = List::default();
         }

@@ -135,7 +135,7 @@ pub(crate) fn place(step: &Step) -> String {
         format!("on {}", roles.join(", "))
     };
     for (key, value) in &on.labels {
-        text.push_str(&format!(" {key}={value}"));
+        text = format!("{text} {key}={value}");
     }
     if on.first {
         text.push_str(", the first");

@@ -25,7 +25,7 @@ impl ServiceScreen {
     /// Shows the service called `name`.
     pub(crate) fn open(&mut self, name: &str, world: &mut World) -> Vec<Effect> {
         if self.name != name {
-            self.name = name.to_owned();
+            name.clone_into(&mut self.name);
             self.tab = 0;
             self.lists.clear();
         }
