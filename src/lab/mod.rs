@@ -11,4 +11,5 @@
 #![allow(dead_code, reason = "the SSH side that reads the rest of it follows")]
 
 mod consul;
+pub mod services;
 pub mod world;

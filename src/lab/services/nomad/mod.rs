@@ -1,0 +1,52 @@
+//! Nomad 1.10 as its HTTP API v1 shows it: <https://developer.hashicorp.com/nomad/api-docs>.
+//!
+//! Servers elect a leader and keep the state; clients run allocations. A client that is gone takes its allocations with it:
+//! they are lost, and the scheduler places others on the clients that are left. ACLs are on.
+
+mod agent;
+mod answer;
+mod cluster;
+mod logs;
+mod shapes;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+use super::sim::Sim;
+use answer::Server;
+pub(crate) use state::Nomad;
+
+/// The version that the simulation follows.
+pub(crate) const VERSION: &str = "1.10.2";
+/// The only region.
+const REGION: &str = "global";
+/// The only datacenter.
+const DATACENTER: &str = "dc1";
+
+/// The API of the agent on `node`.
+pub(crate) fn router(sim: Arc<Sim<Nomad>>, node: &str, token: &str) -> Router {
+    Router::new()
+        .route("/v1/status/leader", get(agent::leader))
+        .route("/v1/status/peers", get(agent::peers))
+        .route("/v1/agent/self", get(agent::agent_self))
+        .route("/v1/agent/members", get(agent::members))
+        .route("/v1/operator/raft/configuration", get(agent::raft))
+        .route("/v1/operator/autopilot/health", get(agent::autopilot))
+        .route("/v1/nodes", get(cluster::nodes))
+        .route("/v1/jobs", get(cluster::jobs))
+        .route("/v1/allocations", get(cluster::allocations))
+        .route("/v1/job/{job}/allocations", get(cluster::job_allocations))
+        .route("/v1/deployments", get(cluster::deployments))
+        .route("/v1/client/fs/logs/{allocation}", get(logs::follow))
+        .with_state(Server {
+            sim,
+            node: node.into(),
+            token: token.into(),
+        })
+}

@@ -1,0 +1,42 @@
+//! Vault 1.19 with integrated storage, as its HTTP API v1 shows it: <https://developer.hashicorp.com/vault/api-docs>.
+//!
+//! Every member has an endpoint of its own and is sealed or not by itself; a restart seals it. One of those that are unsealed
+//! is active, provided they are a majority; the others are standbys that pass requests on to it.
+
+mod answer;
+mod logical;
+mod secrets;
+mod shamir;
+mod shapes;
+mod state;
+mod sys;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use super::sim::Sim;
+pub(crate) use state::{Seal, Vault};
+
+/// The version that the simulation follows.
+pub(crate) const VERSION: &str = "1.19.5";
+const BUILD_DATE: &str = "2025-05-29T09:17:06Z";
+
+/// One member's HTTP server.
+#[derive(Clone)]
+pub(crate) struct Server {
+    sim: Arc<Sim<Vault>>,
+    node: Arc<str>,
+}
+
+/// The API of the member on `node`.
+pub(crate) fn router(sim: Arc<Sim<Vault>>, node: &str) -> Router {
+    // Vault knows the method LIST and finds its backends by prefix, so one handler takes everything.
+    Router::new().fallback(logical::route).with_state(Server {
+        sim,
+        node: node.into(),
+    })
+}
