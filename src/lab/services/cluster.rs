@@ -37,8 +37,7 @@ pub trait Cluster: Send + Sync + 'static {
     /// Whether the unit is active. Says nothing of the machine: ask [`Cluster::runs`] for both.
     fn unit_active(&self, node: &str, unit: &str) -> bool;
 
-    /// How often the unit has been started; grows with every start, also at boot, so that a restart between two looks is
-    /// noticed.
+    /// A number that changes with every start of the unit, also at boot, so that a restart between two looks is noticed.
     fn starts(&self, node: &str, unit: &str) -> u64;
 
     /// Changes its value whenever one of the answers above may have changed.

@@ -1,67 +1,65 @@
-//! What can be done to the services on purpose, in words.
+//! What can be done to the services on purpose: `:lab seal` and the like.
 
-use super::Services;
+use std::sync::Arc;
 
-/// A fault that a person can ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fault {
-    /// The words, with a number as `<n>`.
-    pub words: &'static str,
-    /// What happens.
-    pub effect: &'static str,
+use super::consul::Consul;
+use super::sim::Sim;
+use super::vault::Vault;
+use crate::lab::world::{FaultHelp, FaultTarget};
+
+/// The machines that faults act on; `None` where no node has the role.
+#[derive(Clone, Default)]
+pub(crate) struct Machines {
+    pub consul: Option<Arc<Sim<Consul>>>,
+    pub vault: Option<Arc<Sim<Vault>>>,
 }
 
-/// Every fault of the services.
-pub const FAULTS: &[Fault] = &[
-    Fault {
-        words: "seal",
-        effect: "Vault is sealed on all its nodes",
+const FAULTS: &[FaultHelp] = &[
+    FaultHelp {
+        verb: "seal",
+        arguments: "",
+        what: "seal Vault on all its nodes",
     },
-    Fault {
-        words: "unseal",
-        effect: "Vault is unsealed again on all nodes that run it",
+    FaultHelp {
+        verb: "unseal",
+        arguments: "",
+        what: "unseal Vault on all nodes that run it",
     },
 ];
 
-/// Why a fault did not happen.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FaultError {
-    /// Nothing here is called that.
-    #[error("no fault is called {0:?}")]
-    Unknown(String),
-    /// The lab has no such system or part.
-    #[error("the lab has no {0}")]
-    Missing(String),
+impl Machines {
+    fn vault(&self) -> Result<&Arc<Sim<Vault>>, String> {
+        self.vault.as_ref().ok_or_else(|| missing("Vault"))
+    }
 }
 
-impl Services {
-    /// Makes `words` happen and says what did.
-    ///
-    /// # Errors
-    /// [`FaultError::Unknown`] when the words are not among [`FAULTS`].
-    pub fn fault(&self, words: &str) -> Result<String, FaultError> {
-        let parts: Vec<&str> = words.split_whitespace().collect();
-        let missing = |what: &str| FaultError::Missing(what.to_owned());
-        match parts.as_slice() {
-            ["seal"] => {
-                let vault = self
-                    .machines
-                    .vault
-                    .as_ref()
-                    .ok_or_else(|| missing("Vault"))?;
-                vault.with(|vault, _| vault.seal_all());
+fn missing(what: &str) -> String {
+    format!("this lab has no {what}")
+}
+
+impl FaultTarget for Machines {
+    fn faults(&self) -> &'static [FaultHelp] {
+        FAULTS
+    }
+
+    fn fault(&self, verb: &str, arguments: &[&str]) -> Result<String, String> {
+        match (verb, arguments) {
+            ("seal", []) => {
+                self.vault()?.with(|vault, _| vault.seal_all());
                 Ok("Vault is sealed on all its nodes".into())
             }
-            ["unseal"] => {
-                let vault = self
-                    .machines
-                    .vault
-                    .as_ref()
-                    .ok_or_else(|| missing("Vault"))?;
-                vault.with(|vault, _| vault.unseal_all());
+            ("unseal", []) => {
+                self.vault()?.with(|vault, _| vault.unseal_all());
                 Ok("Vault is unsealed".into())
             }
-            _ => Err(FaultError::Unknown(words.to_owned())),
+            _ => Err(usage(verb)),
         }
+    }
+}
+
+fn usage(verb: &str) -> String {
+    match FAULTS.iter().find(|fault| fault.verb == verb) {
+        Some(fault) => format!("usage: {} {}", fault.verb, fault.arguments),
+        None => format!("{verb:?} is not a fault of the services"),
     }
 }

@@ -18,6 +18,7 @@ pub mod cluster;
 mod consul;
 mod door;
 mod faults;
+mod ground;
 mod http;
 mod ids;
 mod nomad;
@@ -43,7 +44,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::cluster::{Cluster, Host};
 use self::door::Behind;
-pub use self::faults::{FAULTS, Fault, FaultError};
+use self::faults::Machines;
 use self::ids::Ids;
 use self::pace::Pace;
 use self::sim::{Machine, Sim, Surroundings};
@@ -85,12 +86,6 @@ impl Services {
             settle();
         }
     }
-}
-
-/// The machines that faults act on; `None` where no node has the role.
-#[derive(Default)]
-struct Machines {
-    vault: Option<Arc<Sim<vault::Vault>>>,
 }
 
 impl Services {
@@ -242,6 +237,7 @@ impl Starter {
         let token = self.around.ids.uuid("consul/bootstrap-token");
         let now = self.around.clock.now();
         let sim = self.run(consul::Consul::new(&self.around, now));
+        self.services.machines.consul = Some(Arc::clone(&sim));
         let bound = self.bind(&nodes).await?;
         self.announce(ServiceKind::Consul, &bound, None, Some(&token));
         for (node, listener, _) in bound {

@@ -22,11 +22,6 @@ pub fn ceph_mon(host: &str) -> String {
     format!("ceph-mon@{host}.service")
 }
 
-/// The Ceph manager of a host; one of them serves the dashboard.
-pub fn ceph_mgr(host: &str) -> String {
-    format!("ceph-mgr@{host}.service")
-}
-
 /// The Ceph object storage daemon with that number.
 pub fn ceph_osd(id: u32) -> String {
     format!("ceph-osd@{id}.service")

@@ -17,7 +17,7 @@ use super::shapes::{
     RaftServer, ServerHealth, Token,
 };
 use super::state::{Agent, Consul};
-use super::{BUILD_DATE, REVISION, VERSION};
+use super::{REVISION, VERSION};
 use crate::lab::services::http::{self, Params};
 use crate::lab::services::ids::Ids;
 
@@ -64,7 +64,7 @@ pub(crate) async fn agent_self(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    if let Err(refusal) = server.require(&headers, &params, "agent:read", Some(&server.node)) {
+    if let Err(refusal) = server.require(&headers, &params) {
         return refusal.into();
     }
     let answer = server.sim.with(|consul, now| {
@@ -83,7 +83,7 @@ pub(crate) async fn raft(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    if let Err(refusal) = server.require(&headers, &params, "operator:read", None) {
+    if let Err(refusal) = server.require(&headers, &params) {
         return refusal.into();
     }
     let answer = server.sim.with(|consul, _| {
@@ -97,7 +97,6 @@ pub(crate) async fn raft(
                     leader: consul.quorum.leader() == Some(&agent.host.name),
                     protocol_version: "3",
                     voter: true,
-                    last_index: consul.index,
                 })
                 .collect(),
             index: 0,
@@ -115,7 +114,7 @@ pub(crate) async fn autopilot(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    if let Err(refusal) = server.require(&headers, &params, "operator:read", None) {
+    if let Err(refusal) = server.require(&headers, &params) {
         return refusal.into();
     }
     let answer = server.sim.with(|consul, now| {
@@ -223,7 +222,6 @@ fn server_health(consul: &Consul, agent: &Agent, now: Timestamp) -> ServerHealth
 
 pub(super) fn member(consul: &Consul, agent: &Agent, datacenter: &str) -> Member {
     let mut tags: BTreeMap<&'static str, String> = [
-        ("ap", "default"),
         ("segment", ""),
         ("vsn", "2"),
         ("vsn_max", "3"),
@@ -242,7 +240,6 @@ pub(super) fn member(consul: &Consul, agent: &Agent, datacenter: &str) -> Member
         for (key, value) in [
             ("ft_fs", "1"),
             ("ft_si", "1"),
-            ("grpc_tls_port", "8503"),
             ("port", "8300"),
             ("raft_vsn", "3"),
             ("wan_join_port", "8302"),
@@ -366,7 +363,6 @@ fn about_self(consul: &Consul, agent: &Agent, datacenter: &str, now: Timestamp) 
             revision: REVISION,
             server: agent.server,
             version: VERSION,
-            build_date: BUILD_DATE,
         },
         coord: Coordinate {
             vec: [drift; 8],
@@ -375,10 +371,7 @@ fn about_self(consul: &Consul, agent: &Agent, datacenter: &str, now: Timestamp) 
             height: 1e-5,
         },
         member: member(consul, agent, datacenter),
-        meta: BTreeMap::from([
-            ("consul-network-segment", String::new()),
-            ("consul-version", VERSION.into()),
-        ]),
+        meta: BTreeMap::from([("consul-network-segment", String::new())]),
         stats,
     }
 }

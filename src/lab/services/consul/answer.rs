@@ -35,29 +35,9 @@ pub(crate) enum Caller {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal(pub u16, pub String);
 
-impl Refusal {
-    /// 403 for a caller without a token.
-    ///
-    /// `permission` is `key:read` and the like, `of` the object's name when the rule has one.
-    pub(crate) fn denied(permission: &str, of: Option<&str>) -> Self {
-        let of = of.map_or_else(String::new, |name| format!(" on {name:?}"));
-        Self(
-            403,
-            format!(
-                "Permission denied: anonymous token lacks permission '{permission}'{of}. \
-                 The anonymous token is used implicitly when a request does not specify a token."
-            ),
-        )
-    }
-}
-
 impl From<Refusal> for Response {
     fn from(Refusal(status, words): Refusal) -> Self {
-        with(
-            http::text(status, &words),
-            "x-consul-default-acl-policy",
-            "deny",
-        )
+        http::text(status, &words)
     }
 }
 
@@ -83,17 +63,11 @@ impl Server {
     /// Lets only the management token pass.
     ///
     /// # Errors
-    /// 403, naming `permission` on `of`.
-    pub(crate) fn require(
-        &self,
-        headers: &HeaderMap,
-        params: &Params,
-        permission: &str,
-        of: Option<&str>,
-    ) -> Result<(), Refusal> {
+    /// 403.
+    pub(crate) fn require(&self, headers: &HeaderMap, params: &Params) -> Result<(), Refusal> {
         match self.caller(headers, params)? {
             Caller::Management => Ok(()),
-            Caller::Anonymous => Err(Refusal::denied(permission, of)),
+            Caller::Anonymous => Err(Refusal(403, "Permission denied".into())),
         }
     }
 
@@ -166,8 +140,6 @@ impl<T: Serialize> Found<T> {
             ),
             ("x-consul-lastcontact", "0"),
             ("x-consul-effective-consistency", consistency),
-            ("x-consul-query-backend", "blocking-query"),
-            ("x-consul-default-acl-policy", "deny"),
         ] {
             response = with(response, name, value);
         }

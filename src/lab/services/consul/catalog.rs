@@ -2,8 +2,7 @@
 //! [catalog](https://developer.hashicorp.com/consul/api-docs/catalog),
 //! [health](https://developer.hashicorp.com/consul/api-docs/health).
 //!
-//! Without rights these do not refuse: they leave out what the caller may not see, which is everything here. That something was
-//! left out (`X-Consul-Results-Filtered-By-ACLs`) is told only to those who came with a token.
+//! Without rights these do not refuse: they leave out what the caller may not see, which is everything here.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +10,6 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::VERSION;
 use super::answer::{Caller, Found, Refusal, Server};
 use super::shapes::{Check, Node, Nothing, Proxy, Service, ServiceEntry, Weights};
 use super::state::{Agent, Consul, Health, Instance, Serf};
@@ -170,10 +168,7 @@ fn node(agent: &Agent, datacenter: &str) -> Node {
             .into_iter()
             .map(|kind| (kind, address.clone()))
             .collect(),
-        meta: BTreeMap::from([
-            ("consul-network-segment", String::new()),
-            ("consul-version", VERSION.into()),
-        ]),
+        meta: BTreeMap::from([("consul-network-segment", String::new())]),
         create_index: agent.created,
         modify_index: agent.modified,
     }
@@ -194,7 +189,6 @@ fn shown(instance: &Instance) -> Service {
         enable_tag_override: false,
         proxy: Proxy::default(),
         connect: Nothing {},
-        peer_name: "",
         create_index: instance.created,
         modify_index: instance.modified,
     }
@@ -234,9 +228,6 @@ fn serf_check(agent: &Agent) -> Check {
         service_name: String::new(),
         service_tags: Vec::new(),
         kind: "",
-        interval: "",
-        timeout: "",
-        exposed_port: 0,
         definition: Nothing {},
         create_index: agent.created,
         modify_index: agent.modified,
@@ -264,9 +255,6 @@ fn service_check(instance: &Instance) -> Option<Check> {
         service_name: instance.name.into(),
         service_tags: instance.tags.clone(),
         kind: "tcp",
-        interval: "10s",
-        timeout: "2s",
-        exposed_port: 0,
         definition: Nothing {},
         create_index: instance.created,
         modify_index: instance.modified,

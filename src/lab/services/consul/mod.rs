@@ -1,4 +1,5 @@
-//! Consul 1.21 as its HTTP API v1 shows it: <https://developer.hashicorp.com/consul/api-docs>.
+//! Consul 1.8 (the version that Debian packages) as its HTTP API v1 shows it: <https://developer.hashicorp.com/consul/api-docs>.
+//! Fields and headers that came with later versions are left out on purpose.
 //!
 //! Every agent has an endpoint of its own, and all of them show the same datacenter. ACLs are on, and what has no token may do
 //! nothing.
@@ -21,14 +22,13 @@ use axum::routing::{any, get};
 
 use super::sim::Sim;
 pub(crate) use answer::Server;
-pub(crate) use state::Consul;
+pub(crate) use state::{Consul, Serf};
 
 /// The version that the simulation follows.
-pub(crate) const VERSION: &str = "1.21.2";
-const REVISION: &str = "136b9cb8";
-const BUILD_DATE: &str = "2025-06-18T08:16:39Z";
+pub(crate) const VERSION: &str = "1.8.7";
+const REVISION: &str = "";
 /// The name of the datacenter.
-pub(crate) const DATACENTER: &str = "dc1";
+pub(crate) const DATACENTER: &str = "lab";
 
 /// The API of the agent on `node`.
 pub(crate) fn router(sim: Arc<Sim<Consul>>, node: &str, token: &str) -> Router {

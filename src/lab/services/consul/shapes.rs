@@ -46,7 +46,6 @@ pub(crate) struct AgentConfig {
     pub revision: &'static str,
     pub server: bool,
     pub version: &'static str,
-    pub build_date: &'static str,
 }
 
 /// A place in the network, from round-trip times.
@@ -77,7 +76,6 @@ pub(crate) struct RaftServer {
     pub leader: bool,
     pub protocol_version: &'static str,
     pub voter: bool,
-    pub last_index: u64,
 }
 
 /// `/v1/operator/autopilot/health`.
@@ -138,7 +136,6 @@ pub(crate) struct Service {
     pub enable_tag_override: bool,
     pub proxy: Proxy,
     pub connect: Nothing,
-    pub peer_name: &'static str,
     pub create_index: u64,
     pub modify_index: u64,
 }
@@ -153,7 +150,6 @@ pub(crate) struct Weights {
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Proxy {
-    pub mode: &'static str,
     pub mesh_gateway: Nothing,
     pub expose: Nothing,
 }
@@ -179,9 +175,6 @@ pub(crate) struct Check {
     pub service_tags: Vec<&'static str>,
     #[serde(rename = "Type")]
     pub kind: &'static str,
-    pub interval: &'static str,
-    pub timeout: &'static str,
-    pub exposed_port: u16,
     pub definition: Nothing,
     pub create_index: u64,
     pub modify_index: u64,

@@ -70,7 +70,7 @@ async fn read(
         return Err(Refusal(400, "Missing key name".into()));
     }
     if !list && filtered {
-        return Err(Refusal::denied("key:read", Some(key)));
+        return Err(Refusal(403, "Permission denied".into()));
     }
     if params.has("raw") && !list {
         return raw(server, key, params);
@@ -121,7 +121,7 @@ fn write(
     if key.is_empty() {
         return Err(Refusal(400, "Missing key name".into()));
     }
-    server.require(headers, params, "key:write", Some(key))?;
+    server.require(headers, params)?;
     let flags = params
         .number("flags", 0)
         .map_err(|value| Refusal(400, format!("Invalid flags: {value}")))?;
@@ -130,7 +130,7 @@ fn write(
             413,
             format!(
                 "Request body({} bytes) too large, max size: {VALUE_MAX} bytes. \
-                 See https://developer.hashicorp.com/docs/agent/config/config-files#kv_max_value_size.",
+                 See https://www.consul.io/docs/agent/options.html#kv_max_value_size.",
                 body.len()
             ),
         ));
@@ -159,7 +159,7 @@ fn delete(
     if key.is_empty() && !recurse {
         return Err(Refusal(400, "Missing key name".into()));
     }
-    server.require(headers, params, "key:write", Some(key))?;
+    server.require(headers, params)?;
     let expected = expected_index(params)?;
     let deleted = server.sim.with(|consul, _| {
         server.reach(consul, &Params::default())?;

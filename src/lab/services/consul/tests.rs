@@ -47,11 +47,7 @@ async fn what_comes_without_a_token_is_refused_or_sees_nothing() {
     let bare = |path: &str| stage.bare(Method::GET, Consul, "pc1", path).send();
     let refused = bare("/v1/agent/self").await.unwrap();
     assert_eq!(refused.status(), 403);
-    let words = refused.text().await.unwrap();
-    assert!(
-        words.contains("lacks permission 'agent:read' on \"pc1\""),
-        "{words}"
-    );
+    assert_eq!(refused.text().await.unwrap(), "Permission denied");
     let members = bare("/v1/agent/members").await.unwrap();
     assert_eq!(read(members).await, (200, json!([])));
     let services = bare("/v1/catalog/services").await.unwrap();

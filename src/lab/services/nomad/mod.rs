@@ -23,7 +23,7 @@ use answer::Server;
 pub(crate) use state::Nomad;
 
 /// The version that the simulation follows.
-pub(crate) const VERSION: &str = "1.10.2";
+pub(crate) const VERSION: &str = "1.10.5";
 /// The only region.
 const REGION: &str = "global";
 /// The only datacenter.

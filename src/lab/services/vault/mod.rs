@@ -1,4 +1,4 @@
-//! Vault 1.19 with integrated storage, as its HTTP API v1 shows it: <https://developer.hashicorp.com/vault/api-docs>.
+//! Vault 1.20 with integrated storage, as its HTTP API v1 shows it: <https://developer.hashicorp.com/vault/api-docs>.
 //!
 //! Every member has an endpoint of its own and is sealed or not by itself; a restart seals it. One of those that are unsealed
 //! is active, provided they are a majority; the others are standbys that pass requests on to it.
@@ -22,8 +22,8 @@ use super::sim::Sim;
 pub(crate) use state::{Seal, Vault};
 
 /// The version that the simulation follows.
-pub(crate) const VERSION: &str = "1.19.5";
-const BUILD_DATE: &str = "2025-05-29T09:17:06Z";
+pub(crate) const VERSION: &str = "1.20.4";
+const BUILD_DATE: &str = "2025-09-23T13:22:38Z";
 
 /// One member's HTTP server.
 #[derive(Clone)]

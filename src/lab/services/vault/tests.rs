@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::domain::service::ServiceKind::Vault;
 use crate::lab::services::testing::{Stage, read};
 use crate::lab::services::units;
+use crate::lab::world::FaultTarget as _;
 
 async fn health(stage: &Stage, node: &str) -> u16 {
     let request = stage.bare(Method::GET, Vault, node, "/v1/sys/health");
@@ -51,7 +52,7 @@ async fn health_tells_the_active_node_from_the_standbys_by_its_code() {
 #[tokio::test]
 async fn a_sealed_cluster_is_unsealed_node_by_node_with_three_shares_each() {
     let stage = Stage::set().await;
-    stage.services.fault("seal").unwrap();
+    stage.services.machines.fault("seal", &[]).unwrap();
     let (status, body) = read(
         stage
             .bare(Method::GET, Vault, "pc1", "/v1/sys/health")
@@ -98,7 +99,7 @@ async fn a_sealed_cluster_is_unsealed_node_by_node_with_three_shares_each() {
 #[tokio::test]
 async fn a_wrong_share_spoils_the_attempt_when_it_is_complete() {
     let stage = Stage::set().await;
-    stage.services.fault("seal").unwrap();
+    stage.services.machines.fault("seal", &[]).unwrap();
     give(&stage, "pc3", &share(&stage, 0)).await;
     let mut wrong = share(&stage, 1);
     let flipped = if wrong.starts_with('0') { "1" } else { "0" };
@@ -116,7 +117,7 @@ async fn a_wrong_share_spoils_the_attempt_when_it_is_complete() {
 #[tokio::test]
 async fn shares_come_in_hexadecimal_or_base64_and_nonsense_is_refused() {
     let stage = Stage::set().await;
-    stage.services.fault("seal").unwrap();
+    stage.services.machines.fault("seal", &[]).unwrap();
     let raw = crate::lab::services::ids::unhex(&share(&stage, 0)).unwrap();
     let (_, body) = give(&stage, "pc1", &crate::lab::services::http::base64(&raw)).await;
     assert_eq!(body["progress"], 1);
