@@ -13,6 +13,7 @@ use super::node::{Board, NodeState, Package};
 use super::proc;
 use crate::domain::node::Role;
 use crate::domain::platform::{Arch, Platform};
+use crate::lab::shell::set_up;
 
 /// The version of Consul that the lab's environment pins, as Debian writes it.
 pub const CONSUL_VERSION: &str = "1.8.7+dfsg1-6";
@@ -243,7 +244,10 @@ impl Setup<'_> {
                 Role::NomadServer | Role::NomadClient => {
                     self.simple("nomad", "Nomad", "1.10.5-1", "agent -config /etc/nomad.d");
                 }
-                Role::CephMon => self.ceph("mon", "Ceph cluster monitor daemon"),
+                Role::CephMon => {
+                    self.ceph("mon", "Ceph cluster monitor daemon");
+                    self.ceph("mgr", "Ceph cluster manager daemon");
+                }
                 Role::CephOsd => self.ceph("osd", "Ceph object storage daemon"),
                 Role::Harbor => self.simple(
                     "harbor",
@@ -278,6 +282,7 @@ impl Setup<'_> {
     }
 
     fn consul_server(&mut self) {
+        self.must(|node, now| set_up(node, "consul", now));
         self.package("consul", CONSUL_VERSION, &["/usr/bin/consul"]);
         self.directory("/etc/consul.d", "root");
         self.directory("/var/lib/consul", "root");

@@ -26,7 +26,7 @@ pub(crate) enum FsError {
     NoSpace,
     Loop,
     Invalid,
-    ReadOnly,
+    BrokenPipe,
 }
 
 impl fmt::Display for FsError {
@@ -40,7 +40,7 @@ impl fmt::Display for FsError {
             Self::NoSpace => "No space left on device",
             Self::Loop => "Too many levels of symbolic links",
             Self::Invalid => "Invalid argument",
-            Self::ReadOnly => "Read-only file system",
+            Self::BrokenPipe => "Broken pipe",
         })
     }
 }

@@ -37,6 +37,7 @@ use crate::domain::platform::{Arch, Platform};
 pub use self::blueprint::CONSUL_VERSION;
 pub use self::faults::{FaultHelp, FaultTarget};
 use self::node::NodeState;
+pub(crate) use self::proc::memory as proc_memory;
 
 /// What a world is made from.
 #[derive(Clone)]
@@ -172,6 +173,14 @@ impl World {
             .is_some_and(|node| node.is_up() && node.unit_is_active(unit))
     }
 
+    /// How often the unit has been started, boots included, so that a restart between two looks is noticed.
+    pub fn unit_starts(&self, node: &str, unit: &str) -> u64 {
+        self.look(node, |node| {
+            node.units.get(unit).map_or(0, |unit| unit.starts)
+        })
+        .unwrap_or(0)
+    }
+
     /// Content of a regular file on a node, whether or not the node is up.
     pub fn file(&self, node: &str, path: &str) -> Option<Vec<u8>> {
         self.lock()
@@ -233,6 +242,20 @@ impl World {
             self.bump();
         }
         result
+    }
+
+    /// Lets a program act on a node; everyone is told when it `changes` something.
+    pub(crate) fn act<T>(
+        &self,
+        node: &str,
+        changes: bool,
+        act: impl FnOnce(&mut NodeState, Timestamp) -> T,
+    ) -> Option<T> {
+        if changes {
+            return self.change(node, act);
+        }
+        let now = self.now();
+        self.lock().nodes.get_mut(node).map(|node| act(node, now))
     }
 
     /// A simulated delay, scaled by the pace.

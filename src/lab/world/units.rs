@@ -72,6 +72,8 @@ pub(crate) struct Unit {
     /// `success`, `exit-code` or `signal`.
     pub(crate) result: &'static str,
     pub(crate) pid: u32,
+    /// How often it was started.
+    pub(crate) starts: u64,
     /// When it last became active.
     pub(crate) active_since: Option<Timestamp>,
     /// When it last changed its state.
@@ -156,6 +158,7 @@ impl NodeState {
                 state: UnitState::Inactive,
                 result: "success",
                 pid: 0,
+                starts: 0,
                 active_since: None,
                 since: self.booted_at,
                 journal: VecDeque::new(),
@@ -306,6 +309,7 @@ impl NodeState {
             loaded.log(now, &format!("Started {description}."));
             loaded.state = UnitState::Active;
             loaded.result = "success";
+            loaded.starts += 1;
             loaded.active_since = Some(now);
         }
     }

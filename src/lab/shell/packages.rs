@@ -1,0 +1,514 @@
+//! `dpkg`, `dpkg-query` and `apt-get`.
+
+use jiff::Timestamp;
+
+use super::deb::{self, Deb};
+use super::{Context, Instant, Said, files, push};
+use crate::lab::world::files::{FsError, parent};
+use crate::lab::world::node::{NodeState, Package};
+use crate::lab::world::{CONSUL_VERSION, World};
+
+/// What the simulated mirror has: name, version, size in KiB.
+const CATALOGUE: [(&str, &str, u32); 9] = [
+    ("consul", CONSUL_VERSION, 18_400),
+    ("chrony", "4.5-1ubuntu4.2", 316),
+    ("curl", "8.5.0-2ubuntu10.6", 227),
+    ("htop", "3.3.0-4build1", 171),
+    ("jq", "1.7.1-3ubuntu0.24.04.1", 66),
+    ("nfs-common", "1:2.6.4-3ubuntu5.1", 250),
+    ("pipexec", "2.6.2-1", 24),
+    ("rsync", "3.2.7-1ubuntu1.2", 437),
+    ("unzip", "6.0-28ubuntu4.1", 175),
+];
+
+/// The program of that name that needs no time.
+pub(super) fn find(name: &str) -> Option<(bool, Instant)> {
+    match name {
+        "dpkg-query" => Some((false, query)),
+        _ => None,
+    }
+}
+
+fn query(arguments: &[String], node: &mut NodeState, _: Timestamp) -> Said {
+    let mut format = "${Package}\\t${Version}\\n".to_owned();
+    let mut names: Vec<&String> = Vec::new();
+    let mut show = false;
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        if let Some(inline) = word
+            .strip_prefix("-f=")
+            .or_else(|| word.strip_prefix("--showformat="))
+        {
+            inline.clone_into(&mut format);
+        } else if word == "-f" {
+            if let Some(next) = words.next() {
+                format.clone_from(next);
+            }
+        } else if matches!(word.as_str(), "-W" | "--show") {
+            show = true;
+        } else if let Some(inline) = word.strip_prefix("-f") {
+            inline.clone_into(&mut format);
+        } else if word.starts_with('-') && word != "--" {
+            return Said::err(2, format_args!("dpkg-query: error: unknown option {word}"));
+        } else if word != "--" {
+            names.push(word);
+        }
+    }
+    if !show {
+        return Said::err(2, "dpkg-query: error: need an action option");
+    }
+    let mut said = Said::default();
+    let all: Vec<&String> = node.packages.keys().collect();
+    for name in if names.is_empty() { all } else { names } {
+        let bare = name.split(':').next().unwrap_or(name);
+        match node.packages.get(bare) {
+            Some(package) => {
+                let line = show_package(&format, bare, package);
+                said.out.extend_from_slice(line.as_bytes());
+            }
+            None => said.complain(format_args!(
+                "dpkg-query: no packages found matching {name}"
+            )),
+        }
+    }
+    said
+}
+
+fn show_package(format: &str, name: &str, package: &Package) -> String {
+    format
+        .replace("${db:Status-Abbrev}", "ii ")
+        .replace("${Status}", "install ok installed")
+        .replace("${db:Status-Status}", "installed")
+        .replace("${binary:Package}", name)
+        .replace("${Package}", name)
+        .replace("${Version}", &package.version)
+        .replace("${Architecture}", &package.arch)
+        .replace("\\n", "\n")
+        .replace("\\t", "\t")
+}
+
+/// `dpkg`.
+pub(super) async fn dpkg(arguments: &[String], context: &Context) -> u32 {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if words.contains(&"--print-architecture") {
+        let arch = context
+            .world
+            .look(&context.node, |node| node.board.arch.word());
+        return context
+            .print(format!("{}\n", arch.unwrap_or("unknown")))
+            .await;
+    }
+    let operands: Vec<&str> = words
+        .iter()
+        .copied()
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    if words.iter().any(|word| matches!(*word, "-i" | "--install")) {
+        let mut status = 0;
+        for path in operands {
+            status = status.max(install_file(path, context).await);
+        }
+        return status;
+    }
+    if words
+        .iter()
+        .any(|word| matches!(*word, "-r" | "--remove" | "-P" | "--purge"))
+    {
+        let mut status = 0;
+        for name in operands {
+            status = status.max(remove(name, context).await);
+        }
+        return status;
+    }
+    if words.contains(&"--configure") || words.contains(&"--audit") {
+        return 0;
+    }
+    if words.iter().any(|word| matches!(*word, "-l" | "-s")) {
+        return list(&words, &operands, context).await;
+    }
+    context.complain("dpkg: error: need an action option").await;
+    2
+}
+
+async fn list(words: &[&str], operands: &[&str], context: &Context) -> u32 {
+    let said = context.world.look(&context.node, |node| {
+        let mut said = Said::default();
+        for (name, package) in &node.packages {
+            if !operands.is_empty() && !operands.contains(&name.as_str()) {
+                continue;
+            }
+            let line = if words.contains(&"-s") {
+                format!(
+                    "Package: {name}\nStatus: install ok installed\nArchitecture: {}\nVersion: {}\n\n",
+                    package.arch, package.version
+                )
+            } else {
+                format!("ii  {name:<24} {:<28} {}\n", package.version, package.arch)
+            };
+            said.out.extend_from_slice(line.as_bytes());
+        }
+        if said.out.is_empty() {
+            said.complain(format_args!(
+                "dpkg-query: no packages found matching {}",
+                operands.join(" ")
+            ));
+        }
+        said
+    });
+    context.say(said.unwrap_or_default()).await
+}
+
+async fn install_file(path: &str, context: &Context) -> u32 {
+    let fail = async |complaint: String| {
+        context
+            .complain(&format!(
+                "dpkg: error processing archive {path} (--install):\n {complaint}\n\
+                 Errors were encountered while processing:\n {path}"
+            ))
+            .await;
+        1
+    };
+    let bytes = match context.look(|node, now| node.read(path, now)) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            context
+                .complain(&format!(
+                    "dpkg: error: cannot access archive '{path}': {error}"
+                ))
+                .await;
+            return 2;
+        }
+    };
+    let deb = match deb::read(&bytes) {
+        Ok(deb) => deb,
+        Err(reason) => {
+            context
+                .complain(&format!(
+                    "dpkg-deb: error: '{path}' {reason}\ndpkg: error processing archive {path} (--install):\n \
+                     dpkg-deb --control subprocess returned error exit status 2\n\
+                     Errors were encountered while processing:\n {path}"
+                ))
+                .await;
+            return 1;
+        }
+    };
+    let (name, version, arch) = (
+        deb.field("Package").to_owned(),
+        deb.field("Version").to_owned(),
+        deb.field("Architecture").to_owned(),
+    );
+    let (own, old) = context
+        .world
+        .look(&context.node, |node| {
+            let old = node.packages.get(&name).map(|old| old.version.clone());
+            (node.board.arch.word(), old)
+        })
+        .unwrap_or(("unknown", None));
+    if arch != "all" && arch != own {
+        return fail(format!(
+            "package architecture ({arch}) does not match system ({own})"
+        ))
+        .await;
+    }
+    context.pause(150).await;
+    let first = match &old {
+        None => format!(
+            "Selecting previously unselected package {name}.\n\
+             (Reading database ... 92431 files and directories currently installed.)\n\
+             Preparing to unpack {path} ...\nUnpacking {name} ({version}) ...\n"
+        ),
+        Some(old) => format!(
+            "(Reading database ... 92431 files and directories currently installed.)\n\
+             Preparing to unpack {path} ...\nUnpacking {name} ({version}) over ({old}) ...\n"
+        ),
+    };
+    context.print(first).await;
+    work(&context.world, &context.node, 6.0);
+    context.pause(1200).await;
+    if let Err(error) = unpack(&deb, context) {
+        return fail(format!(
+            "cannot copy extracted data: failed to write ({error})"
+        ))
+        .await;
+    }
+    context
+        .print(format!("Setting up {name} ({version}) ...\n"))
+        .await;
+    context.pause(900).await;
+    let set_up = context.change(|node, now| {
+        set_up(node, &name, now)?;
+        node.packages.insert(
+            name.clone(),
+            Package {
+                version: version.clone(),
+                arch: arch.clone(),
+                files: deb.files.iter().map(|(path, _, _)| path.clone()).collect(),
+            },
+        );
+        Ok(())
+    });
+    match set_up {
+        Ok(()) => 0,
+        Err(error) => {
+            fail(format!(
+                "installed {name} package post-installation script subprocess failed: {error}"
+            ))
+            .await
+        }
+    }
+}
+
+fn unpack(deb: &Deb, context: &Context) -> Result<(), FsError> {
+    context.change(|node, now| {
+        for (path, mode, content) in &deb.files {
+            // What an administrator changed stays, as with --force-confold.
+            if path.starts_with("/etc/") && node.files.exists(path) {
+                continue;
+            }
+            node.files.mkdir_all(parent(path), 0o755, now)?;
+            node.files.write(path, content.clone(), *mode, now)?;
+        }
+        Ok(())
+    })
+}
+
+/// What the package's maintainer scripts do after unpacking.
+pub(crate) fn set_up(node: &mut NodeState, name: &str, now: Timestamp) -> Result<(), FsError> {
+    if matches!(name, "consul" | "vault" | "nomad") {
+        add_user(node, name, now)?;
+    }
+    node.daemon_reload();
+    Ok(())
+}
+
+fn add_user(node: &mut NodeState, name: &str, now: Timestamp) -> Result<(), FsError> {
+    for (table, line) in [
+        ("/etc/passwd", "ID:ID::/var/lib/NAME:/usr/sbin/nologin"),
+        ("/etc/group", "ID:"),
+    ] {
+        if files::number_of(node, table, name).is_some() {
+            continue;
+        }
+        let mut content = String::from_utf8_lossy(node.files.read(table)?).into_owned();
+        let used = content.lines().count() + 900;
+        let rest = line.replace("ID", &used.to_string()).replace("NAME", name);
+        push(&mut content, format_args!("{name}:x:{rest}\n"));
+        node.files.write(table, content, 0o644, now)?;
+    }
+    Ok(())
+}
+
+async fn remove(name: &str, context: &Context) -> u32 {
+    let Some(version) = context
+        .world
+        .look(&context.node, |node| {
+            node.packages
+                .get(name)
+                .map(|package| package.version.clone())
+        })
+        .flatten()
+    else {
+        context
+            .complain(&format!(
+                "dpkg: warning: ignoring request to remove {name} which isn't installed"
+            ))
+            .await;
+        return 0;
+    };
+    context
+        .print(format!("Removing {name} ({version}) ...\n"))
+        .await;
+    context.pause(700).await;
+    context.world.change(&context.node, |node, _| {
+        if let Some(package) = node.packages.remove(name) {
+            for path in package.files {
+                // A file that is gone already is what was wanted.
+                let _ = node.files.unlink(&path);
+            }
+        }
+        node.daemon_reload();
+    });
+    0
+}
+
+/// `apt-get`.
+pub(super) async fn apt(arguments: &[String], context: &Context) -> u32 {
+    let mut words = arguments.iter().map(String::as_str);
+    let mut operands: Vec<&str> = Vec::new();
+    while let Some(word) = words.next() {
+        if word == "-o" || word == "-t" {
+            words.next();
+        } else if !word.starts_with('-') {
+            operands.push(word);
+        }
+    }
+    match operands.split_first() {
+        Some((&"update", _)) => update(context).await,
+        Some((&"install", names)) => install(names, context).await,
+        Some((&("remove" | "purge"), names)) => {
+            let mut status = 0;
+            for name in names {
+                status = status.max(remove(name, context).await);
+            }
+            status
+        }
+        Some((&("clean" | "autoremove" | "upgrade"), _)) => 0,
+        Some((other, _)) => {
+            context
+                .complain(&format!("E: Invalid operation {other}"))
+                .await;
+            100
+        }
+        None => {
+            context.complain("E: No operation").await;
+            100
+        }
+    }
+}
+
+async fn update(context: &Context) -> u32 {
+    work(&context.world, &context.node, 4.0);
+    for (number, suite) in ["noble", "noble-updates", "noble-security"]
+        .iter()
+        .enumerate()
+    {
+        context.pause(350).await;
+        context
+            .print(format!(
+                "Hit:{} http://mirror.lab/ubuntu {suite} InRelease\n",
+                number + 1
+            ))
+            .await;
+    }
+    context.pause(500).await;
+    context.print("Reading package lists...\n").await
+}
+
+async fn install(names: &[&str], context: &Context) -> u32 {
+    context
+        .print(
+            "Reading package lists...\nBuilding dependency tree...\nReading state information...\n",
+        )
+        .await;
+    let mut wanted = Vec::new();
+    for word in names {
+        let (name, version) = word.split_once('=').unwrap_or((word, ""));
+        let found = CATALOGUE.iter().find(|(known, _, _)| *known == name);
+        let Some((name, offered, size)) = found else {
+            context
+                .complain(&format!("E: Unable to locate package {name}"))
+                .await;
+            return 100;
+        };
+        let pattern = version.trim_end_matches('*');
+        if !offered.starts_with(pattern) {
+            context
+                .complain(&format!(
+                    "E: Version '{version}' for '{name}' was not found"
+                ))
+                .await;
+            return 100;
+        }
+        wanted.push((*name, *offered, *size));
+    }
+    context.pause(400).await;
+    for (name, version, size) in wanted {
+        let status = install_one(name, version, size, context).await;
+        if status != 0 {
+            return status;
+        }
+    }
+    0
+}
+
+async fn install_one(name: &str, version: &str, size: u32, context: &Context) -> u32 {
+    let (arch, installed) = context
+        .world
+        .look(&context.node, |node| {
+            let installed = node.packages.get(name).map(|old| old.version.clone());
+            (node.board.arch.word(), installed)
+        })
+        .unwrap_or(("unknown", None));
+    if installed.as_deref() == Some(version) {
+        return context
+            .print(format!(
+                "{name} is already the newest version ({version}).\n"
+            ))
+            .await;
+    }
+    context
+        .print(format!(
+            "The following NEW packages will be installed:\n  {name}\nNeed to get {size} kB of archives.\n\
+             Get:1 http://mirror.lab/ubuntu noble/universe {arch} {name} {arch} {version} [{size} kB]\n"
+        ))
+        .await;
+    work(&context.world, &context.node, 8.0);
+    context.pause(300 + u64::from(size / 20)).await;
+    context
+        .print(format!(
+            "Selecting previously unselected package {name}.\nUnpacking {name} ({version}) ...\n"
+        ))
+        .await;
+    context.pause(700).await;
+    let deb = contents(name, version, arch);
+    if let Err(error) = unpack(&deb, context) {
+        context
+            .complain(&format!(
+                "E: Write error - write ({error})\nE: Sub-process /usr/bin/dpkg returned an error code (1)"
+            ))
+            .await;
+        return 100;
+    }
+    context
+        .print(format!("Setting up {name} ({version}) ...\n"))
+        .await;
+    context.pause(500).await;
+    let result = context.change(|node, now| {
+        set_up(node, name, now)?;
+        node.packages.insert(
+            name.to_owned(),
+            Package {
+                version: version.to_owned(),
+                arch: arch.to_owned(),
+                files: deb.files.iter().map(|(path, _, _)| path.clone()).collect(),
+            },
+        );
+        Ok(())
+    });
+    match result {
+        Ok(()) => 0,
+        Err(error) => {
+            context.complain(&format!("E: {name}: {error}")).await;
+            100
+        }
+    }
+}
+
+/// What a package of the catalogue brings.
+pub(crate) fn contents(name: &str, version: &str, arch: &str) -> Deb {
+    let description = format!("simulated package of {name}");
+    Deb {
+        fields: [
+            ("Package", name),
+            ("Version", version),
+            ("Architecture", arch),
+            ("Maintainer", "Lab <lab@localhost>"),
+            ("Section", "net"),
+            ("Priority", "optional"),
+            ("Description", &description),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect(),
+        files: vec![(
+            format!("/usr/bin/{name}"),
+            0o755,
+            format!("\u{7f}ELF simulated {name} {version} for {arch}\n").into_bytes(),
+        )],
+    }
+}
+
+/// Keeps the processors busy for a while.
+fn work(world: &World, node: &str, seconds: f32) {
+    world.act(node, false, |node, now| node.add_work(now, seconds, 2.5));
+}
