@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
 use crate::domain::environment::Environment;
-
-pub use super::format::workspace::Theme;
+use crate::domain::theme::ThemeName;
 
 /// A workspace without errors.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,8 +49,8 @@ pub struct Settings {
     pub poll_services: Duration,
     /// How many hosts a step works on at a time, 1..=256.
     pub concurrency: usize,
-    /// The colours of the screens.
-    pub theme: Theme,
+    /// How the screens look; `None` is what suits the terminal.
+    pub theme: Option<ThemeName>,
     /// The directory of the workspace's own recipes; need not exist.
     pub recipes: PathBuf,
 }
@@ -63,7 +62,7 @@ impl Default for Settings {
             poll_nodes: Duration::from_secs(5),
             poll_services: Duration::from_secs(5),
             concurrency: 16,
-            theme: Theme::Default,
+            theme: None,
             recipes: PathBuf::from("recipes"),
         }
     }

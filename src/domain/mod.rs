@@ -14,6 +14,7 @@ pub mod run;
 pub mod service;
 pub mod stack;
 pub mod table;
+pub mod theme;
 
 /// Defines a closed set of words: the enum, its text forms, and `Display`/`FromStr`/serde over them.
 ///

@@ -51,6 +51,5 @@ pub use message::{Answer, Effect, LogAsk, LogOwner, LogPage, LogQuery, Message, 
 pub use model::{Farewell, Model, Setup};
 pub use options::Options;
 pub use runner::{TuiError, run};
-pub use theme::ThemeName;
 pub use update::update;
 pub use view::view;

@@ -8,10 +8,10 @@ use super::layers::Layer;
 use super::message::Place;
 use super::paint::Look;
 use super::screens::Screens;
-use super::theme::ThemeName;
 use super::world::World;
 use crate::domain::run::RunId;
 use crate::domain::table::Tone;
+use crate::domain::theme::ThemeName;
 
 /// What a model begins with.
 #[derive(Debug, Clone)]

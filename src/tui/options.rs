@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::extra::Extras;
 use super::glyphs;
 use super::message::Place;
-use super::theme::ThemeName;
+use super::theme;
+use crate::domain::theme::ThemeName;
 
 /// How to start.
 #[derive(Clone)]
@@ -32,7 +33,7 @@ impl Options {
     pub fn suited(operator: impl Into<String>, variable: impl Fn(&str) -> Option<String>) -> Self {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].map(&variable);
         Self {
-            theme: ThemeName::suited(
+            theme: theme::suited(
                 variable("NO_COLOR").as_deref(),
                 variable("COLORTERM").as_deref(),
             ),

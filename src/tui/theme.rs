@@ -7,62 +7,17 @@ use ratatui::style::{Color, Modifier, Style};
 
 use crate::domain::environment::Protection;
 use crate::domain::table::Tone;
+use crate::domain::theme::ThemeName;
 
-/// The look to start with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ThemeName {
-    /// Deep navy and brass; needs 24-bit colour.
-    Default,
-    /// Dark ink on paper; needs 24-bit colour.
-    Light,
-    /// Black, white and pure hues.
-    HighContrast,
-    /// Blue and orange instead of green and red (after Okabe and Ito); needs 24-bit colour.
-    ColourBlind,
-    /// The terminal's own sixteen colours.
-    Terminal,
-    /// No colour at all: bold, dim, underline and reverse.
-    Mono,
-}
-
-impl ThemeName {
-    /// Every theme, in the order the palette offers them.
-    pub const ALL: [Self; 6] = [
-        Self::Default,
-        Self::Light,
-        Self::HighContrast,
-        Self::ColourBlind,
-        Self::Terminal,
-        Self::Mono,
-    ];
-
-    /// What it is called in options and in the palette.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::Light => "light",
-            Self::HighContrast => "high-contrast",
-            Self::ColourBlind => "colour-blind",
-            Self::Terminal => "terminal",
-            Self::Mono => "mono",
-        }
-    }
-
-    /// The theme with this name.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|theme| theme.word() == word)
-    }
-
-    /// The theme that suits a terminal: `NO_COLOR` set and not empty asks for [`Self::Mono`] (<https://no-color.org>);
-    /// without 24-bit colour the terminal's own sixteen are used.
-    pub fn suited(no_color: Option<&str>, colorterm: Option<&str>) -> Self {
-        if no_color.is_some_and(|value| !value.is_empty()) {
-            Self::Mono
-        } else if matches!(colorterm, Some("truecolor" | "24bit")) {
-            Self::Default
-        } else {
-            Self::Terminal
-        }
+/// The theme that suits a terminal: `NO_COLOR` set and not empty asks for [`ThemeName::Mono`] (<https://no-color.org>);
+/// without 24-bit colour the terminal's own sixteen are used.
+pub fn suited(no_color: Option<&str>, colorterm: Option<&str>) -> ThemeName {
+    if no_color.is_some_and(|value| !value.is_empty()) {
+        ThemeName::Mono
+    } else if matches!(colorterm, Some("truecolor" | "24bit")) {
+        ThemeName::Default
+    } else {
+        ThemeName::Terminal
     }
 }
 
@@ -241,7 +196,7 @@ impl Theme {
             ThemeName::Default => &NIGHT,
             ThemeName::Light => &PAPER,
             ThemeName::HighContrast => &CONTRAST,
-            ThemeName::ColourBlind => &OKABE_ITO,
+            ThemeName::ColourBlindSafe => &OKABE_ITO,
             ThemeName::Terminal => &ANSI,
             ThemeName::Mono => &NONE,
         };
@@ -341,20 +296,13 @@ mod tests {
     #[test]
     fn no_color_means_no_colour_and_an_empty_value_does_not_count() {
         assert_eq!(
-            ThemeName::suited(Some("1"), Some("truecolor")),
+            suited(Some("1"), Some("truecolor")),
             ThemeName::Mono
         );
         assert_eq!(
-            ThemeName::suited(Some(""), Some("truecolor")),
+            suited(Some(""), Some("truecolor")),
             ThemeName::Default
         );
-        assert_eq!(ThemeName::suited(None, None), ThemeName::Terminal);
-    }
-
-    #[test]
-    fn every_theme_is_found_by_its_name() {
-        for theme in ThemeName::ALL {
-            assert_eq!(ThemeName::parse(theme.word()), Some(theme));
-        }
+        assert_eq!(suited(None, None), ThemeName::Terminal);
     }
 }

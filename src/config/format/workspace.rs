@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::words::{Name, Path, Span};
-use crate::domain::words;
+use crate::domain::theme::ThemeName;
 
 /// The settings of a Quarterdeck workspace.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -21,7 +21,7 @@ pub(crate) struct WorkspaceFile {
     #[schemars(range(min = 1, max = 256))]
     pub(crate) concurrency: Option<u16>,
     /// The colours of the screens; default: default.
-    pub(crate) theme: Option<Theme>,
+    pub(crate) theme: Option<ThemeName>,
     /// The directory of the workspace's own recipes, relative to this file; default: recipes.
     pub(crate) recipes: Option<Path>,
 }
@@ -34,20 +34,4 @@ pub(crate) struct Poll {
     pub(crate) nodes: Option<Span>,
     /// Services, over their APIs; 1s to 1h, default: 5s.
     pub(crate) services: Option<Span>,
-}
-
-words! {
-    /// The colours of the screens.
-    pub enum Theme {
-        /// Colours for a dark background.
-        Default = "default",
-        /// Strong contrast, for bright rooms and tired eyes.
-        HighContrast = "high-contrast",
-        /// Distinguishable without red and green.
-        ColourBlindSafe = "colour-blind-safe",
-        /// The terminal's own sixteen colours.
-        Terminal = "terminal",
-        /// No colour at all.
-        Mono = "mono",
-    }
 }

@@ -37,7 +37,7 @@ pub(crate) fn read(
         poll_nodes: pause(nodes, "nodes", defaults.poll_nodes),
         poll_services: pause(services, "services", defaults.poll_services),
         concurrency: file.concurrency.map_or(defaults.concurrency, usize::from),
-        theme: file.theme.unwrap_or(defaults.theme),
+        theme: file.theme,
         recipes,
     }
 }

@@ -15,10 +15,10 @@ use tui_input::backend::crossterm::EventHandler;
 use super::keymap::{Command, Context};
 use super::paint::Paint;
 use super::screens::Intent;
-use super::theme::ThemeName;
 use super::world::World;
 use crate::domain::action::Consent;
 use crate::domain::plan::PlanRequest;
+use crate::domain::theme::ThemeName;
 
 /// What a layer wants to happen outside of itself.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use super::super::keymap::Command;
 use super::super::message::Place;
 use super::super::paint::{Paint, cut_top};
 use super::super::screens::Intent;
-use super::super::theme::ThemeName;
 use super::super::world::World;
 use super::{Wish, field};
+use crate::domain::theme::ThemeName;
 
 /// Rows shown at once.
 const ROWS: u16 = 14;
@@ -317,7 +317,7 @@ fn entries(world: &World, extra: &[ExtraCommand]) -> Vec<Entry> {
             Deed::Go(Place::Run(run.id)),
         ));
     }
-    for theme in ThemeName::ALL {
+    for theme in ThemeName::ALL.iter().copied() {
         entries.push(entry(
             &format!("theme {}", theme.word()),
             "look",

@@ -61,8 +61,8 @@ impl Look {
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::theme::ThemeName;
     use crate::tui::paint::Look;
-    use crate::tui::theme::ThemeName;
 
     #[test]
     fn a_gauge_always_has_its_width() {

@@ -14,7 +14,8 @@ use ratatui::text::{Line, Span};
 
 use super::glyphs::{ASCII, Glyphs, Sign, UNICODE};
 use super::text;
-use super::theme::{Theme, ThemeName};
+use super::theme::Theme;
+use crate::domain::theme::ThemeName;
 
 /// How everything looks: theme and character set.
 #[derive(Debug, Clone)]
