@@ -1,1 +1,148 @@
-//! cli: see the house in the crate's documentation.
+//! The command line: what the words after `quarterdeck` mean, and how it ends.
+//!
+//! Every command is a client of the same engine as the screens. Data goes to standard output (`--json` makes it JSON),
+//! everything else to standard error, so that pipes carry data only. This is the one room that prints.
+
+mod exit;
+mod lab;
+mod look;
+mod output;
+mod run;
+mod screens;
+mod session;
+mod tail;
+mod workspace;
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// A terminal cockpit that builds, watches and repairs a self-hosted cluster.
+///
+/// Without a command it opens the Bridge on the workspace found upwards from here.
+#[derive(Debug, Parser)]
+#[command(name = "quarterdeck", version, after_help = exit::HELP, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(flatten)]
+    look: Look,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Flags that every command understands.
+#[derive(Debug, Clone, Args)]
+struct Global {
+    /// Directory with quarterdeck.yaml; default: found upwards from here, else the user's configuration directory
+    #[arg(
+        long,
+        short = 'w',
+        global = true,
+        env = "QUARTERDECK_WORKSPACE",
+        value_name = "DIR"
+    )]
+    workspace: Option<PathBuf>,
+    /// Where runs, logs and downloads are kept; default: the user's state directory
+    #[arg(long, global = true, env = "QUARTERDECK_STATE_DIR", value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Refuse everything that changes anything
+    #[arg(long, global = true, env = "QUARTERDECK_READ_ONLY")]
+    read_only: bool,
+    /// Pin unknown SSH host keys on first contact instead of refusing them
+    #[arg(long, global = true)]
+    accept_new_host_keys: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a practice cluster of simulated nodes and services, and open the Bridge on it
+    Lab(lab::LabArgs),
+    /// Run a recipe and follow its log
+    Run(run::RunArgs),
+    /// List past and present runs
+    Runs(look::RunsArgs),
+    /// Print the log of a run
+    Logs(tail::LogsArgs),
+    /// Probe the nodes of an environment and list them
+    Nodes(look::LookArgs),
+    /// Ask the services of an environment how they are, or list what is in one
+    Services(look::ServicesArgs),
+    /// Check the workspace and point at every mistake
+    Check(workspace::CheckArgs),
+    /// Print the JSON Schema of a file, for editors that complete and validate
+    Schema(workspace::SchemaArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How the screens look.
+#[derive(Debug, Clone, Args)]
+struct Look {
+    /// Colours: default, high-contrast, colour-blind, terminal or mono; NO_COLOR means mono
+    #[arg(long, global = true, env = "QUARTERDECK_THEME", value_name = "NAME")]
+    theme: Option<String>,
+    /// Draw with ASCII characters only
+    #[arg(long, global = true)]
+    ascii: bool,
+    /// Take part in mouse events; the terminal's own selection then needs Shift
+    #[arg(long, global = true)]
+    mouse: bool,
+}
+
+/// Tells the operator about an error that ended the program, on standard error: what happened, then why.
+pub fn complain(report: &color_eyre::Report) -> std::process::ExitCode {
+    let mut text = format!("error: {}", output::plain_lines(&report.to_string()));
+    for cause in report.chain().skip(1) {
+        text.push_str(&format!(
+            "\n  because: {}",
+            output::plain_lines(&cause.to_string())
+        ));
+    }
+    output::remark(&text);
+    let exit = report
+        .downcast_ref::<exit::Ended>()
+        .map_or(Exit::Failed, |ended| ended.exit);
+    std::process::ExitCode::from(exit.code())
+}
+
+/// Runs the program with the process's arguments.
+///
+/// # Errors
+/// A report for the operator; [`Exit`] inside it (or [`Exit::Failed`]) is the process's exit status.
+pub async fn main() -> color_eyre::Result<Exit> {
+    let cli = Cli::parse();
+    let global = &cli.global;
+    match cli.command {
+        None => screens::open_workspace(global, &cli.look).await,
+        Some(Command::Lab(args)) => lab::lab(global, &cli.look, args).await,
+        Some(Command::Run(args)) => run::run(global, args).await,
+        Some(Command::Runs(args)) => look::runs(global, &args).await,
+        Some(Command::Logs(args)) => tail::logs(global, args).await,
+        Some(Command::Nodes(args)) => look::nodes(global, &args).await,
+        Some(Command::Services(args)) => look::services(global, &args).await,
+        Some(Command::Check(args)) => workspace::check(global, &args),
+        Some(Command::Schema(args)) => workspace::schema(&args),
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "quarterdeck", &mut script);
+            output::bytes(&script)?;
+            Ok(Exit::Success)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

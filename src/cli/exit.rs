@@ -1,0 +1,80 @@
+//! Exit statuses: documented, so that scripts can tell one end from another.
+
+use std::fmt;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It did what was asked.
+    Success,
+    /// It ran, and the answer is bad: a run failed, a check found mistakes, a node cannot be reached.
+    Failed,
+    /// The workspace, the state directory or the terminal cannot be used; nothing was begun.
+    Unusable,
+    /// Refused at the gate: read-only, not confirmed, or another run holds the environment.
+    Refused,
+    /// Stopped by the operator.
+    Cancelled,
+}
+
+impl Exit {
+    /// The process's exit status.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failed => 1,
+            // 2 is the command line parser's: wrong usage.
+            Self::Unusable => 3,
+            Self::Refused => 4,
+            Self::Cancelled => 130,
+        }
+    }
+}
+
+/// For `--help`.
+pub(super) const HELP: &str = "\
+Exit status:
+  0    done
+  1    it ran, and the answer is bad: a run failed, a check found mistakes, something is down
+  2    wrong usage
+  3    the workspace, the state directory or the terminal cannot be used; nothing was begun
+  4    refused: read-only, not confirmed, or another run holds the environment
+  130  stopped by the operator
+
+Begin with `quarterdeck lab`: a practice cluster in one command.";
+
+/// An error that knows its exit status.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit status.
+    pub exit: Exit,
+    message: String,
+}
+
+impl Ended {
+    /// An end with a message for the operator.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+        }
+    }
+
+    /// Nothing could be begun.
+    pub fn unusable(reason: impl fmt::Display) -> Self {
+        Self::new(Exit::Unusable, reason.to_string())
+    }
+
+    /// The gate stayed shut.
+    pub fn refused(reason: impl fmt::Display) -> Self {
+        Self::new(Exit::Refused, reason.to_string())
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Ended {}

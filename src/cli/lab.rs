@@ -1,0 +1,95 @@
+//! `quarterdeck lab`: the practice cluster, and the screens on it.
+
+use std::fs::{self, File, TryLockError};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::exit::{Ended, Exit};
+use super::screens::{self, Practice};
+use super::session::{Session, state_dir};
+use super::{Global, Look, output};
+use crate::clock::SystemClock;
+use crate::lab::{Lab, LabSettings};
+
+/// Flags of `quarterdeck lab`.
+#[derive(Debug, Args)]
+pub(super) struct LabArgs {
+    /// Decides everything that is left to chance in the practice cluster
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How fast simulated work goes: 1 as in life, 0 without waiting
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    pace: f32,
+    /// Open no screens: print the workspace's directory, and run until interrupted
+    #[arg(long)]
+    headless: bool,
+}
+
+/// Starts the practice cluster.
+///
+/// # Errors
+/// When it cannot be started, or another one of this user is running.
+pub(super) async fn lab(global: &Global, look: &Look, args: LabArgs) -> color_eyre::Result<Exit> {
+    if !args.headless {
+        // Before anything is started: nobody could see it.
+        screens::require_terminal()?;
+    }
+    let home = state_dir(global)?.join("lab");
+    let _lock = claim(&home)?;
+    let dir = home.join("workspace");
+    if dir.exists() {
+        fs::remove_dir_all(&dir).map_err(|error| unusable(&dir, &error))?;
+    }
+    let settings = LabSettings {
+        seed: args.seed,
+        clock: Arc::new(SystemClock),
+        pace: args.pace,
+        dir: dir.clone(),
+    };
+    let lab = Lab::start(settings).await.map_err(Ended::unusable)?;
+    let exit = if args.headless {
+        headless(&dir).await
+    } else {
+        let global = Global {
+            workspace: Some(dir),
+            ..global.clone()
+        };
+        let session = Session::open(&global).await?;
+        screens::show(session, look, Some(Practice::new(Arc::clone(lab.world())))).await
+    };
+    lab.stop().await;
+    exit
+}
+
+async fn headless(dir: &std::path::Path) -> color_eyre::Result<Exit> {
+    output::line(&dir.display().to_string())?;
+    output::remark(
+        "the lab is running; use it with `quarterdeck --workspace` and the directory above, end it with ctrl-c",
+    );
+    tokio::signal::ctrl_c().await.map_err(Ended::unusable)?;
+    Ok(Exit::Success)
+}
+
+/// Holds the directory for this process: two labs would write over each other's workspace.
+fn claim(home: &std::path::Path) -> color_eyre::Result<File> {
+    fs::create_dir_all(home).map_err(|error| unusable(home, &error))?;
+    let path = home.join("lock");
+    let lock = File::create(&path).map_err(|error| unusable(&path, &error))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Ended::unusable(format!(
+            "another lab is running in {}; end it, or say --state-dir for a second one",
+            home.display()
+        ))
+        .into()),
+        Err(TryLockError::Error(error)) => Err(unusable(&path, &error).into()),
+    }
+}
+
+fn unusable(path: &std::path::Path, error: &std::io::Error) -> Ended {
+    Ended::unusable(format!(
+        "{}: {error}; say --state-dir for another place",
+        path.display()
+    ))
+}
