@@ -45,15 +45,15 @@ Begin with `quarterdeck lab`: a practice cluster in one command.";
 
 /// An error that knows its exit status.
 #[derive(Debug)]
-pub struct Ended {
+pub(super) struct Ended {
     /// The exit status.
-    pub exit: Exit,
+    pub(super) exit: Exit,
     message: String,
 }
 
 impl Ended {
     /// An end with a message for the operator.
-    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self {
             exit,
             message: message.into(),
@@ -61,12 +61,12 @@ impl Ended {
     }
 
     /// Nothing could be begun.
-    pub fn unusable(reason: impl fmt::Display) -> Self {
+    pub(super) fn unusable(reason: impl fmt::Display) -> Self {
         Self::new(Exit::Unusable, reason.to_string())
     }
 
     /// The gate stayed shut.
-    pub fn refused(reason: impl fmt::Display) -> Self {
+    pub(super) fn refused(reason: impl fmt::Display) -> Self {
         Self::new(Exit::Refused, reason.to_string())
     }
 }

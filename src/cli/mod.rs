@@ -84,7 +84,7 @@ enum Command {
 /// How the screens look.
 #[derive(Debug, Clone, Args)]
 struct Look {
-    /// Colours: default, high-contrast, colour-blind, terminal or mono; NO_COLOR means mono
+    /// Colours: default, high-contrast, colour-blind-safe, terminal, light or mono; `NO_COLOR` means mono
     #[arg(long, global = true, env = "QUARTERDECK_THEME", value_name = "NAME")]
     theme: Option<String>,
     /// Draw with ASCII characters only
@@ -97,14 +97,16 @@ struct Look {
 
 /// Tells the operator about an error that ended the program, on standard error: what happened, then why.
 pub fn complain(report: &color_eyre::Report) -> std::process::ExitCode {
-    let mut text = format!("error: {}", output::plain_lines(&report.to_string()));
+    output::remark(&format!(
+        "error: {}",
+        output::plain_lines(&report.to_string())
+    ));
     for cause in report.chain().skip(1) {
-        text.push_str(&format!(
-            "\n  because: {}",
+        output::remark(&format!(
+            "  because: {}",
             output::plain_lines(&cause.to_string())
         ));
     }
-    output::remark(&text);
     let exit = report
         .downcast_ref::<exit::Ended>()
         .map_or(Exit::Failed, |ended| ended.exit);

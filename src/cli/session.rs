@@ -158,13 +158,10 @@ fn load(global: &Global) -> color_eyre::Result<Workspace> {
     let cwd = std::env::current_dir().map_err(Ended::unusable)?;
     let root = config::find(global.workspace.as_deref(), &cwd).map_err(Ended::unusable)?;
     let checked = config::check(&root.dir);
-    match checked.workspace {
-        Some(workspace) => Ok(workspace),
-        None => {
-            let rendered = config::render(&checked.diagnostics, output::colour());
-            Err(Ended::unusable(format!("the workspace has mistakes\n\n{rendered}")).into())
-        }
-    }
+    checked.workspace.ok_or_else(|| {
+        let rendered = config::render(&checked.diagnostics, output::colour());
+        Ended::unusable(format!("the workspace has mistakes\n\n{rendered}")).into()
+    })
 }
 
 /// Where the history of a workspace is.

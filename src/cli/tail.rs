@@ -153,10 +153,8 @@ impl Printer {
                     Stream::Diff => '~',
                 };
                 let width = self.width;
-                text.push_str(&format!(
-                    "{name:width$} {mark} {}",
-                    output::plain(&line.text)
-                ));
+                let said = output::plain(&line.text);
+                text.extend([format!("{name:width$} {mark} "), said]);
             }
             text.push('\n');
         }

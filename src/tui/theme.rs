@@ -11,7 +11,7 @@ use crate::domain::theme::ThemeName;
 
 /// The theme that suits a terminal: `NO_COLOR` set and not empty asks for [`ThemeName::Mono`] (<https://no-color.org>);
 /// without 24-bit colour the terminal's own sixteen are used.
-pub fn suited(no_color: Option<&str>, colorterm: Option<&str>) -> ThemeName {
+pub(crate) fn suited(no_color: Option<&str>, colorterm: Option<&str>) -> ThemeName {
     if no_color.is_some_and(|value| !value.is_empty()) {
         ThemeName::Mono
     } else if matches!(colorterm, Some("truecolor" | "24bit")) {
@@ -295,14 +295,8 @@ mod tests {
 
     #[test]
     fn no_color_means_no_colour_and_an_empty_value_does_not_count() {
-        assert_eq!(
-            suited(Some("1"), Some("truecolor")),
-            ThemeName::Mono
-        );
-        assert_eq!(
-            suited(Some(""), Some("truecolor")),
-            ThemeName::Default
-        );
+        assert_eq!(suited(Some("1"), Some("truecolor")), ThemeName::Mono);
+        assert_eq!(suited(Some(""), Some("truecolor")), ThemeName::Default);
         assert_eq!(suited(None, None), ThemeName::Terminal);
     }
 }
