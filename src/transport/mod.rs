@@ -426,3 +426,55 @@ impl ReachError {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_real_shell_reads_back_the_argument_vector_that_was_quoted(
+            words in prop::collection::vec("[^\0]{0,20}|[ '\"\\\\$`!*?~#;&|<>\n\t-]{0,12}", 1..6)
+        ) {
+            let mut argv = vec!["printf".to_owned(), "%s\\0".to_owned()];
+            argv.extend(words.iter().cloned());
+            let output = std::process::Command::new("sh")
+                .args(["-c", &quote(&argv)])
+                .output()
+                .unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            let read: Vec<&str> = text.strip_suffix('\0').unwrap().split('\0').collect();
+            prop_assert_eq!(read, words);
+        }
+    }
+
+    #[tokio::test]
+    async fn collected_output_is_bounded() {
+        let mut collected = Collect::default();
+        let piece = Bytes::from(vec![b'x'; 1 << 20]);
+        for _ in 0..6 {
+            collected.chunk(Chunk::Stdout(piece.clone())).await;
+        }
+        let output = collected.into_output(Exit::Code(0));
+        assert_eq!(
+            (output.stdout.len(), output.stderr.len()),
+            (OUTPUT_LIMIT, 0)
+        );
+    }
+
+    #[test]
+    fn an_error_at_a_jump_host_says_on_the_way_to_whom() {
+        let error = ReachError::Lost {
+            hop: "bastion".into(),
+            reason: "gone".into(),
+        };
+        assert_eq!(
+            error.on_the_way_to("pc1").to_string(),
+            "bastion (on the way to pc1): the connection was lost: gone"
+        );
+    }
+}

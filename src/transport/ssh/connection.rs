@@ -226,7 +226,8 @@ impl Connection {
                 hop: self.name.clone(),
                 reason: "its SSH server does not permit forwarding (AllowTcpForwarding), so it cannot be a jump host"
                     .into(),
-            }),
+            }
+            .on_the_way_to(&target.name)),
             Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
                 // The server's words do not say which channel they belong to; they do when there was only one.
                 tokio::task::yield_now().await;
@@ -234,7 +235,7 @@ impl Connection {
                 let words = words.unwrap_or_else(|| door(&reason));
                 Err(target.unreachable(format!("{} says: {words}", self.name)))
             }
-            Ok(Err(_)) => Err(self.lost().await),
+            Ok(Err(_)) => Err(self.lost().await.on_the_way_to(&target.name)),
             Err(_) => Err(target.unreachable(format!(
                 "{} has no connection to it within {limit:?}",
                 self.name

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use crate::domain::node::{Elevate, SshAccess};
 use crate::transport::{Chunk, ChunkSink, Command, Exit, quote};
 
-/// How much of standard error is looked at for sudo's complaint, bytes.
-const HEAD: usize = 4096;
+/// More than sudo says when it refuses, lecture included, bytes.
+const MOST: usize = 4096;
 
 /// Whether `command` goes through sudo on a host of `access`.
 pub(super) fn is_needed(command: &Command, access: &SshAccess) -> bool {
@@ -31,48 +31,52 @@ pub(super) fn line(argv: &[String], elevated: bool) -> String {
 /// Hands output on and remembers what is needed to recognise sudo's complaint.
 pub(super) struct Overhear<'a> {
     to: &'a mut dyn ChunkSink,
-    silent: bool,
-    head: Vec<u8>,
+    stderr: Vec<u8>,
+    overflown: bool,
 }
 
 impl<'a> Overhear<'a> {
     pub(super) fn new(to: &'a mut dyn ChunkSink) -> Self {
         Self {
             to,
-            silent: true,
-            head: Vec::new(),
+            stderr: Vec::new(),
+            overflown: false,
         }
     }
 
     /// What sudo complained about, when the command ended with `exit` without having run.
+    ///
+    /// sudo says so last of all and is done. Standard output tells nothing: a login shell may have talked on it.
     pub(super) fn complaint(&self, exit: &Exit) -> Option<String> {
-        let ran = !matches!(exit, Exit::Code(1 | 127)) || !self.silent;
-        if ran {
+        if self.overflown {
             return None;
         }
-        let text = String::from_utf8_lossy(&self.head);
-        let complaint = text.lines().map(str::trim).find(|line| match exit {
-            Exit::Code(127) => line.contains("sudo") && line.ends_with("not found"),
-            // sudo's own lines begin with its name, in every language; two of them do not.
-            _ => {
-                line.starts_with("sudo: ")
-                    || line.contains("not in the sudoers")
-                    || line.starts_with("Sorry, user ")
+        let text = String::from_utf8_lossy(&self.stderr);
+        let last = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+        let sudos = match exit {
+            // The login shell's words, or those of `env` in front of it.
+            Exit::Code(127) => {
+                last.contains("sudo") && (last.ends_with("not found") || last.starts_with("env: "))
             }
-        });
-        complaint.map(super::tame)
+            // Its lines begin with its name, in every language; two of them do not.
+            Exit::Code(1) => {
+                last.starts_with("sudo: ")
+                    || last.contains("not in the sudoers")
+                    || last.starts_with("Sorry, user ")
+            }
+            _ => false,
+        };
+        sudos.then(|| super::tame(last))
     }
 }
 
 #[async_trait]
 impl ChunkSink for Overhear<'_> {
     async fn chunk(&mut self, chunk: Chunk) {
-        match &chunk {
-            Chunk::Stdout(_) => self.silent = false,
-            Chunk::Stderr(bytes) => {
-                let room = HEAD.saturating_sub(self.head.len()).min(bytes.len());
-                self.head.extend_from_slice(&bytes[..room]);
-            }
+        if let Chunk::Stderr(bytes) = &chunk {
+            let room = MOST.saturating_sub(self.stderr.len()).min(bytes.len());
+            self.overflown |= room < bytes.len();
+            self.stderr.extend_from_slice(&bytes[..room]);
         }
         self.to.chunk(chunk).await;
     }
@@ -92,15 +96,14 @@ mod tests {
         async fn chunk(&mut self, _: Chunk) {}
     }
 
-    async fn complaint(stderr: &'static str, stdout: &'static str, code: u32) -> Option<String> {
+    async fn complaint(stderr: &'static str, code: u32) -> Option<String> {
         let mut nowhere = Nowhere;
         let mut overhear = Overhear::new(&mut nowhere);
-        overhear
-            .chunk(Chunk::Stderr(Bytes::from_static(stderr.as_bytes())))
-            .await;
-        if !stdout.is_empty() {
-            let stdout = Bytes::from_static(stdout.as_bytes());
-            overhear.chunk(Chunk::Stdout(stdout)).await;
+        for chunk in [
+            Chunk::Stdout(Bytes::from_static(b"a login shell that talks\n")),
+            Chunk::Stderr(Bytes::from_static(stderr.as_bytes())),
+        ] {
+            overhear.chunk(chunk).await;
         }
         overhear.complaint(&Exit::Code(code))
     }
@@ -115,22 +118,23 @@ mod tests {
     )]
     #[case("bash: line 1: sudo: command not found\n", 127)]
     #[case("sh: 1: sudo: not found\n", 127)]
+    #[case("env: 'sudo': No such file or directory\n", 127)]
     #[tokio::test]
     async fn a_refusal_of_sudo_is_recognised(#[case] stderr: &'static str, #[case] code: u32) {
-        assert!(complaint(stderr, "", code).await.is_some());
+        assert!(complaint(stderr, code).await.is_some());
     }
 
     #[rstest]
-    #[case("ls: cannot access 'x'\n", "", 1)]
-    #[case("sudo: a password is required\n", "the command did run\n", 1)]
-    #[case("sudo: a password is required\n", "", 2)]
+    #[case("ls: cannot access 'x'\n", 1)]
+    #[case("sudo: unable to resolve host pc1\nls: cannot access 'x'\n", 1)]
+    #[case("sudo: a password is required\n", 2)]
+    #[case("", 1)]
     #[tokio::test]
     async fn a_failure_of_the_command_is_not_one_of_sudo(
         #[case] stderr: &'static str,
-        #[case] stdout: &'static str,
         #[case] code: u32,
     ) {
-        assert_eq!(complaint(stderr, stdout, code).await, None);
+        assert_eq!(complaint(stderr, code).await, None);
     }
 
     #[test]

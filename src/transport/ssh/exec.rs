@@ -12,13 +12,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Opened};
-use super::slots::Slot;
-use crate::transport::{Chunk, ChunkSink, Exit, Progress, ReachError};
+use super::stop::{Mark, Remote};
+use crate::transport::{Chunk, ChunkSink, Exit, Progress, ReachError, quote};
 
 /// How long a command's output is waited for once it has ended, when something it left behind keeps the channel open.
 const AFTERMATH: Duration = Duration::from_secs(2);
-/// The longest that stopping a command may take before it is given up.
-const STOPPING: Duration = Duration::from_secs(5);
 /// Standard input goes out in pieces of this many bytes.
 const PIECE: usize = 32 * 1024;
 
@@ -36,8 +34,10 @@ pub(super) enum Input<'a> {
 pub(super) struct Job<'a> {
     /// The node's name.
     pub(super) hop: &'a str,
-    /// For the login shell.
-    pub(super) line: String,
+    /// Program and arguments.
+    pub(super) argv: &'a [String],
+    /// Through sudo.
+    pub(super) elevated: bool,
     /// Its standard input.
     pub(super) input: Input<'a>,
     /// Counted from when the channel is open.
@@ -54,12 +54,15 @@ pub(super) async fn run(
 ) -> Result<Exit, ReachError> {
     let Job {
         hop,
-        line,
+        argv,
+        elevated,
         input,
         limit,
     } = job;
+    let mark = Mark::new(elevated);
+    let line = mark.line(argv);
     // Every way out that is not the command's own end drops `remote`, which stops it; also when the caller just drops us.
-    let (mut read, mut remote) = Remote::new(opened);
+    let (mut read, mut remote) = Remote::new(Arc::clone(connection), opened, mark);
     let work = converse(&mut read, remote.write(), &line, input, sink);
     let ended = tokio::select! {
         biased;
@@ -71,7 +74,7 @@ pub(super) async fn run(
     match ended {
         Err(_) => Err(ReachError::Timeout {
             hop: hop.to_owned(),
-            what: shorten(&line),
+            what: shorten(&quote(argv)),
             limit,
         }),
         Ok(Ok((exit, closed))) => {
@@ -184,61 +187,6 @@ async fn feed(write: &ChannelWriteHalf<Msg>, input: Input<'_>) -> Result<(), Bro
     }
     let _ = write.eof().await;
     Ok(())
-}
-
-/// The part of a running command that can stop it.
-struct Remote {
-    write: Option<ChannelWriteHalf<Msg>>,
-    slot: Option<Slot>,
-}
-
-impl Remote {
-    fn new(opened: Opened) -> (ChannelReadHalf, Self) {
-        let (read, write) = opened.channel.split();
-        let remote = Self {
-            write: Some(write),
-            slot: Some(opened.slot),
-        };
-        (read, remote)
-    }
-
-    fn write(&self) -> &ChannelWriteHalf<Msg> {
-        self.write
-            .as_ref()
-            .expect("taken only by finish and drop, after the last use")
-    }
-
-    /// It has ended: nothing is left to stop, and nothing to close if the host did.
-    fn finish(&mut self, closed: bool) {
-        let (write, slot) = (self.write.take(), self.slot.take());
-        if !closed {
-            close(write, slot, false);
-        }
-    }
-}
-
-impl Drop for Remote {
-    fn drop(&mut self) {
-        close(self.write.take(), self.slot.take(), true);
-    }
-}
-
-/// Closes the channel, after asking the command to end if `stop`; the place is free once that is on its way.
-fn close(write: Option<ChannelWriteHalf<Msg>>, slot: Option<Slot>, stop: bool) {
-    let Some(write) = write else {
-        return;
-    };
-    // Not awaited: the caller has his answer. Without a runtime the connection is ending anyway.
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-        return;
-    };
-    runtime.spawn(timeout(STOPPING, async move {
-        if stop {
-            let _ = write.signal(Sig::TERM).await;
-        }
-        let _ = write.close().await;
-        drop(slot);
-    }));
 }
 
 fn name(signal: &Sig) -> String {

@@ -112,7 +112,8 @@ impl SshHost {
         let elevated = elevate::is_needed(command, &self.link.target.access);
         let job = Job {
             hop,
-            line: elevate::line(&command.argv, elevated),
+            argv: &command.argv,
+            elevated,
             input,
             limit: command.timeout,
         };

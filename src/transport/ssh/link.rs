@@ -113,14 +113,23 @@ impl Link {
     }
 
     async fn make(&self) -> Result<Connection, ReachError> {
-        let through = match &self.jump {
-            None => None,
-            Some(jump) => {
-                let connection = jump.connection().await;
-                Some(connection.map_err(|error| error.on_the_way_to(&self.target.name))?)
-            }
+        let Some(jump) = &self.jump else {
+            return Connection::make(&self.target, None, &self.settings, &self.keys).await;
         };
-        Connection::make(&self.target, through, &self.settings, &self.keys).await
+        let mut again = true;
+        loop {
+            let through = jump.connection().await;
+            let through = through.map_err(|error| error.on_the_way_to(&self.target.name))?;
+            let carrier = Some(Arc::clone(&through));
+            let made = Connection::make(&self.target, carrier, &self.settings, &self.keys).await;
+            // A kept connection to the jump host that had ended unnoticed: a new one may do better, or say why not.
+            if made.is_err() && again && !through.is_alive() {
+                again = false;
+                jump.forget(&through);
+                continue;
+            }
+            return made;
+        }
     }
 
     fn forget(&self, ended: &Arc<Connection>) {

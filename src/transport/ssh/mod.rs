@@ -33,6 +33,7 @@ mod link;
 mod pool;
 mod sftp;
 mod slots;
+mod stop;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

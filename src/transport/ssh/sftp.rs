@@ -151,7 +151,12 @@ impl Sftp {
             if self.fsync {
                 self.raw.fsync(handle).await?;
             }
-            self.raw.fsetstat(handle, attributes).await?;
+            let (owner, mode) = apart(attributes);
+            if !owner.is_empty() {
+                self.raw.fsetstat(handle, owner).await?;
+            }
+            // After the owner, and not with it: changing that clears set-user-ID.
+            self.raw.fsetstat(handle, mode).await?;
             self.raw.close(handle).await
         };
         if let Err(error) = finished.await {
@@ -222,6 +227,21 @@ impl Sftp {
             reason,
         }
     }
+}
+
+/// The owner in one set of attributes, the rest in another.
+fn apart(attributes: FileAttributes) -> (FileAttributes, FileAttributes) {
+    let owner = FileAttributes {
+        uid: attributes.uid,
+        gid: attributes.gid,
+        ..FileAttributes::empty()
+    };
+    let rest = FileAttributes {
+        uid: None,
+        gid: None,
+        ..attributes
+    };
+    (owner, rest)
 }
 
 fn status(error: &Error) -> Option<StatusCode> {

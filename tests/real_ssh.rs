@@ -1,0 +1,75 @@
+//! The SSH client against real OpenSSH servers on loopback: being let in, jump hosts, commands, files, and everything that
+//! goes wrong. `tests/run real` runs them.
+
+#![allow(clippy::unwrap_used)] // the helpers are part of the tests
+
+#[path = "support/sshd.rs"]
+#[allow(dead_code, unreachable_pub)] // shared: each test uses its part
+mod sshd;
+
+#[path = "real_ssh/commands.rs"]
+mod commands;
+#[path = "real_ssh/files.rs"]
+mod files;
+#[path = "real_ssh/hops.rs"]
+mod hops;
+#[path = "real_ssh/login.rs"]
+mod login;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use quarterdeck::transport::{Chunk, ChunkSink, Command, Host, Output, ReachError};
+use tokio::sync::Notify;
+
+/// Runs a program on `host` and returns what it says, trimmed.
+async fn says(host: &Arc<dyn Host>, argv: &[&str]) -> Result<String, ReachError> {
+    let output = host.output(&Command::new(argv.iter().copied())).await?;
+    Ok(successful(&output))
+}
+
+fn successful(output: &Output) -> String {
+    assert!(output.exit.success(), "{output:?}");
+    output.text().trim().to_owned()
+}
+
+/// Keeps standard output and tells when some has arrived.
+#[derive(Default, Clone)]
+struct Kept {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    arrived: Arc<Notify>,
+}
+
+impl Kept {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
+    }
+
+    /// Waits for the first line.
+    async fn line(&self) -> String {
+        loop {
+            if let Some((line, _)) = self.text().split_once('\n') {
+                return line.to_owned();
+            }
+            self.arrived.notified().await;
+        }
+    }
+}
+
+#[async_trait]
+impl ChunkSink for Kept {
+    async fn chunk(&mut self, chunk: Chunk) {
+        if let Chunk::Stdout(bytes) = chunk {
+            self.bytes.lock().unwrap().extend_from_slice(&bytes);
+            self.arrived.notify_one();
+        }
+    }
+}
+
+/// Waits until `done`, which must become true on its own.
+async fn until(done: impl Fn() -> bool) {
+    while !done() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
