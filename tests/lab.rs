@@ -1,0 +1,196 @@
+//! The cockpit on the lab: the workspace that the lab writes is read as any workspace, and the real clients do the work.
+//!
+//! What is proved here is that the whole way holds together without machines; what works on machines is proved by
+//! `real_nodes.rs`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quarterdeck::client::{Client, Event, Request, Response};
+use quarterdeck::clock::SystemClock;
+use quarterdeck::config::check;
+use quarterdeck::domain::action::Consent;
+use quarterdeck::domain::finding::Subject;
+use quarterdeck::domain::plan::PlanRequest;
+use quarterdeck::domain::run::{Run, RunState};
+use quarterdeck::engine::{Engine, EngineSettings, Network};
+use quarterdeck::lab::{Lab, LabSettings};
+use quarterdeck::steps::Library;
+use quarterdeck::store::LineFilter;
+use quarterdeck::transport::Reach;
+use quarterdeck::transport::ssh::{Pool, SshSettings};
+use tempfile::TempDir;
+
+/// The longest that anything here may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+struct Cockpit {
+    lab: Lab,
+    engine: Engine,
+    client: Client,
+    _dir: TempDir,
+}
+
+impl Cockpit {
+    async fn start(pace: f32) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let dir = tempfile::tempdir().unwrap();
+        let lab = Lab::start(LabSettings {
+            seed: 11,
+            clock: Arc::new(SystemClock),
+            pace,
+            dir: dir.path().join("workspace"),
+        })
+        .await
+        .unwrap();
+        let checked = check(lab.workspace());
+        // The lab has more roles than its stack uses; that is warned of, and nothing else is.
+        let wrong: Vec<_> = checked
+            .diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.code != "unused-role")
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+        let workspace = checked.workspace.unwrap();
+        let ssh = SshSettings {
+            agent: None,
+            ..SshSettings::default()
+        };
+        let network = Network::new(move |environment| -> Arc<dyn Reach> {
+            Arc::new(Pool::new(environment, ssh.clone()))
+        });
+        let mut settings = EngineSettings::new(
+            workspace.name,
+            Arc::new(network),
+            dir.path().join("state"),
+            dir.path().join("cache"),
+        );
+        settings.environments = workspace.environments;
+        settings.recipes = Library::load(None).recipes().cloned().collect();
+        settings.node_interval = Duration::from_millis(500);
+        settings.service_interval = Duration::from_millis(500);
+        let engine = Engine::start(settings).await.unwrap();
+        let client = engine.client();
+        Self {
+            lab,
+            engine,
+            client,
+            _dir: dir,
+        }
+    }
+
+    /// Plans a recipe, starts it and waits for its end; the log comes along for complaints.
+    async fn run(&self, recipe: &str, dry_run: bool) -> (Run, String) {
+        let mut events = self.client.subscribe();
+        let plan = Request::Plan(PlanRequest {
+            environment: "lab".into(),
+            recipe: recipe.into(),
+            params: BTreeMap::new(),
+            nodes: Vec::new(),
+            dry_run,
+        });
+        let Response::Plan { plan, .. } = self.client.call(plan).await.unwrap() else {
+            panic!("{recipe}: no plan");
+        };
+        let start = Request::Start {
+            hash: plan.hash,
+            consent: Consent::Yes,
+            by: "test@here".into(),
+        };
+        let Response::Started(run) = self.client.call(start).await.unwrap() else {
+            panic!("{recipe}: not started");
+        };
+        let mut run = *run;
+        let ended = tokio::time::timeout(PATIENCE, async {
+            while !run.state.is_final() {
+                match events.next().await {
+                    Some(Event::Run(now)) if now.id == run.id => run = *now,
+                    Some(_) => {}
+                    None => panic!("the engine is gone"),
+                }
+            }
+        });
+        ended
+            .await
+            .unwrap_or_else(|_| panic!("{recipe} does not end"));
+        let lines = self
+            .client
+            .history
+            .lines(run.id, 0, 10_000, &LineFilter::default())
+            .unwrap();
+        let mut log = String::new();
+        for line in lines {
+            let task = line.task.map(|task| task.to_string()).unwrap_or_default();
+            writeln!(log, "{task:28} {:6} {}", line.stream.word(), line.text).unwrap();
+        }
+        (run, log)
+    }
+
+    async fn stop(self) {
+        self.engine.shutdown(Duration::from_secs(10)).await;
+        self.lab.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deploy_brings_the_missing_agents_and_a_second_one_changes_nothing() {
+    let cockpit = Cockpit::start(0.05).await;
+    let world = Arc::clone(cockpit.lab.world());
+    assert!(!world.unit_active("pc4", "consul.service"));
+
+    let (rehearsal, log) = cockpit.run("deploy", true).await;
+    assert_eq!(rehearsal.state, RunState::Succeeded, "{log}");
+    assert_eq!(
+        world.file("pc4", "/usr/bin/consul"),
+        None,
+        "a rehearsal changes nothing"
+    );
+
+    let (first, log) = cockpit.run("deploy", false).await;
+    assert_eq!(first.state, RunState::Succeeded, "{log}");
+    assert!(first.tally.changed > 0, "{log}");
+    for node in ["pc1", "pc2", "pc3", "pc4", "pc5"] {
+        assert!(world.unit_active(node, "consul.service"), "{node}\n{log}");
+    }
+
+    let (second, log) = cockpit.run("deploy", false).await;
+    assert_eq!(second.state, RunState::Succeeded, "{log}");
+    assert_eq!(second.tally.changed, 0, "{log}");
+
+    world
+        .command("drift pc4 /etc/consul.d/quarterdeck.json")
+        .unwrap();
+    let (third, log) = cockpit.run("deploy", false).await;
+    assert_eq!(third.state, RunState::Succeeded, "{log}");
+    assert!(third.tally.changed > 0, "{log}");
+    cockpit.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_power_cut_becomes_a_finding_and_goes_with_the_power() {
+    let cockpit = Cockpit::start(0.05).await;
+    let mut events = cockpit.client.subscribe();
+    let pc3 = Subject::Node("pc3".into());
+    cockpit.lab.world().command("kill pc3").unwrap();
+    let mut there = false;
+    let seen = tokio::time::timeout(PATIENCE, async {
+        while let Some(event) = events.next().await {
+            let Event::Findings { findings, .. } = event else {
+                continue;
+            };
+            let now = findings.iter().any(|finding| finding.subject == pc3);
+            if now && !there {
+                cockpit.lab.world().command("start pc3").unwrap();
+            }
+            if !now && there {
+                return true;
+            }
+            there = now;
+        }
+        false
+    });
+    assert!(seen.await.unwrap());
+    cockpit.stop().await;
+}
