@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use super::ceph::Ceph;
 use super::consul::Consul;
+use super::grafana::Grafana;
 use super::sim::Sim;
+use super::traefik::Traefik;
 use super::vault::Vault;
 use crate::lab::world::{FaultHelp, FaultTarget};
 
@@ -12,6 +15,9 @@ use crate::lab::world::{FaultHelp, FaultTarget};
 pub(crate) struct Machines {
     pub consul: Option<Arc<Sim<Consul>>>,
     pub vault: Option<Arc<Sim<Vault>>>,
+    pub ceph: Option<Arc<Sim<Ceph>>>,
+    pub traefik: Option<Arc<Sim<Traefik>>>,
+    pub grafana: Option<Arc<Sim<Grafana>>>,
 }
 
 const FAULTS: &[FaultHelp] = &[
@@ -25,11 +31,70 @@ const FAULTS: &[FaultHelp] = &[
         arguments: "",
         what: "unseal Vault on all nodes that run it",
     },
+    FaultHelp {
+        verb: "osd",
+        arguments: "NUMBER down|up|out|in",
+        what: "stop or start a Ceph OSD, take it out or in",
+    },
+    FaultHelp {
+        verb: "traefik",
+        arguments: "error|ok",
+        what: "add a router to a service that does not exist",
+    },
+    FaultHelp {
+        verb: "cert",
+        arguments: "expiring|ok",
+        what: "let the ingress' certificate end soon, which Grafana tells",
+    },
 ];
 
 impl Machines {
     fn vault(&self) -> Result<&Arc<Sim<Vault>>, String> {
         self.vault.as_ref().ok_or_else(|| missing("Vault"))
+    }
+}
+
+impl Machines {
+    fn osd(&self, number: &str, change: &str) -> Result<String, String> {
+        let ceph = self.ceph.as_ref().ok_or_else(|| missing("Ceph"))?;
+        let id = number
+            .trim_start_matches("osd.")
+            .parse()
+            .map_err(|_| format!("{number:?} is not the number of an OSD"))?;
+        ceph.with(|ceph, _| {
+            let osd = ceph
+                .osd_mut(id)
+                .ok_or_else(|| format!("there is no osd.{id}"))?;
+            match change {
+                "down" => osd.forced_down = true,
+                "up" => osd.forced_down = false,
+                "out" => osd.inside = false,
+                _ => osd.inside = true,
+            }
+            Ok(format!("osd.{id} is told to go {change}"))
+        })
+    }
+
+    fn traefik(&self, broken: bool) -> Result<String, String> {
+        let traefik = self.traefik.as_ref().ok_or_else(|| missing("Traefik"))?;
+        traefik.with(|traefik, _| traefik.set_broken(broken));
+        Ok(if broken {
+            "a router of Traefik points to a service that does not exist"
+        } else {
+            "all routers of Traefik are sound"
+        }
+        .into())
+    }
+
+    fn certificate(&self, ends: bool) -> Result<String, String> {
+        let grafana = self.grafana.as_ref().ok_or_else(|| missing("Grafana"))?;
+        grafana.with(|grafana, _| grafana.set_certificate_ends(ends));
+        Ok(if ends {
+            "the ingress' certificate ends soon"
+        } else {
+            "the ingress' certificate is renewed"
+        }
+        .into())
     }
 }
 
@@ -52,6 +117,15 @@ impl FaultTarget for Machines {
                 self.vault()?.with(|vault, _| vault.unseal_all());
                 Ok("Vault is unsealed".into())
             }
+            (
+                "osd",
+                [number, change @ ("down" | "up" | "out" | "in")]
+                | [change @ ("down" | "up" | "out" | "in"), number],
+            ) => self.osd(number, change),
+            ("traefik", ["error"]) => self.traefik(true),
+            ("traefik", ["ok"]) => self.traefik(false),
+            ("cert", ["expiring"]) => self.certificate(true),
+            ("cert", ["ok"]) => self.certificate(false),
             _ => Err(usage(verb)),
         }
     }

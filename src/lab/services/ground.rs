@@ -138,7 +138,7 @@ mod tests {
     async fn every_kind_of_service_runs_in_the_world() {
         let (world, _) = world();
         let services = Services::start_in(&world, Pace::default()).await.unwrap();
-        for kind in [ServiceKind::Consul, ServiceKind::Vault, ServiceKind::Nomad] {
+        for kind in ServiceKind::ALL.iter().copied() {
             let found = services
                 .endpoints()
                 .iter()

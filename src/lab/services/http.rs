@@ -55,6 +55,18 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// User and password of `Authorization: Basic …`.
+pub(crate) fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let plain = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (user, password) = plain.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
+}
+
 /// The parameters of a query string, in order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Params(pub Vec<(String, String)>);

@@ -14,18 +14,23 @@
 //! answered as the real server answers an unknown path, never with an invention.
 
 mod blocking;
+mod ceph;
 pub mod cluster;
 mod consul;
 mod door;
 mod faults;
+mod grafana;
 mod ground;
+mod harbor;
 mod http;
 mod ids;
+mod kubernetes;
 mod nomad;
 pub mod pace;
 mod pulse;
 mod quorum;
 mod sim;
+mod traefik;
 pub mod units;
 mod vault;
 
@@ -119,6 +124,11 @@ impl Services {
         starter.consul().await?;
         starter.vault().await?;
         starter.nomad().await?;
+        starter.kubernetes().await?;
+        starter.traefik().await?;
+        starter.ceph().await?;
+        starter.harbor().await?;
+        starter.grafana().await?;
         Ok(starter.services)
     }
 
@@ -288,6 +298,123 @@ impl Starter {
         for (node, listener, _) in bound {
             let router = nomad::router(Arc::clone(&sim), &node, &token);
             self.open(listener, node, units::NOMAD, router);
+        }
+        Ok(())
+    }
+
+    /// One proxy, on the first node that has the role.
+    async fn traefik(&mut self) -> io::Result<()> {
+        let Some(node) = self.nodes_with(&[Role::Traefik]).into_iter().next() else {
+            return Ok(());
+        };
+        let now = self.around.clock.now();
+        let sim = self.run(traefik::Traefik::new(&self.around, &node, now));
+        self.services.machines.traefik = Some(Arc::clone(&sim));
+        let bound = self.bind(&[node]).await?;
+        self.announce(ServiceKind::Traefik, &bound, None, None);
+        for (node, listener, _) in bound {
+            self.open(
+                listener,
+                node,
+                units::TRAEFIK,
+                traefik::router(Arc::clone(&sim)),
+            );
+        }
+        Ok(())
+    }
+
+    /// A dashboard beside every monitor, where the managers run.
+    async fn ceph(&mut self) -> io::Result<()> {
+        let nodes = self.nodes_with(&[Role::CephMon]);
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        let password = self.around.ids.word("ceph/password", 20);
+        let now = self.around.clock.now();
+        let sim = self.run(ceph::Ceph::new(&self.around, now));
+        self.services.machines.ceph = Some(Arc::clone(&sim));
+        let bound = self.bind(&nodes).await?;
+        self.announce(
+            ServiceKind::Ceph,
+            &bound,
+            Some(ceph::ADMIN),
+            Some(&password),
+        );
+        let urls: BTreeMap<String, String> = bound
+            .iter()
+            .map(|(node, _, url)| (node.clone(), url.clone()))
+            .collect();
+        let urls = Arc::new(urls);
+        for (node, listener, _) in bound {
+            let router = ceph::router(Arc::clone(&sim), &node, Arc::clone(&urls), &password);
+            let unit = units::ceph_mon(&node);
+            self.open(listener, node, unit, router);
+        }
+        Ok(())
+    }
+
+    async fn harbor(&mut self) -> io::Result<()> {
+        let Some(node) = self.nodes_with(&[Role::Harbor]).into_iter().next() else {
+            return Ok(());
+        };
+        let password = self.around.ids.word("harbor/password", 20);
+        let now = self.around.clock.now();
+        let sim = self.run(harbor::Harbor::new(&self.around, now));
+        let bound = self.bind(&[node]).await?;
+        self.announce(
+            ServiceKind::Harbor,
+            &bound,
+            Some(harbor::ADMIN),
+            Some(&password),
+        );
+        for (node, listener, _) in bound {
+            let router = harbor::router(Arc::clone(&sim), &password);
+            self.open(listener, node, units::HARBOR, router);
+        }
+        Ok(())
+    }
+
+    async fn grafana(&mut self) -> io::Result<()> {
+        let Some(node) = self.nodes_with(&[Role::Grafana]).into_iter().next() else {
+            return Ok(());
+        };
+        let ids = self.around.ids;
+        let token = format!(
+            "glsa_{}_{}",
+            ids.word("grafana/token", 32),
+            ids.hex("grafana/sum", 8)
+        );
+        let now = self.around.clock.now();
+        let sim = self.run(grafana::Grafana::new(&self.around, now));
+        self.services.machines.grafana = Some(Arc::clone(&sim));
+        let bound = self.bind(&[node]).await?;
+        self.announce(ServiceKind::Grafana, &bound, None, Some(&token));
+        for (node, listener, _) in bound {
+            let router = grafana::router(Arc::clone(&sim), &token);
+            self.open(listener, node, units::GRAFANA, router);
+        }
+        Ok(())
+    }
+
+    /// An API server on every node that is a server.
+    async fn kubernetes(&mut self) -> io::Result<()> {
+        let nodes = self.nodes_with(&[Role::KubernetesServer]);
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        let ids = self.around.ids;
+        let token = format!(
+            "K10{}::server:{}",
+            ids.hex("kubernetes/ca", 64),
+            ids.hex("kubernetes/token", 32)
+        );
+        let now = self.around.clock.now();
+        let sim = self.run(kubernetes::Kubernetes::new(&self.around, now));
+        let bound = self.bind(&nodes).await?;
+        self.announce(ServiceKind::Kubernetes, &bound, None, Some(&token));
+        for (node, listener, _) in bound {
+            let router = kubernetes::router(Arc::clone(&sim), &token);
+            self.open(listener, node, units::K3S, router);
         }
         Ok(())
     }

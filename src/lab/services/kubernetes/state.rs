@@ -1,0 +1,519 @@
+//! The cluster behind the API: kubelets that report or do not, and controllers that react.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::objects;
+use super::store::Store;
+use crate::domain::node::Role;
+use crate::lab::services::cluster::Host;
+use crate::lab::services::ids::Ids;
+use crate::lab::services::pulse::Pulse;
+use crate::lab::services::sim::{Machine, Outlook, Surroundings};
+use crate::lab::services::units;
+
+/// From the binding of a pod to its node until its containers run.
+const START: SignedDuration = SignedDuration::from_secs(2);
+/// Events remembered, as with the hour that the API server keeps them.
+const EVENTS_MAX: usize = 100;
+
+/// A machine with a kubelet.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub host: Host,
+    pub server: bool,
+    pub pulse: Pulse,
+    /// Whether the control plane counts on it.
+    pub ready: bool,
+    /// When that last changed.
+    pub since: Timestamp,
+    /// When its kubelet last reported, as far as the API shows.
+    pub heard: Timestamp,
+}
+
+impl Node {
+    fn unit(&self) -> &'static str {
+        if self.server {
+            units::K3S
+        } else {
+            units::K3S_AGENT
+        }
+    }
+}
+
+/// Who makes pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Controller {
+    Deployment,
+    StatefulSet,
+    DaemonSet,
+}
+
+/// A workload with one container per pod.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Workload {
+    pub controller: Controller,
+    pub namespace: &'static str,
+    pub name: &'static str,
+    pub image: &'static str,
+    pub replicas: usize,
+    /// GiB of the volume that each pod claims; 0 for none.
+    pub volume: u32,
+}
+
+const fn workload(
+    controller: Controller,
+    namespace: &'static str,
+    name: &'static str,
+    image: &'static str,
+    replicas: usize,
+    volume: u32,
+) -> Workload {
+    Workload {
+        controller,
+        namespace,
+        name,
+        image,
+        replicas,
+        volume,
+    }
+}
+
+use Controller::{DaemonSet, Deployment, StatefulSet};
+
+/// What runs in the cluster.
+pub(crate) const WORKLOADS: [Workload; 6] = [
+    workload(
+        Deployment,
+        "kube-system",
+        "coredns",
+        "rancher/mirrored-coredns-coredns:1.12.3",
+        1,
+        0,
+    ),
+    workload(
+        Deployment,
+        "kube-system",
+        "local-path-provisioner",
+        "rancher/local-path-provisioner:v0.0.31",
+        1,
+        0,
+    ),
+    workload(
+        DaemonSet,
+        "monitoring",
+        "node-exporter",
+        "library/node-exporter:1.9.1",
+        0,
+        0,
+    ),
+    workload(
+        StatefulSet,
+        "shop",
+        "database",
+        "library/postgres:17.6",
+        1,
+        8,
+    ),
+    workload(
+        Deployment,
+        "shop",
+        "frontend",
+        "apps/shop/frontend:1.4.2",
+        2,
+        0,
+    ),
+    workload(Deployment, "shop", "orders", "apps/api:0.10.0", 2, 0),
+];
+
+/// A pod.
+#[derive(Debug, Clone)]
+pub(crate) struct Pod {
+    pub name: String,
+    pub workload: usize,
+    /// The number of a stateful pod.
+    pub ordinal: usize,
+    pub node: Option<String>,
+    pub address: String,
+    pub created: Timestamp,
+    pub bound: Option<Timestamp>,
+    pub running: bool,
+    /// When it was told to end.
+    pub ending: Option<Timestamp>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    pub number: u64,
+    pub at: Timestamp,
+    pub kind: &'static str,
+    pub namespace: &'static str,
+    pub name: String,
+    pub reason: &'static str,
+    pub warning: bool,
+    pub component: &'static str,
+    pub message: String,
+}
+
+/// A cluster.
+pub(crate) struct Kubernetes {
+    pub nodes: BTreeMap<String, Node>,
+    pub pods: Vec<Pod>,
+    pub events: VecDeque<Event>,
+    pub ids: Ids,
+    pub born: Timestamp,
+    store: Store,
+    made: u64,
+    happened: u64,
+    dirty: bool,
+}
+
+impl Kubernetes {
+    /// A cluster on the nodes that have its roles, settled since last month.
+    pub(crate) fn new(around: &Surroundings, now: Timestamp) -> Self {
+        let born = now - SignedDuration::from_hours(24 * 30);
+        let nodes: BTreeMap<String, Node> = around
+            .cluster
+            .nodes()
+            .into_iter()
+            .filter_map(|host| {
+                let server = host.roles.contains(&Role::KubernetesServer);
+                if !server && !host.roles.contains(&Role::KubernetesAgent) {
+                    return None;
+                }
+                let mut node = Node {
+                    pulse: Pulse::new(true, 0, now),
+                    ready: true,
+                    since: born,
+                    heard: now,
+                    server,
+                    host,
+                };
+                let (name, unit) = (node.host.name.clone(), node.unit());
+                let alive = around.cluster.runs(&name, unit);
+                node.pulse = Pulse::new(alive, around.cluster.starts(&name, unit), now);
+                node.ready = alive;
+                Some((name, node))
+            })
+            .collect();
+        let mut cluster = Self {
+            nodes,
+            pods: Vec::new(),
+            events: VecDeque::new(),
+            ids: around.ids,
+            born,
+            store: Store::new(41_000),
+            made: 0,
+            happened: 0,
+            dirty: true,
+        };
+        cluster.reconcile(born);
+        cluster.start_pods(now);
+        // What happened a month ago is long forgotten.
+        cluster.events.clear();
+        cluster.publish();
+        cluster
+    }
+
+    /// The objects.
+    pub(crate) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The address of the first server.
+    pub(crate) fn address(&self) -> String {
+        let server = self.nodes.values().find(|node| node.server);
+        server
+            .map(|node| node.host.address.clone())
+            .unwrap_or_default()
+    }
+
+    /// Whether the pod answers: it runs, and its node is counted on.
+    pub(crate) fn pod_ready(&self, pod: &Pod) -> bool {
+        pod.running && pod.node.as_ref().is_some_and(|node| self.node_ready(node))
+    }
+
+    fn node_ready(&self, name: &str) -> bool {
+        self.nodes.get(name).is_some_and(|node| node.ready)
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.happened += 1;
+        self.events.push_back(Event {
+            number: self.happened,
+            ..event
+        });
+        if self.events.len() > EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.dirty = true;
+    }
+
+    /// The node lifecycle controller: kubelets that are silent too long make their node `NotReady`.
+    fn observe(&mut self, around: &Surroundings, now: Timestamp) -> bool {
+        let mut pending = false;
+        let mut changed = Vec::new();
+        for node in self.nodes.values_mut() {
+            let (name, unit) = (&node.host.name, node.unit());
+            let alive = around.cluster.runs(name, unit);
+            node.pulse
+                .observe(alive, around.cluster.starts(name, unit), now);
+            let ready = !node.pulse.gone(now, around.pace.node_grace);
+            pending |= !alive && ready;
+            if ready != node.ready {
+                node.ready = ready;
+                node.since = now;
+                node.heard = if ready { now } else { node.pulse.since() };
+                changed.push((name.clone(), ready));
+            }
+        }
+        for (name, ready) in changed {
+            let reason = if ready { "NodeReady" } else { "NodeNotReady" };
+            self.tell(Event {
+                number: 0,
+                at: now,
+                kind: "Node",
+                namespace: "default",
+                message: format!("Node {name} status is now: {reason}"),
+                name,
+                reason,
+                warning: false,
+                component: if ready { "kubelet" } else { "node-controller" },
+            });
+        }
+        pending
+    }
+
+    /// Pods on a node that stays away are told to end, and are gone when it is back to confirm it.
+    fn evict(&mut self, around: &Surroundings, now: Timestamp) -> bool {
+        let mut pending = false;
+        let mut told = Vec::new();
+        for pod in &mut self.pods {
+            let Some(node) = pod.node.as_ref().and_then(|name| self.nodes.get(name)) else {
+                continue;
+            };
+            // Daemons tolerate an absent node for ever.
+            let daemon = WORKLOADS[pod.workload].controller == DaemonSet;
+            if node.ready || daemon || pod.ending.is_some() {
+                continue;
+            }
+            if now.duration_since(node.since) >= around.pace.eviction {
+                pod.ending = Some(now);
+                told.push((pod.workload, pod.name.clone()));
+            } else {
+                pending = true;
+            }
+        }
+        let nodes = &self.nodes;
+        let before = self.pods.len();
+        self.pods.retain(|pod| {
+            let back = pod
+                .node
+                .as_ref()
+                .and_then(|name| nodes.get(name))
+                .is_some_and(|node| node.ready);
+            pod.ending.is_none() || !back
+        });
+        self.dirty |= self.pods.len() != before;
+        for (workload, name) in told {
+            let namespace = WORKLOADS[workload].namespace;
+            self.tell(Event {
+                number: 0,
+                at: now,
+                kind: "Pod",
+                namespace,
+                message: format!("Marking for deletion Pod {namespace}/{name}"),
+                name,
+                reason: "TaintManagerEviction",
+                warning: false,
+                component: "taint-eviction-controller",
+            });
+        }
+        pending
+    }
+
+    /// The workload controllers: makes pods that are wanted and not there.
+    fn reconcile(&mut self, now: Timestamp) {
+        for (at, workload) in WORKLOADS.iter().enumerate() {
+            match workload.controller {
+                Deployment => {
+                    let living = self.living(at);
+                    for _ in living..workload.replicas {
+                        let hash = self.ids.hex(&format!("replicaset/{}", workload.name), 10);
+                        let suffix = self.suffix();
+                        self.make(
+                            at,
+                            0,
+                            format!("{}-{hash}-{suffix}", workload.name),
+                            None,
+                            now,
+                        );
+                    }
+                }
+                StatefulSet => {
+                    // A stateful pod's name is free only when the old pod is really gone.
+                    for ordinal in 0..workload.replicas {
+                        let name = format!("{}-{ordinal}", workload.name);
+                        if !self
+                            .pods
+                            .iter()
+                            .any(|pod| pod.workload == at && pod.name == name)
+                        {
+                            self.make(at, ordinal, name, None, now);
+                        }
+                    }
+                }
+                DaemonSet => {
+                    let nodes: Vec<String> = self.nodes.keys().cloned().collect();
+                    for node in nodes {
+                        let there =
+                            |pod: &Pod| pod.workload == at && pod.node.as_ref() == Some(&node);
+                        if !self.pods.iter().any(there) {
+                            let suffix = self.suffix();
+                            let name = format!("{}-{suffix}", workload.name);
+                            self.make(at, 0, name, Some(node.clone()), now);
+                        }
+                    }
+                }
+            }
+        }
+        self.bind(now);
+    }
+
+    fn living(&self, workload: usize) -> usize {
+        let pods = self.pods.iter();
+        pods.filter(|pod| pod.workload == workload && pod.ending.is_none())
+            .count()
+    }
+
+    fn suffix(&self) -> String {
+        self.ids
+            .word(&format!("pod/{}", self.made), 5)
+            .to_lowercase()
+    }
+
+    fn make(
+        &mut self,
+        workload: usize,
+        ordinal: usize,
+        name: String,
+        node: Option<String>,
+        now: Timestamp,
+    ) {
+        self.made += 1;
+        self.dirty = true;
+        self.pods.push(Pod {
+            name,
+            workload,
+            ordinal,
+            bound: node.is_some().then_some(now),
+            node,
+            address: format!("10.42.{}.{}", self.made / 250, 2 + self.made % 250),
+            created: now,
+            running: false,
+            ending: None,
+        });
+    }
+
+    /// The scheduler: pods without a node get the ready one with the fewest pods.
+    fn bind(&mut self, now: Timestamp) {
+        let waiting: Vec<usize> = (0..self.pods.len())
+            .filter(|at| self.pods[*at].node.is_none())
+            .collect();
+        for at in waiting {
+            let load = |node: &str| {
+                let on = |pod: &&Pod| pod.node.as_deref() == Some(node);
+                self.pods.iter().filter(on).count()
+            };
+            let node = self
+                .nodes
+                .values()
+                .filter(|node| node.ready && node.pulse.alive())
+                .map(|node| node.host.name.clone())
+                .min_by_key(|name| load(name));
+            let Some(node) = node else { return };
+            let pod = &mut self.pods[at];
+            pod.node = Some(node.clone());
+            pod.bound = Some(now);
+            let (name, namespace) = (pod.name.clone(), WORKLOADS[pod.workload].namespace);
+            self.tell(Event {
+                number: 0,
+                at: now,
+                kind: "Pod",
+                namespace,
+                message: format!("Successfully assigned {namespace}/{name} to {node}"),
+                name,
+                reason: "Scheduled",
+                warning: false,
+                component: "default-scheduler",
+            });
+        }
+    }
+
+    /// The kubelets: bound pods run after a while. Returns whether some still have to start.
+    fn start_pods(&mut self, now: Timestamp) -> bool {
+        let mut pending = false;
+        let mut started = Vec::new();
+        for pod in &mut self.pods {
+            let Some((node, bound)) = pod.node.as_ref().zip(pod.bound) else {
+                continue;
+            };
+            let alive = self.nodes.get(node).is_some_and(|node| node.pulse.alive());
+            if pod.running || !alive {
+                continue;
+            }
+            if now.duration_since(bound) >= START {
+                pod.running = true;
+                started.push((pod.workload, pod.name.clone()));
+            } else {
+                pending = true;
+            }
+        }
+        for (workload, name) in started {
+            let workload = WORKLOADS[workload];
+            self.tell(Event {
+                number: 0,
+                at: now,
+                kind: "Pod",
+                namespace: workload.namespace,
+                message: format!("Started container {}", workload.name),
+                name,
+                reason: "Started",
+                warning: false,
+                component: "kubelet",
+            });
+        }
+        pending
+    }
+
+    fn publish(&mut self) {
+        if self.dirty {
+            self.store.become_like(objects::all(self));
+            self.dirty = false;
+        }
+    }
+}
+
+impl Machine for Kubernetes {
+    fn advance(&mut self, around: &Surroundings, now: Timestamp) -> Outlook {
+        let mut pending = self.observe(around, now);
+        let in_charge = self
+            .nodes
+            .values()
+            .any(|node| node.server && node.pulse.alive());
+        // Without a server nobody reacts, and nobody can ask either.
+        if in_charge {
+            pending |= self.evict(around, now);
+            self.reconcile(now);
+            pending |= self.start_pods(now);
+        }
+        self.publish();
+        Outlook::pending_if(pending)
+    }
+
+    fn revision(&self) -> u64 {
+        self.store.version()
+    }
+}
