@@ -1,1 +1,830 @@
+//! A cluster to draw: five boards, eight services, a deploy that is going on, one that failed. Fed to the model through
+//! messages only, as the engine would.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use jiff::{SignedDuration, Timestamp};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::message::{Answer, Effect, LogAsk, LogPage, LogQuery, Message, RunRecord};
+use super::model::{Model, Setup};
+use super::{update, view};
+use crate::client::{Event, View, Workspace};
+use crate::domain::action::{Gate, Risk};
+use crate::domain::environment::{Environment, Protection};
+use crate::domain::finding::assess;
+use crate::domain::live::{
+    EnvironmentLive, Health, Members, NodeFacts, NodeReport, NodeSample, Observed, Problem,
+    ServiceReport,
+};
+use crate::domain::node::{Node, Role, SshAccess};
+use crate::domain::plan::{Plan, PlanRequest, PlannedStep};
+use crate::domain::platform::{Arch, Platform};
+use crate::domain::recipe::{Offer, Param, Recipe, Selector, Step};
+use crate::domain::run::{LogLine, Run, RunId, RunState, Stream, Tally, Task, TaskKey, TaskState};
+use crate::domain::service::{ServiceKind, ServiceSpec};
+use crate::domain::stack::Stack;
+use crate::domain::table::{Cell, Table, Tone};
+
+/// The time on every picture.
+pub(crate) fn now() -> Timestamp {
+    "2026-03-01T14:03:22Z".parse().unwrap()
+}
+
+pub(crate) fn ago(seconds: i64) -> Timestamp {
+    now() - SignedDuration::from_secs(seconds)
+}
+
+const HOSTS: [(&str, &str, Platform, Arch); 5] = [
+    ("pc1", "10.0.0.11", Platform::Rpi5Ubuntu, Arch::Arm64),
+    ("pc2", "10.0.0.12", Platform::Rpi5Ubuntu, Arch::Arm64),
+    ("pc3", "10.0.0.13", Platform::Rpi5Ubuntu, Arch::Arm64),
+    ("h4", "10.0.0.21", Platform::OdroidH4, Arch::Amd64),
+    ("c5", "10.0.0.31", Platform::OdroidC5, Arch::Arm64),
+];
+
+fn environment(name: &str, protection: Protection, marking: Option<&str>) -> Environment {
+    let nodes = HOSTS
+        .iter()
+        .enumerate()
+        .map(|(index, (name, address, platform, arch))| {
+            let mut roles = BTreeSet::new();
+            roles.insert(if index < 3 {
+                Role::ConsulServer
+            } else {
+                Role::ConsulClient
+            });
+            roles.insert(if index < 3 {
+                Role::Vault
+            } else {
+                Role::NomadClient
+            });
+            if index == 3 {
+                roles.extend([Role::Harbor, Role::Traefik]);
+            }
+            Node {
+                name: (*name).into(),
+                address: (*address).into(),
+                platform: *platform,
+                arch: *arch,
+                roles,
+                labels: BTreeMap::from([("rack".to_owned(), "shelf".to_owned())]),
+                ssh: SshAccess {
+                    user: "ops".into(),
+                    jump: (index > 2).then(|| "pc1".into()),
+                    ..SshAccess::default()
+                },
+            }
+        })
+        .collect();
+    let services = ServiceKind::ALL
+        .iter()
+        .map(|kind| ServiceSpec {
+            name: kind.word().into(),
+            kind: *kind,
+            urls: vec![format!("http://10.0.0.11:{}", kind.default_port())],
+            nodes: vec!["pc1".into()],
+            user: None,
+            secret: None,
+            ca: None,
+        })
+        .collect();
+    Environment {
+        name: name.into(),
+        protection,
+        marking: marking.map(Into::into),
+        stack: Stack::Nomad,
+        versions: BTreeMap::from([
+            ("consul".to_owned(), "1.20.1".to_owned()),
+            ("vault".to_owned(), "1.18.3".to_owned()),
+        ]),
+        nodes,
+        services,
+        artifacts: BTreeMap::new(),
+        variables: BTreeMap::new(),
+    }
+}
+
+fn step(id: &str, title: &str, needs: &[&str], on: Option<Role>) -> Step {
+    Step {
+        id: id.into(),
+        title: title.into(),
+        needs: needs.iter().map(ToString::to_string).collect(),
+        on: on.map(|role| Selector {
+            roles: vec![role],
+            ..Selector::default()
+        }),
+        ..Step::default()
+    }
+}
+
+pub(crate) fn recipes() -> Vec<Recipe> {
+    vec![
+        Recipe {
+            name: "deploy".into(),
+            title: "Deploy Consul".into(),
+            description:
+                "Installs Consul on its servers, forms the cluster and waits until it has a leader."
+                    .into(),
+            risk: Risk::Change,
+            offer_on: vec![Offer::Environment, Offer::Node],
+            params: vec![
+                Param {
+                    name: "version".into(),
+                    help: "Consul's version".into(),
+                    default: Some(json!("1.20.1")),
+                },
+                Param {
+                    name: "parallel".into(),
+                    help: "hosts at a time".into(),
+                    default: Some(json!(3)),
+                },
+            ],
+            steps: vec![
+                step(
+                    "preflight",
+                    "Check the nodes",
+                    &[],
+                    Some(Role::ConsulServer),
+                ),
+                step(
+                    "install",
+                    "Install the package",
+                    &["preflight"],
+                    Some(Role::ConsulServer),
+                ),
+                step(
+                    "configure",
+                    "Write the configuration",
+                    &["install"],
+                    Some(Role::ConsulServer),
+                ),
+                step(
+                    "start",
+                    "Start the service",
+                    &["configure"],
+                    Some(Role::ConsulServer),
+                ),
+                step("leader", "Wait for a leader", &["start"], None),
+            ],
+        },
+        Recipe {
+            name: "verify".into(),
+            title: "Verify the stack".into(),
+            description: "Reads every service's health. Changes nothing.".into(),
+            risk: Risk::Read,
+            offer_on: vec![Offer::Environment, Offer::Service],
+            params: Vec::new(),
+            steps: vec![step("health", "Ask every service", &[], None)],
+        },
+    ]
+}
+
+pub(crate) fn workspace() -> Workspace {
+    let view = |id: &str, title: &str| View {
+        id: id.into(),
+        title: title.into(),
+    };
+    Workspace {
+        name: "homelab".into(),
+        read_only: false,
+        environments: vec![
+            environment("lab", Protection::Open, Some("LAB")),
+            environment("staging", Protection::Confirm, None),
+            environment("production", Protection::Typed, None),
+        ],
+        recipes: recipes(),
+        views: BTreeMap::from([
+            (
+                "consul".to_owned(),
+                vec![
+                    view("members", "Members"),
+                    view("services", "Services"),
+                    view("raft", "Raft peers"),
+                ],
+            ),
+            ("vault".to_owned(), vec![view("nodes", "Nodes")]),
+        ]),
+    }
+}
+
+fn node(index: usize) -> Observed<NodeReport> {
+    let (name, _, platform, arch) = HOSTS[index];
+    let heavy = index == 3;
+    let gib = 1 << 30;
+    let share = [38, 61, 44, 82, 29][index];
+    let report = NodeReport {
+        facts: NodeFacts {
+            hostname: name.into(),
+            os: "Ubuntu 24.04.2 LTS".into(),
+            kernel: "6.8.0-1018-raspi".into(),
+            machine: if arch == Arch::Arm64 {
+                "aarch64"
+            } else {
+                "x86_64"
+            }
+            .into(),
+            model: (platform != Platform::OdroidC5)
+                .then(|| "Raspberry Pi 5 Model B Rev 1.0".into()),
+            cpus: 4,
+            boot_id: "b".into(),
+            systemd: true,
+        },
+        sample: NodeSample {
+            uptime: 86_400 * (index as u64 + 3) + 7400,
+            load: [[0.42, 1.31, 0.55, 3.12, 0.08][index], 0.5, 0.4],
+            memory_total: 8 * gib,
+            memory_available: 8 * gib * (100 - share) / 100,
+            disk_total: Some(64 * gib),
+            disk_used: Some(64 * gib * [41, 47, 39, 93, 22][index] / 100),
+            temperature: Some([52.0, 55.0, 51.0, 68.0, 44.0][index]),
+            failed_units: if heavy {
+                vec!["harbor-db.service".into()]
+            } else {
+                Vec::new()
+            },
+        },
+        latency_ms: [4, 6, 5, 2, 11][index],
+    };
+    let mut observed = Observed::default();
+    observed.succeed(report, ago(3));
+    if index == 1 {
+        observed.as_of = Some(ago(95));
+        for seconds in [92, 60, 12] {
+            observed.fail(
+                "10.0.0.12:22: connection refused; is sshd running there?",
+                ago(seconds),
+            );
+        }
+    }
+    observed
+}
+
+fn service(kind: ServiceKind) -> Observed<ServiceReport> {
+    let members = |well, total| Some(Members { well, total });
+    let (health, version, leader, members, summary, problem) = match kind {
+        ServiceKind::Consul => (
+            Health::Warn,
+            "1.20.1",
+            Some("pc1 10.0.0.11:8300"),
+            members(4, 5),
+            "leader pc1, 4 of 5 members alive",
+            Some(("member:pc2", Health::Warn, "member pc2 is failed")),
+        ),
+        ServiceKind::Vault => (
+            Health::Ok,
+            "1.18.3",
+            Some("pc1"),
+            members(3, 3),
+            "unsealed, active on pc1",
+            None,
+        ),
+        ServiceKind::Nomad => (
+            Health::Ok,
+            "1.9.5",
+            Some("pc3"),
+            members(3, 3),
+            "leader pc3, 14 jobs running",
+            None,
+        ),
+        ServiceKind::Ceph => (
+            Health::Warn,
+            "19.2.1",
+            None,
+            members(2, 3),
+            "HEALTH_WARN, 3 mons, 2 of 3 osds up",
+            Some(("osd.1", Health::Warn, "osd.1 is down")),
+        ),
+        ServiceKind::Harbor => (
+            Health::Down,
+            "2.12.2",
+            None,
+            members(7, 8),
+            "database is unhealthy",
+            Some(("database", Health::Down, "component database is unhealthy")),
+        ),
+        ServiceKind::Traefik => (
+            Health::Ok,
+            "3.3.3",
+            None,
+            None,
+            "12 routers, 9 services, no errors",
+            None,
+        ),
+        ServiceKind::Grafana => (
+            Health::Ok,
+            "11.5.2",
+            None,
+            None,
+            "database ok, 0 alerts firing",
+            None,
+        ),
+        ServiceKind::Kubernetes => (
+            Health::Ok,
+            "1.33.0",
+            None,
+            members(5, 5),
+            "5 of 5 nodes ready",
+            None,
+        ),
+    };
+    let mut observed = Observed::default();
+    observed.succeed(
+        ServiceReport {
+            health,
+            version: Some(version.into()),
+            leader: leader.map(Into::into),
+            members,
+            summary: summary.into(),
+            problems: problem
+                .into_iter()
+                .map(|(key, health, text)| Problem {
+                    key: key.into(),
+                    health,
+                    text: text.into(),
+                })
+                .collect(),
+            latency_ms: 7,
+        },
+        ago(4),
+    );
+    if kind == ServiceKind::Grafana {
+        observed.as_of = Some(ago(70));
+        observed.fail("http://10.0.0.11:3000: no answer within 5 s", ago(65));
+    }
+    observed
+}
+
+pub(crate) fn live() -> BTreeMap<String, EnvironmentLive> {
+    let workspace = workspace();
+    let mut all = BTreeMap::new();
+    for environment in &workspace.environments {
+        let calm = environment.name != "lab";
+        let mut known = EnvironmentLive::default();
+        for (index, (name, ..)) in HOSTS.iter().enumerate() {
+            if !calm || index != 1 && index != 3 {
+                known.nodes.insert((*name).into(), node(index));
+            }
+        }
+        for kind in ServiceKind::ALL
+            .iter()
+            .filter(|kind| !calm || **kind == ServiceKind::Vault)
+        {
+            known.services.insert(kind.word().into(), service(*kind));
+        }
+        known.findings = assess(environment, &known, ago(92));
+        all.insert(environment.name.clone(), known);
+    }
+    all
+}
+
+pub(crate) fn run_id(number: u128) -> RunId {
+    RunId(Uuid::from_u128(number))
+}
+
+pub(crate) fn run(number: u128, state: RunState) -> Run {
+    let tasks = tasks(state);
+    let mut tally = Tally::default();
+    for task in &tasks {
+        tally.add(task.state);
+    }
+    let ended = state.is_final();
+    let age = i64::try_from(14 - number).unwrap() * 1800 - 1728;
+    Run {
+        id: run_id(number),
+        number: i64::try_from(number).unwrap(),
+        recipe: "deploy".into(),
+        title: "Deploy Consul".into(),
+        environment: "lab".into(),
+        dry_run: number == 10,
+        state,
+        started_by: "ops@bastion".into(),
+        plan_hash: "3fa29c0b5de1".repeat(5),
+        created_at: ago(age + 1),
+        started_at: Some(ago(age)),
+        ended_at: ended.then(|| ago(age - 48)),
+        reason: (state == RunState::Failed).then(|| "Start the service failed on pc2".into()),
+        tally,
+        lines: 40,
+    }
+}
+
+/// The tasks of a run in that state.
+pub(crate) fn tasks(state: RunState) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for (index, (step, on)) in [
+        ("preflight", 3),
+        ("install", 3),
+        ("configure", 3),
+        ("start", 3),
+        ("leader", 0),
+    ]
+    .iter()
+    .enumerate()
+    {
+        for host in 0..(*on).max(1) {
+            let task_state = match state {
+                RunState::Succeeded => [TaskState::Ok, TaskState::Changed][index % 2],
+                RunState::Failed if index == 3 && host == 1 => TaskState::Failed,
+                RunState::Failed if index == 4 => TaskState::Skipped,
+                RunState::Running if index == 2 && host == 1 => TaskState::Running,
+                RunState::Running if index == 2 && host == 2 => TaskState::Pending,
+                RunState::Running if index > 2 => TaskState::Pending,
+                _ => [TaskState::Ok, TaskState::Changed][index % 2],
+            };
+            let begun = !matches!(task_state, TaskState::Pending | TaskState::Skipped);
+            let start = 72 - i64::try_from(index).unwrap() * 14;
+            tasks.push(Task {
+                key: TaskKey {
+                    step: (*step).into(),
+                    host: (*on > 0).then(|| HOSTS[host].0.into()),
+                },
+                state: task_state,
+                attempts: u32::from(begun) + u32::from(task_state == TaskState::Failed),
+                started_at: begun.then(|| ago(start)),
+                ended_at: (begun && task_state.is_final()).then(|| ago(start - 9)),
+                reason: (task_state == TaskState::Failed).then(|| {
+                    "unit consul.service did not become active within 30 s: bind: cannot assign requested address 10.0.0.12:8301; look at the address in /etc/consul.d/consul.hcl".into()
+                }),
+            });
+        }
+    }
+    tasks
+}
+
+pub(crate) fn plan() -> Plan {
+    let recipe = &recipes()[0];
+    let previews: [&[&str]; 5] = [
+        &["run uname -m", "needs 512M free on /"],
+        &["package consul 1.20.1 from /var/cache/quarterdeck/consul_1.20.1_arm64.deb"],
+        &["file /etc/consul.d/consul.hcl, 0640 consul:consul, 412 bytes"],
+        &["unit consul.service enabled and started"],
+        &["until consul has a leader and 3 members"],
+    ];
+    Plan {
+        request: PlanRequest {
+            environment: "lab".into(),
+            recipe: "deploy".into(),
+            params: BTreeMap::from([("version".to_owned(), json!("1.20.1"))]),
+            nodes: Vec::new(),
+            dry_run: false,
+        },
+        title: recipe.title.clone(),
+        risk: Risk::Change,
+        steps: recipe
+            .steps
+            .iter()
+            .zip(previews)
+            .map(|(step, preview)| PlannedStep {
+                step: step.clone(),
+                hosts: step
+                    .on
+                    .as_ref()
+                    .map(|_| vec!["pc1".into(), "pc2".into(), "pc3".into()]),
+                preview: preview.iter().map(ToString::to_string).collect(),
+            })
+            .collect(),
+        hash: "3fa29c0b5de1".repeat(5),
+    }
+}
+
+pub(crate) fn lines() -> Vec<LogLine> {
+    let said: [(&str, Option<usize>, Stream, &str); 10] = [
+        (
+            "preflight",
+            Some(0),
+            Stream::Note,
+            "check: memory 8.0G, disk 38G free",
+        ),
+        ("preflight", Some(0), Stream::Stdout, "aarch64"),
+        (
+            "install",
+            Some(0),
+            Stream::Note,
+            "package consul: absent, wanted 1.20.1",
+        ),
+        (
+            "install",
+            Some(0),
+            Stream::Stdout,
+            "Unpacking consul (1.20.1-1) ...",
+        ),
+        (
+            "install",
+            Some(1),
+            Stream::Stderr,
+            "dpkg: warning: downgrading consul from 1.20.2-1 to 1.20.1-1",
+        ),
+        (
+            "install",
+            Some(2),
+            Stream::Stdout,
+            "\u{1b}[32mSetting up consul (1.20.1-1)\u{1b}[0m ...",
+        ),
+        (
+            "configure",
+            Some(1),
+            Stream::Diff,
+            "@@ -4,3 +4,3 @@ /etc/consul.d/consul.hcl",
+        ),
+        ("configure", Some(1), Stream::Diff, "-bootstrap_expect = 1"),
+        ("configure", Some(1), Stream::Diff, "+bootstrap_expect = 3"),
+        (
+            "configure",
+            Some(1),
+            Stream::Note,
+            "file /etc/consul.d/consul.hcl: changed",
+        ),
+    ];
+    (0..40_u64)
+        .map(|seq| {
+            let (step, host, stream, text) = said[usize::try_from(seq % 10).unwrap()];
+            LogLine {
+                seq,
+                at: ago(60) + SignedDuration::from_millis(i64::try_from(seq).unwrap() * 700),
+                task: Some(TaskKey {
+                    step: step.into(),
+                    host: host.map(|host| HOSTS[host].0.into()),
+                }),
+                stream,
+                text: text.into(),
+            }
+        })
+        .collect()
+}
+
+pub(crate) fn members() -> Table {
+    let mut table = Table::new(
+        "Members",
+        ["name", "address", "status", "type", "build", "votes"],
+        "No members are known to this agent.",
+    );
+    for (name, address, status, tone, kind) in [
+        (
+            "pc1",
+            "10.0.0.11:8301",
+            "alive, leader",
+            Tone::Good,
+            "server",
+        ),
+        ("pc2", "10.0.0.12:8301", "failed", Tone::Bad, "server"),
+        ("pc3", "10.0.0.13:8301", "alive", Tone::Good, "server"),
+        ("h4", "10.0.0.21:8301", "alive", Tone::Good, "client"),
+        ("c5", "10.0.0.31:8301", "leaving", Tone::Warn, "client"),
+    ] {
+        table.push(
+            name,
+            [
+                name.into(),
+                address.into(),
+                Cell::new(status, tone),
+                kind.into(),
+                "1.20.1".into(),
+                if kind == "server" { "yes" } else { "" }.into(),
+            ],
+        );
+    }
+    table
+}
+
+/// Answers effects as an engine with this cluster would, until none are left.
+pub(crate) fn settle(model: &mut Model, effects: Vec<Effect>) {
+    let mut open = effects;
+    let mut rounds = 0;
+    while let Some(effect) = open.pop() {
+        rounds += 1;
+        assert!(rounds < 200, "effects without end: {effect:?}");
+        if let Some(answer) = reply(effect) {
+            open.extend(update(model, Message::Answer(Box::new(answer))));
+        }
+    }
+}
+
+fn reply(effect: Effect) -> Option<Answer> {
+    Some(match effect {
+        Effect::Workspace => Answer::Workspace(Ok(workspace())),
+        Effect::Live => Answer::Live(Ok(live())),
+        Effect::Runs => Answer::Runs(Ok(runs())),
+        Effect::Run(id) => {
+            Answer::Run(Ok(runs().into_iter().find(|run| run.id == id).map(|run| {
+                Box::new(RunRecord {
+                    tasks: tasks(run.state),
+                    run,
+                    plan: Some(plan()),
+                })
+            })))
+        }
+        Effect::NodeRuns { environment, node } => Answer::NodeRuns {
+            environment,
+            node,
+            result: Ok(vec![
+                (run_id(13), TaskState::Running),
+                (run_id(12), TaskState::Failed),
+            ]),
+        },
+        Effect::Table { key } => Answer::Table {
+            result: Ok(members()),
+            key,
+        },
+        Effect::Lines(query) => Answer::Lines {
+            result: Ok(page(&query)),
+            query,
+        },
+        Effect::Plan { ticket, request } => {
+            let crate::client::Request::Plan(request) = request else {
+                panic!("a plan is asked for by a plan request")
+            };
+            let environment = workspace();
+            let environment = environment
+                .environments
+                .iter()
+                .find(|known| known.name == request.environment)?;
+            let mut plan = plan();
+            if request.dry_run {
+                plan.risk = Risk::Read;
+            }
+            plan.request = request;
+            let gate = Gate::of(plan.risk, environment.protection, false);
+            Answer::Plan {
+                ticket,
+                result: Ok((Box::new(plan), gate)),
+            }
+        }
+        _ => return None,
+    })
+}
+
+fn page(query: &LogQuery) -> LogPage {
+    let all = lines().into_iter().filter(|line| {
+        let task = line.task.as_ref().unwrap();
+        query
+            .filter
+            .step
+            .as_ref()
+            .is_none_or(|step| *step == task.step)
+            && query.filter.host.is_none_or_eq(task.host.as_ref())
+    });
+    match &query.ask {
+        LogAsk::Tail | LogAsk::Start => LogPage {
+            lines: all.collect(),
+            found: None,
+        },
+        LogAsk::After(from) => LogPage {
+            lines: all.filter(|line| line.seq >= *from).collect(),
+            found: None,
+        },
+        LogAsk::Before(_) | LogAsk::Find { .. } => LogPage::default(),
+    }
+}
+
+/// `None` asks for nothing; a value must be equal.
+trait Wanted<T> {
+    fn is_none_or_eq(&self, other: Option<&T>) -> bool;
+}
+
+impl<T: PartialEq> Wanted<T> for Option<T> {
+    fn is_none_or_eq(&self, other: Option<&T>) -> bool {
+        self.as_ref().is_none_or(|wanted| Some(wanted) == other)
+    }
+}
+
+pub(crate) fn runs() -> Vec<Run> {
+    vec![
+        run(13, RunState::Running),
+        run(12, RunState::Failed),
+        run(11, RunState::Succeeded),
+        run(10, RunState::Cancelled),
+    ]
+}
+
+/// A model that knows the whole cluster, with some history.
+pub(crate) fn model(size: (u16, u16)) -> Model {
+    with(Setup::new(now(), size))
+}
+
+/// As [`model`], begun with `setup`.
+pub(crate) fn with(setup: Setup) -> Model {
+    let mut model = Model::new(setup);
+    let opening = model.opening();
+    settle(&mut model, opening);
+    for beat in 0..40_u32 {
+        for (index, (name, ..)) in HOSTS.iter().enumerate().filter(|(index, _)| *index != 1) {
+            let mut observed = node(index);
+            let at = ago(3) - SignedDuration::from_secs(i64::from(40 - beat) * 2);
+            let mut report = observed.value.take().unwrap();
+            let wave = (f64::from(beat) / 5.0 + index as f64).sin() * 0.4 + 1.0;
+            #[allow(clippy::cast_possible_truncation)]
+            let wave = wave as f32;
+            report.sample.load[0] *= wave;
+            observed.succeed(report, at);
+            feed(
+                &mut model,
+                Event::Node {
+                    environment: "lab".into(),
+                    name: (*name).into(),
+                    observed: Box::new(observed),
+                },
+            );
+        }
+    }
+    for (index, (name, ..)) in HOSTS.iter().enumerate() {
+        feed(
+            &mut model,
+            Event::Node {
+                environment: "lab".into(),
+                name: (*name).into(),
+                observed: Box::new(node(index)),
+            },
+        );
+    }
+    model
+}
+
+/// Feeds an event and answers what it leads to.
+pub(crate) fn feed(model: &mut Model, event: Event) {
+    let effects = update(model, Message::Event(event));
+    settle(model, effects);
+}
+
+/// Presses keys given by their names and answers what they lead to.
+pub(crate) fn press(model: &mut Model, keys: &[&str]) -> Vec<Effect> {
+    let mut all = Vec::new();
+    for key in keys {
+        let effects = update(model, Message::Key(key_of(key)));
+        all.extend(effects.clone());
+        settle(model, effects);
+    }
+    all
+}
+
+/// Types text.
+pub(crate) fn type_text(model: &mut Model, text: &str) {
+    for c in text.chars() {
+        let effects = update(
+            model,
+            Message::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)),
+        );
+        settle(model, effects);
+    }
+}
+
+/// The key with this name in the keymap.
+pub(crate) fn key_of(name: &str) -> KeyEvent {
+    let (modifiers, base) = match name.strip_prefix("ctrl-") {
+        Some(base) => (KeyModifiers::CONTROL, base),
+        None => (KeyModifiers::NONE, name),
+    };
+    let code = match base {
+        "enter" => KeyCode::Enter,
+        "esc" => KeyCode::Esc,
+        "tab" => KeyCode::Tab,
+        "shift-tab" => KeyCode::BackTab,
+        "up" => KeyCode::Up,
+        "down" => KeyCode::Down,
+        "left" => KeyCode::Left,
+        "right" => KeyCode::Right,
+        "home" => KeyCode::Home,
+        "end" => KeyCode::End,
+        "pageup" => KeyCode::PageUp,
+        "pagedown" => KeyCode::PageDown,
+        "space" => KeyCode::Char(' '),
+        other => KeyCode::Char(other.chars().next().unwrap()),
+    };
+    KeyEvent::new(code, modifiers)
+}
+
+/// The picture of a model.
+pub(crate) fn buffer(model: &Model) -> Buffer {
+    let (width, height) = model.world.size;
+    let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+    view(model, &mut buffer);
+    buffer
+}
+
+/// The picture as text, without trailing spaces.
+pub(crate) fn draw(model: &Model) -> String {
+    let buffer = buffer(model);
+    let width = usize::from(buffer.area.width);
+    let rows: Vec<String> = buffer
+        .content()
+        .chunks(width)
+        .map(|row| {
+            let mut text = String::new();
+            let mut skip = 0;
+            for cell in row {
+                if skip > 0 {
+                    skip -= 1;
+                    continue;
+                }
+                text.push_str(cell.symbol());
+                skip = super::text::width(cell.symbol()).saturating_sub(1);
+            }
+            text.trim_end().to_owned()
+        })
+        .collect();
+    rows.join("\n")
+}

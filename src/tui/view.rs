@@ -150,18 +150,35 @@ fn footer(model: &Model, paint: &mut Paint<'_>, area: Rect) {
     let theme = &paint.look.theme;
     let (bar, key_style, muted) = (theme.bar, theme.key, theme.muted);
     paint.clear(area, bar);
-    let mut x = area.x + 1;
-    for (key, word) in keymap::hints(&model.contexts()) {
-        let line = Line::from(vec![
-            Span::styled(key, key_style),
+    let render = |(key, word): &(&'static str, &'static str)| {
+        Line::from(vec![
+            Span::styled(*key, key_style),
             Span::styled(format!(" {word}"), muted),
-        ]);
-        let width = u16::try_from(line.width()).unwrap_or(u16::MAX);
-        if x.saturating_add(width) > area.right() {
+        ])
+    };
+    let width = |line: &Line<'_>| u16::try_from(line.width()).unwrap_or(u16::MAX);
+    let (always, local): (Vec<_>, Vec<_>) = keymap::hints(&model.contexts())
+        .into_iter()
+        .partition(|(key, _)| matches!(*key, ":" | "?" | "q"));
+    // The ways to everything else keep their place at the right; what is local gets the room that is left.
+    let mut right = area.right();
+    for hint in always.iter().rev() {
+        let line = render(hint);
+        let start = right.saturating_sub(width(&line) + 1);
+        if start <= area.x {
             break;
         }
-        paint.line(x, area.y, width, &line);
-        x += width + 2;
+        paint.line(start, area.y, width(&line), &line);
+        right = start.saturating_sub(1);
+    }
+    let mut x = area.x + 1;
+    for hint in &local {
+        let line = render(hint);
+        if x.saturating_add(width(&line)) > right {
+            break;
+        }
+        paint.line(x, area.y, width(&line), &line);
+        x += width(&line) + 2;
     }
 }
 

@@ -49,7 +49,10 @@ fn backgrounds(out: &mut String, buffer: &Buffer, row: u16) {
             column += 1;
         }
         if let Some(back) = back {
-            let (x, y) = (MARGIN + f32::from(from) * CELL.0, MARGIN + f32::from(row) * CELL.1);
+            let (x, y) = (
+                MARGIN + f32::from(from) * CELL.0,
+                MARGIN + f32::from(row) * CELL.1,
+            );
             let width = f32::from(column - from) * CELL.0;
             // A hair larger than the cell, or seams show between neighbours.
             let _ = writeln!(
@@ -85,10 +88,26 @@ fn texts(out: &mut String, buffer: &Buffer, row: u16) {
             continue;
         }
         let (fore, modifier) = style;
-        let bold = if modifier.contains(Modifier::BOLD) { " font-weight=\"bold\"" } else { "" };
-        let dim = if modifier.contains(Modifier::DIM) { " opacity=\"0.6\"" } else { "" };
-        let line = if modifier.contains(Modifier::UNDERLINED) { " text-decoration=\"underline\"" } else { "" };
-        let _ = writeln!(out, "<text x=\"{}\" y=\"{y:.2}\" fill=\"{fore}\"{bold}{dim}{line}>{text}</text>", places.trim_end());
+        let bold = if modifier.contains(Modifier::BOLD) {
+            " font-weight=\"bold\""
+        } else {
+            ""
+        };
+        let dim = if modifier.contains(Modifier::DIM) {
+            " opacity=\"0.6\""
+        } else {
+            ""
+        };
+        let line = if modifier.contains(Modifier::UNDERLINED) {
+            " text-decoration=\"underline\""
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            out,
+            "<text x=\"{}\" y=\"{y:.2}\" fill=\"{fore}\"{bold}{dim}{line}>{text}</text>",
+            places.trim_end()
+        );
     }
 }
 
@@ -97,7 +116,10 @@ fn colours(cell: &Cell) -> (String, Option<String>) {
     let fore = css(cell.fg);
     let back = css(cell.bg);
     if cell.modifier.contains(Modifier::REVERSED) {
-        (back.unwrap_or_else(|| BACKGROUND.into()), Some(fore.unwrap_or_else(|| FOREGROUND.into())))
+        (
+            back.unwrap_or_else(|| BACKGROUND.into()),
+            Some(fore.unwrap_or_else(|| FOREGROUND.into())),
+        )
     } else {
         (fore.unwrap_or_else(|| FOREGROUND.into()), back)
     }
@@ -131,15 +153,20 @@ fn css(colour: Color) -> Option<String> {
 /// The 256 colours of xterm: 16 names, a 6×6×6 cube, 24 greys.
 fn indexed(index: u8) -> String {
     const NAMES: [&str; 16] = [
-        "#1b2028", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#c8ccd4", "#5c6370", "#ff7b86",
-        "#b5e890", "#ffd787", "#7fc1ff", "#dd9bf0", "#7fd5e0", "#ffffff",
+        "#1b2028", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#c8ccd4",
+        "#5c6370", "#ff7b86", "#b5e890", "#ffd787", "#7fc1ff", "#dd9bf0", "#7fd5e0", "#ffffff",
     ];
     match index {
         0..16 => NAMES[usize::from(index)].into(),
         16..232 => {
             let level = |step: u8| if step == 0 { 0 } else { 55 + step * 40 };
             let cube = index - 16;
-            format!("#{:02x}{:02x}{:02x}", level(cube / 36), level(cube / 6 % 6), level(cube % 6))
+            format!(
+                "#{:02x}{:02x}{:02x}",
+                level(cube / 36),
+                level(cube / 6 % 6),
+                level(cube % 6)
+            )
         }
         232.. => {
             let grey = 8 + (index - 232) * 10;
@@ -149,7 +176,9 @@ fn indexed(index: u8) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 /// The SVG document as a PNG file, half as large again.
@@ -167,8 +196,15 @@ pub fn png(svg: &str) -> Vec<u8> {
     let scale = 1.5;
     let size = tree.size();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let (width, height) = ((size.width() * scale) as u32, (size.height() * scale) as u32);
+    let (width, height) = (
+        (size.width() * scale) as u32,
+        (size.height() * scale) as u32,
+    );
     let mut pixels = tiny_skia::Pixmap::new(width, height).expect("a screen has a size");
-    resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut pixels.as_mut());
+    resvg::render(
+        &tree,
+        tiny_skia::Transform::from_scale(scale, scale),
+        &mut pixels.as_mut(),
+    );
     pixels.encode_png().expect("pixels can be encoded")
 }

@@ -175,7 +175,7 @@ pub(crate) fn cut_top(area: Rect, rows: u16) -> (Rect, Rect) {
 /// `area` without its last `rows` rows, and those rows.
 pub(crate) fn cut_bottom(area: Rect, rows: u16) -> (Rect, Rect) {
     let (rest, bottom) = cut_top(area, area.height.saturating_sub(rows));
-    (bottom, rest)
+    (rest, bottom)
 }
 
 /// The left `columns` of `area`, and the rest.
