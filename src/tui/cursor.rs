@@ -28,6 +28,11 @@ impl Cursor {
             .unwrap_or_else(|| self.index.min(ids.len().saturating_sub(1)))
     }
 
+    /// Whether it was never moved.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.id.is_none()
+    }
+
     /// The id under the cursor.
     pub(crate) fn current<'a, T: AsRef<str>>(&self, ids: &'a [T]) -> Option<&'a str> {
         ids.get(self.position(ids)).map(AsRef::as_ref)

@@ -3,7 +3,15 @@
 #[path = "../../tests/support/picture.rs"]
 mod picture;
 
-use super::sample;
+use proptest::prelude::*;
+use ratatui::style::{Color, Modifier};
+
+use super::keymap::BINDINGS;
+use super::layers::Layer;
+use super::{Argument, Effect, ExtraCommand, Message, Place, Setup, ThemeName, sample, update};
+use crate::client::{Event, Request};
+use crate::domain::action::Consent;
+use crate::domain::run::RunState;
 
 /// Writes pictures of every screen to the directory in `QUARTERDECK_PICTURES`, to look at while working on them.
 #[test]
@@ -54,5 +62,306 @@ fn look() {
             )
             .unwrap();
         }
+    }
+}
+
+/// Dialogs at the size where they are most cramped.
+#[test]
+fn dialogs_fit_on_80_by_24() {
+    let dialogs: &[(&str, &[&str])] = &[
+        ("palette", &[":", "p", "c"]),
+        ("actions", &["a"]),
+        ("form", &["a", "enter"]),
+        ("plan-open", &["a", "enter", "ctrl-s"]),
+        ("plan-confirm", &["1", "down", "2", "a", "enter", "ctrl-s"]),
+        (
+            "plan-typed",
+            &["1", "down", "down", "2", "a", "enter", "ctrl-s"],
+        ),
+        ("quit", &["q"]),
+        ("help", &["?"]),
+        ("raw", &["y"]),
+        ("filter", &["/", "p", "c", "["]),
+    ];
+    for (name, keys) in dialogs {
+        let mut model = sample::model((80, 24));
+        sample::press(&mut model, keys);
+        insta::assert_snapshot!(format!("dialog-{name}"), sample::draw(&model));
+    }
+}
+
+#[test]
+fn the_history_leads_back_and_forward() {
+    let mut model = sample::model((80, 24));
+    sample::press(&mut model, &["enter", "enter"]);
+    assert_eq!(*model.place(), Place::Run(sample::run_id(13)));
+    sample::press(&mut model, &["["]);
+    assert_eq!(*model.place(), Place::Node("pc1".into()));
+    sample::press(&mut model, &["]"]);
+    assert_eq!(*model.place(), Place::Run(sample::run_id(13)));
+    sample::press(&mut model, &["-"]);
+    assert_eq!(*model.place(), Place::Node("pc1".into()));
+    sample::press(&mut model, &["esc", "esc", "esc"]);
+    assert_eq!(*model.place(), Place::Bridge);
+}
+
+#[test]
+fn quitting_asks_while_runs_are_going_and_staying_is_the_default() {
+    let mut model = sample::model((80, 24));
+    assert!(sample::press(&mut model, &["q", "enter"]).is_empty());
+    assert!(model.layers.is_empty());
+    assert_eq!(sample::press(&mut model, &["ctrl-c", "y"]), [Effect::Quit]);
+}
+
+#[test]
+fn quitting_is_immediate_when_nothing_runs() {
+    let mut model = sample::model((80, 24));
+    sample::feed(
+        &mut model,
+        Event::Run(Box::new(sample::run(13, RunState::Succeeded))),
+    );
+    assert_eq!(sample::press(&mut model, &["q"]), [Effect::Quit]);
+}
+
+#[test]
+fn an_open_environment_starts_with_enter_after_the_plan_was_seen() {
+    let mut model = sample::model((80, 24));
+    let effects = sample::press(&mut model, &["a", "enter", "ctrl-s", "enter"]);
+    let start = Effect::Start {
+        hash: sample::plan().hash,
+        consent: Consent::None,
+    };
+    assert_eq!(effects.last(), Some(&start), "{effects:?}");
+}
+
+#[test]
+fn a_confirming_environment_has_cancel_focused() {
+    let mut model = sample::model((80, 24));
+    let keys = ["1", "down", "2", "a", "enter", "ctrl-s", "enter"];
+    let effects = sample::press(&mut model, &keys);
+    assert!(
+        !effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Start { .. }))
+    );
+    let effects = sample::press(&mut model, &["a", "enter", "ctrl-s", "tab", "enter"]);
+    assert!(
+        matches!(
+            effects.last(),
+            Some(Effect::Start {
+                consent: Consent::Yes,
+                ..
+            })
+        ),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn a_typed_environment_starts_only_with_its_exact_name() {
+    let mut model = sample::model((80, 24));
+    sample::press(
+        &mut model,
+        &["1", "down", "down", "2", "a", "enter", "ctrl-s"],
+    );
+    sample::type_text(&mut model, "prod");
+    assert!(sample::press(&mut model, &["enter"]).is_empty());
+    assert!(sample::draw(&model).contains("was typed, but"));
+    sample::type_text(&mut model, "uction");
+    let effects = sample::press(&mut model, &["enter"]);
+    let consent = Consent::Typed("production".into());
+    assert!(
+        matches!(&effects[..], [Effect::Start { consent: given, .. }] if *given == consent),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn a_dry_run_is_planned_anew_and_an_older_answer_is_ignored() {
+    let mut model = sample::model((80, 24));
+    sample::press(&mut model, &["a", "enter", "ctrl-s"]);
+    let effects = update(&mut model, Message::Key(sample::key_of("D")));
+    let [
+        Effect::Plan {
+            request: Request::Plan(request),
+            ..
+        },
+    ] = &effects[..]
+    else {
+        panic!("{effects:?}")
+    };
+    assert!(request.dry_run);
+    sample::settle(&mut model, effects);
+    assert!(sample::draw(&model).contains("Start dry run"));
+}
+
+#[test]
+fn extra_commands_are_completed_and_performed() {
+    let mut setup = Setup::new(sample::now(), (80, 24));
+    setup.extra = vec![
+        ExtraCommand {
+            name: "lab kill".into(),
+            help: "cut a node's power".into(),
+            argument: Argument::Node,
+        },
+        ExtraCommand {
+            name: "lab lag".into(),
+            help: "slow everything down".into(),
+            argument: Argument::Text("800ms".into()),
+        },
+    ];
+    let mut model = sample::with(setup);
+    sample::press(&mut model, &[":"]);
+    sample::type_text(&mut model, "lab kill pc2");
+    let extra = |name: &str, argument: &str| Effect::Extra {
+        name: name.into(),
+        argument: Some(argument.into()),
+    };
+    assert_eq!(
+        sample::press(&mut model, &["enter"]),
+        [extra("lab kill", "pc2")]
+    );
+    sample::press(&mut model, &[":"]);
+    sample::type_text(&mut model, "lab lag 300ms");
+    assert_eq!(
+        sample::press(&mut model, &["enter"]),
+        [extra("lab lag", "300ms")]
+    );
+}
+
+#[test]
+fn a_refusal_is_shown_until_it_was_seen() {
+    let mut model = sample::model((80, 24));
+    let refused =
+        super::Answer::Started(Err(crate::client::Refusal::new("the plan is out of date")));
+    update(&mut model, Message::Answer(Box::new(refused)));
+    assert!(sample::draw(&model).contains("the plan is out of date"));
+    sample::press(&mut model, &["esc"]);
+    assert!(!sample::draw(&model).contains("the plan is out of date"));
+}
+
+#[test]
+fn a_subscriber_that_missed_events_reads_everything_again() {
+    let mut model = sample::model((80, 24));
+    let effects = update(&mut model, Message::Event(Event::Missed(9)));
+    assert!(effects.contains(&Effect::Live) && effects.contains(&Effect::Runs));
+}
+
+#[test]
+fn mono_has_no_colour_and_still_shows_the_selection() {
+    let mut setup = Setup::new(sample::now(), (120, 40));
+    setup.theme = ThemeName::Mono;
+    let buffer = sample::buffer(&sample::with(setup));
+    assert!(
+        buffer
+            .content()
+            .iter()
+            .all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset)
+    );
+    assert!(
+        buffer
+            .content()
+            .iter()
+            .any(|cell| cell.modifier.contains(Modifier::REVERSED))
+    );
+}
+
+#[test]
+fn production_colours_the_whole_bar_and_lab_does_not() {
+    let mut model = sample::model((120, 40));
+    let bar = |model: &super::Model| sample::buffer(model)[(60, 0)].bg;
+    let calm = bar(&model);
+    sample::press(&mut model, &["1", "down", "down"]);
+    assert_ne!(bar(&model), calm);
+}
+
+#[test]
+fn ascii_means_ascii_on_every_screen() {
+    let ways: [&[&str]; 9] = [
+        &[],
+        &["enter"],
+        &["3", "enter"],
+        &["4", "down", "enter"],
+        &["5"],
+        &["1", "enter"],
+        &["a", "enter", "ctrl-s"],
+        &[":"],
+        &["?"],
+    ];
+    for keys in ways {
+        let mut setup = Setup::new(sample::now(), (160, 50));
+        setup.ascii = true;
+        let mut model = sample::with(setup);
+        sample::press(&mut model, keys);
+        let drawn = sample::draw(&model);
+        assert!(
+            drawn.is_ascii(),
+            "{keys:?}: {:?}",
+            drawn.chars().filter(|c| !c.is_ascii()).collect::<String>()
+        );
+    }
+}
+
+#[test]
+fn the_farewell_tells_what_became_of_the_runs() {
+    let model = sample::model((80, 24));
+    let text = model.farewell().text;
+    assert!(
+        text.contains("run #13 Deploy Consul in lab: running") && text.contains("7 of 13 tasks"),
+        "{text}"
+    );
+}
+
+#[test]
+fn text_from_outside_cannot_reach_the_terminal_raw() {
+    let mut model = sample::model((120, 40));
+    let mut run = sample::run(14, RunState::Running);
+    run.title = "bad\u{1b}[2J\u{7}\u{202e}title".into();
+    run.started_by = "\u{1b}]0;pwn\u{7}".into();
+    sample::feed(&mut model, Event::Run(Box::new(run)));
+    let buffer = sample::buffer(&model);
+    assert!(
+        buffer
+            .content()
+            .iter()
+            .all(|cell| !cell.symbol().chars().any(char::is_control))
+    );
+    assert!(sample::draw(&model).contains("badtitle"));
+}
+
+/// Keys to press at random: all that are bound, and some text.
+fn any_key() -> impl Strategy<Value = String> {
+    let bound: Vec<String> = BINDINGS
+        .iter()
+        .flat_map(|binding| binding.keys.iter().map(ToString::to_string))
+        .chain("abcXYZ!19é日".chars().map(String::from))
+        .collect();
+    proptest::sample::select(bound)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_size_and_no_keys_make_it_fall_over(
+        width in 20_u16..=300,
+        height in 5_u16..=100,
+        later in (1_u16..=300, 1_u16..=100),
+        keys in proptest::collection::vec(any_key(), 0..24),
+        theme in proptest::sample::select(&ThemeName::ALL[..]),
+        ascii in any::<bool>(),
+    ) {
+        let mut setup = Setup::new(sample::now(), (width, height));
+        setup.theme = theme;
+        setup.ascii = ascii;
+        let mut model = sample::with(setup);
+        for key in &keys {
+            sample::press(&mut model, &[key.as_str()]);
+            let buffer = sample::buffer(&model);
+            prop_assert!(buffer.content().iter().all(|cell| !cell.symbol().chars().any(char::is_control)));
+        }
+        update(&mut model, Message::Resize(later.0, later.1));
+        sample::buffer(&model);
+        prop_assert!(model.layers.iter().filter(|layer| matches!(layer, Layer::Question(_))).count() < 3);
     }
 }

@@ -272,6 +272,23 @@ impl Theme {
         }
     }
 
+    /// A style that a program asked for with one of the basic colours, in the colours of this theme.
+    pub(crate) fn translate(&self, style: Style) -> Style {
+        let role = match style.fg {
+            Some(Color::Red) => self.bad,
+            Some(Color::Green) => self.good,
+            Some(Color::Yellow) => self.warn,
+            Some(Color::Blue) => self.info,
+            Some(Color::Cyan) => self.guard[0],
+            Some(Color::Magenta) => self.guard[3],
+            _ => return style,
+        };
+        Style {
+            fg: role.fg,
+            ..style
+        }
+    }
+
     /// A colour that stays with a host, so that interleaved lines can be told apart.
     pub(crate) fn host(&self, name: &str) -> Style {
         let hues = [

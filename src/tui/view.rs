@@ -2,9 +2,11 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::keymap;
+use super::layers::Layer;
 use super::message::Place;
 use super::model::Model;
 use super::paint::{Paint, cut_bottom, cut_top};
@@ -28,14 +30,17 @@ pub fn view(model: &Model, buf: &mut Buffer) {
     }
     let (top, rest) = cut_top(area, u16::from(area.height > 3));
     let (body, bottom) = cut_bottom(rest, u16::from(area.height > 5));
-    header(model, &mut paint, top);
     model
         .screens
         .at(&model.place)
         .draw(&model.world, &mut paint, body);
-    footer(model, &mut paint, bottom);
     for layer in &model.layers {
         layer.draw(&model.world, &mut paint);
+    }
+    // Where one is and which keys hold stays in full colour whatever lies above the screen.
+    header(model, &mut paint, top);
+    if !matches!(model.layers.last(), Some(Layer::Prompt(_))) {
+        footer(model, &mut paint, bottom);
     }
     notice(model, &mut paint, body);
 }
@@ -49,15 +54,25 @@ fn header(model: &Model, paint: &mut Paint<'_>, area: Rect) {
     let world = &model.world;
     paint.clear(area, theme.bar);
     let guard = theme.guard(world.protection());
+    let loud = matches!(
+        world.protection(),
+        Protection::Typed | Protection::TwoPerson
+    );
     let mut spans = vec![Span::styled(
         " Quarterdeck ",
-        theme.accent.add_modifier(ratatui::style::Modifier::BOLD),
+        theme.accent.add_modifier(Modifier::BOLD),
     )];
     if let Some(here) = world.here() {
         let name = look.plain(&here.name).into_owned();
         spans.push(Span::styled(
             format!(" {name} {} {} ", look.glyphs.dot, here.protection),
-            theme.badge_of(guard),
+            // On a bar of the same colour the badge is turned round.
+            if loud {
+                let ground = theme.text.bg.unwrap_or_default();
+                guard.bg(ground).add_modifier(Modifier::BOLD)
+            } else {
+                theme.badge_of(guard)
+            },
         ));
         if let Some(marking) = &here.marking {
             spans.push(Span::raw(" "));
@@ -96,32 +111,34 @@ fn header(model: &Model, paint: &mut Paint<'_>, area: Rect) {
             theme.accent,
         ));
     }
+    let mut full = right.clone();
     if model.place != Place::Bridge {
-        right.push(Span::raw("  "));
-        right.extend(findings::counts(look, world));
+        full.push(Span::raw("  "));
+        full.extend(findings::counts(look, world));
     }
-    right.push(Span::raw(" "));
-    paint.right(rest, &Line::from(right));
-    if matches!(
-        world.protection(),
-        Protection::Typed | Protection::TwoPerson
-    ) {
+    for mut spans in [full, right] {
+        spans.push(Span::raw(" "));
+        let line = Line::from(spans);
+        if line.width() <= usize::from(rest.width) {
+            paint.right(rest, &line);
+            break;
+        }
+    }
+    if loud {
         // Where a mistake costs most, the whole bar says so.
-        underline(paint, area, guard);
+        flood(paint, area, guard);
     }
 }
 
-/// Draws the bar in the colour of the protection, text and all.
-fn underline(paint: &mut Paint<'_>, area: Rect, guard: ratatui::style::Style) {
+/// Draws the bar in the colour of the protection, text and all; badges keep their own.
+fn flood(paint: &mut Paint<'_>, area: Rect, guard: ratatui::style::Style) {
     let badge = paint.look.theme.badge_of(guard);
     let (fg, bg) = (badge.fg, badge.bg);
     for position in area.positions() {
         if let Some(cell) = paint.buf.cell_mut(position)
             && bg.is_some()
         {
-            let badge_already =
-                Some(cell.bg) == bg || cell.bg == paint.look.theme.badge.bg.unwrap_or_default();
-            if !badge_already {
+            if Some(cell.bg) == paint.look.theme.bar.bg {
                 cell.fg = fg.unwrap_or_default();
                 cell.bg = bg.unwrap_or_default();
             }
@@ -157,9 +174,15 @@ fn footer(model: &Model, paint: &mut Paint<'_>, area: Rect) {
         ])
     };
     let width = |line: &Line<'_>| u16::try_from(line.width()).unwrap_or(u16::MAX);
-    let (always, local): (Vec<_>, Vec<_>) = keymap::hints(&model.contexts())
+    let (always, mut local): (Vec<_>, Vec<_>) = keymap::hints(&model.contexts())
         .into_iter()
         .partition(|(key, _)| matches!(*key, ":" | "?" | "q"));
+    local.sort_by_key(|(key, _)| match *key {
+        "enter" => 0,
+        "tab" => 1,
+        "a" => 2,
+        _ => 3,
+    });
     // The ways to everything else keep their place at the right; what is local gets the room that is left.
     let mut right = area.right();
     for hint in always.iter().rev() {

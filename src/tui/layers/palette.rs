@@ -175,7 +175,11 @@ impl Palette {
             .clamp(screen.width.min(20), 84);
         let rows = ROWS.min(screen.height.saturating_sub(5).max(1));
         let height = (rows + 4).min(screen.height);
-        let top = if screen.height > height + 6 { 3 } else { 0 };
+        let top = if screen.height > height + 6 {
+            3
+        } else {
+            u16::from(screen.height > height)
+        };
         let area = Rect::new((screen.width - width) / 2, top, width, height);
         let theme = paint.look.theme.clone();
         let inner = paint.sheet(area, "Palette", theme.accent);

@@ -3,6 +3,7 @@
 use ratatui::text::{Line, Span};
 use tui_input::Input;
 
+use super::super::filter::Filter;
 use super::super::keymap::Command;
 use super::super::paint::Paint;
 use super::{Wish, field};
@@ -60,7 +61,7 @@ impl Prompt {
     pub(crate) fn draw(&self, paint: &mut Paint<'_>) {
         let screen = paint.buf.area;
         let theme = &paint.look.theme;
-        let (bar, accent, muted) = (theme.bar, theme.accent, theme.muted);
+        let (bar, accent, muted, warn) = (theme.bar, theme.accent, theme.muted, theme.warn);
         let row = ratatui::layout::Rect::new(
             screen.x,
             screen.bottom().saturating_sub(1),
@@ -76,7 +77,21 @@ impl Prompt {
         let end = paint.text(row.x + 1, row.y, row.width.saturating_sub(1), label, accent);
         let room = row.right().saturating_sub(end);
         field(paint, end, row.y, room.saturating_sub(1), &self.input, true);
-        if self.input.value().is_empty() && room > 4 {
+        let mistake = match self.purpose {
+            Purpose::Filter => Filter::parse(self.input.value()).mistake,
+            Purpose::Search | Purpose::Narrow => None,
+        };
+        let typed =
+            u16::try_from(super::super::text::width(self.input.value())).unwrap_or(u16::MAX);
+        if let Some(mistake) = mistake {
+            let start = end.saturating_add(typed).saturating_add(2);
+            let rest = ratatui::layout::Rect {
+                x: start,
+                width: row.right().saturating_sub(start.saturating_add(1)),
+                ..row
+            };
+            paint.right(rest, &Line::from(Span::styled(mistake, warn)));
+        } else if typed == 0 && room > 4 {
             let rest = ratatui::layout::Rect {
                 x: end + 2,
                 width: room.saturating_sub(3),

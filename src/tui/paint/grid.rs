@@ -29,11 +29,19 @@ impl Column {
     /// A column that is as wide as what is in it.
     pub(crate) fn new(title: impl Into<String>, rank: u8) -> Self {
         Self {
-            title: title.into(),
+            title: title.into().to_uppercase(),
             min: 0,
             max: u16::MAX,
             rank,
             right: false,
+        }
+    }
+
+    /// A column headed by a name, which keeps its letters as they are.
+    pub(crate) fn named(title: impl Into<String>, rank: u8) -> Self {
+        Self {
+            title: title.into(),
+            ..Self::new("", rank)
         }
     }
 
@@ -93,7 +101,8 @@ impl Paint<'_> {
         let header = area.height >= 4;
         let visible = usize::from(area.height - u16::from(header));
         let top = first_visible(grid.selected, grid.rows.len(), visible);
-        let widths = fit_columns(grid.columns, grid.rows, area.width - GUTTER);
+        let sorted = grid.sort.map(|(by, _)| by);
+        let widths = fit_columns(grid.columns, grid.rows, sorted, area.width - GUTTER);
         if header {
             self.grid_header(area, grid, &widths);
         }
@@ -120,7 +129,7 @@ impl Paint<'_> {
         let mut x = area.x + GUTTER;
         for (index, (column, width)) in grid.columns.iter().zip(widths).enumerate() {
             let Some(width) = *width else { continue };
-            let mut title = column.title.to_uppercase();
+            let mut title = column.title.clone();
             let mut style = plain;
             if let Some((_, descending)) = grid.sort.filter(|(by, _)| *by == index) {
                 let glyphs = self.look.glyphs;
@@ -216,7 +225,12 @@ fn pad_left(column: &Column, width: u16, content: usize) -> u16 {
 }
 
 /// The width of each column, `None` for those that are left out.
-fn fit_columns(columns: &[Column], rows: &[GridRow], room: u16) -> Vec<Option<u16>> {
+fn fit_columns(
+    columns: &[Column],
+    rows: &[GridRow],
+    sorted: Option<usize>,
+    room: u16,
+) -> Vec<Option<u16>> {
     let mut widths: Vec<Option<u16>> = columns
         .iter()
         .enumerate()
@@ -231,7 +245,8 @@ fn fit_columns(columns: &[Column], rows: &[GridRow], room: u16) -> Vec<Option<u1
             if content == 0 && !rows.is_empty() {
                 return None;
             }
-            let natural = content.max(text::width(&column.title) + usize::from(column.right));
+            let natural =
+                content.max(text::width(&column.title) + usize::from(sorted == Some(index)));
             Some(u16::try_from(natural).unwrap_or(u16::MAX).min(column.max))
         })
         .collect();
@@ -324,14 +339,14 @@ mod tests {
             Column::new("b", 2),
             Column::new("c", 1),
         ];
-        let widths = fit_columns(&columns, &rows(&["aaaa", "bbbb", "cccc"]), 10);
+        let widths = fit_columns(&columns, &rows(&["aaaa", "bbbb", "cccc"]), None, 10);
         assert_eq!(widths, [Some(4), None, Some(4)]);
     }
 
     #[test]
     fn prose_is_narrowed_before_anything_is_dropped() {
         let columns = [Column::new("a", 0), Column::prose("b", 1, 4)];
-        let widths = fit_columns(&columns, &rows(&["aaaa", "a long reason"]), 12);
+        let widths = fit_columns(&columns, &rows(&["aaaa", "a long reason"]), None, 12);
         assert_eq!(widths, [Some(4), Some(6)]);
     }
 
@@ -339,7 +354,7 @@ mod tests {
     fn the_last_column_takes_whatever_room_there_is() {
         let columns = [Column::new("a", 0), Column::new("b", 1)];
         assert_eq!(
-            fit_columns(&columns, &rows(&["aaaaaa", "b"]), 3),
+            fit_columns(&columns, &rows(&["aaaaaa", "b"]), None, 3),
             [Some(3), None]
         );
     }
@@ -348,7 +363,7 @@ mod tests {
     fn a_column_without_content_is_left_out() {
         let columns = [Column::new("a", 0), Column::new("temp", 1)];
         assert_eq!(
-            fit_columns(&columns, &rows(&["a", ""]), 40),
+            fit_columns(&columns, &rows(&["a", ""]), None, 40),
             [Some(1), None]
         );
     }

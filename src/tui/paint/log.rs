@@ -110,12 +110,17 @@ fn render(
     head.push(Span::styled(format!("{sign} "), style));
     let base = Style { bg: None, ..style };
     let plain = look.plain(&line.text).into_owned();
-    let mut body = if line.stream == Stream::Diff || plain.is_empty() {
-        vec![Span::styled(plain, base)]
+    let mut body = if line.stream == Stream::Diff {
+        // The sign stands in front already.
+        let text = plain
+            .strip_prefix(['+', '-', ' '])
+            .unwrap_or(&plain)
+            .to_owned();
+        vec![Span::styled(text, base)]
     } else {
         text::styled(&line.text, base)
             .into_iter()
-            .map(|span| look.outer(&span.content, span.style))
+            .map(|span| look.outer(&span.content, theme.translate(span.style)))
             .collect()
     };
     if !log.needle.is_empty() {
@@ -150,7 +155,7 @@ fn stream(look: &Look, line: &LogLine) -> (&'static str, Style) {
         Stream::Diff => match line.text.as_bytes().first() {
             Some(b'+') => ("+", theme.good),
             Some(b'-') => ("-", theme.bad),
-            Some(b'@') => ("@", theme.info),
+            Some(b'@') => (" ", theme.info),
             _ => (" ", theme.muted),
         },
     }

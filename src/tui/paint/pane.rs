@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::Paint;
 
 /// From this height on a pane has a box around it; below, a rule on top.
-const BOXED_FROM: u16 = 9;
+const BOXED_FROM: u16 = 3;
 
 /// What a frame says.
 pub(crate) struct Pane {

@@ -11,22 +11,31 @@ use crate::tui::paint::pane::Pane;
 use crate::tui::paint::{Paint, cut_bottom, cut_left, cut_top};
 use crate::tui::world::{Known, World};
 
+/// From this height on panes have boxes.
+const BOXED: u16 = 32;
+
 pub(crate) fn draw(bridge: &Bridge, world: &World, paint: &mut Paint<'_>, area: Rect) {
     if bridge.zoomed {
         dock(bridge, world, paint, area);
         return;
     }
-    let strip = if area.height >= 30 {
-        4
-    } else {
-        2.min(area.height / 6)
+    let strip = match world.findings().len() {
+        0 => 1,
+        _ if area.height < 30 => 2.min(area.height / 6),
+        known => u16::try_from(known).unwrap_or(u16::MAX).min(3) + 1,
     };
     let (top, rest) = cut_top(area, strip);
     findings::strip(world, paint, top);
+    let edges = if paint.buf.area.height >= BOXED { 3 } else { 2 };
+    let wanted = wanted(bridge, world, edges);
+    let right = wanted[1] + wanted[2];
     let dock_rows = match rest.height {
         0..14 => 0,
         14..24 => 5,
-        rows => rows * 3 / 10,
+        // The log takes what the lists do not need.
+        rows => rows
+            .saturating_sub(right.max(wanted[0] + wanted[3].min(12)))
+            .clamp(rows * 3 / 10, rows * 6 / 10),
     };
     let (panes, below) = cut_bottom(rest, dock_rows);
     if dock_rows > 0 {
@@ -37,39 +46,43 @@ pub(crate) fn draw(bridge: &Bridge, world: &World, paint: &mut Paint<'_>, area: 
         pane(bridge, bridge.focus, world, paint, panes);
         return;
     }
-    let share = if panes.width < 100 {
-        panes.width * 36 / 100
-    } else {
-        panes.width * 38 / 100
-    };
-    let (left, right) = cut_left(panes, share);
-    let gap = u16::from(panes.height < 18);
+    let boxed = edges == 3;
+    let (left, right) = cut_left(panes, panes.width * 40 / 100);
+    let gap = u16::from(!boxed);
     let right = Rect {
         x: right.x + gap,
         width: right.width - gap,
         ..right
     };
-    let environments = world.environments().len();
-    let small = u16::try_from(environments)
-        .unwrap_or(u16::MAX)
-        .saturating_add(3);
     let half = panes.height / 2;
     // Environments are few: what they do not need goes to Activity.
-    let (upper, lower) = cut_top(left, small.clamp(half.min(9), half));
+    let (upper, lower) = cut_top(left, wanted[0].clamp(4, half));
     pane(bridge, Focus::Environments, world, paint, upper);
     pane(bridge, Focus::Activity, world, paint, lower);
-    let wanted = world.here().map_or(1, |here| here.nodes.len());
-    let wanted = u16::try_from(wanted).unwrap_or(u16::MAX).saturating_add(3);
-    let third = panes.height / 3;
-    let rows = wanted.clamp(third, panes.height - third.max(4));
-    let rows = if panes.height < 18 {
-        half
-    } else {
-        rows.max(half)
-    };
+    let spare = panes.height.saturating_sub(wanted[1] + wanted[2]) / 2;
+    let rows =
+        (wanted[1] + spare).clamp(half.min(panes.height / 3), panes.height - panes.height / 3);
+    let rows = if boxed { rows } else { half };
     let (upper, lower) = cut_top(right, rows);
     pane(bridge, Focus::Nodes, world, paint, upper);
     pane(bridge, Focus::Services, world, paint, lower);
+}
+
+/// Rows that each pane would like, `edges` of them for its frame and headings.
+fn wanted(bridge: &Bridge, world: &World, edges: u16) -> [u16; 4] {
+    let here = world.here();
+    let rows = |count: usize| {
+        u16::try_from(count)
+            .unwrap_or(u16::MAX / 8)
+            .min(u16::MAX / 8)
+            + edges
+    };
+    [
+        rows(world.environments().len()),
+        rows(here.map_or(1, |here| here.nodes.len())),
+        rows(here.map_or(1, |here| here.services.len())),
+        rows(runs::rows::shown(world, &bridge.runs).len()),
+    ]
 }
 
 fn pane(bridge: &Bridge, which: Focus, world: &World, paint: &mut Paint<'_>, area: Rect) {
@@ -99,7 +112,7 @@ fn pane(bridge: &Bridge, which: Focus, world: &World, paint: &mut Paint<'_>, are
             right: summary(which, world, paint),
             focused,
             edge: look.theme.guard(world.protection()),
-            boxed: paint.buf.area.height >= 32,
+            boxed: paint.buf.area.height >= BOXED,
         },
     );
     let (columns, rows) = content(bridge, which, world, paint, inner.width);
@@ -258,7 +271,7 @@ fn dock(bridge: &Bridge, world: &World, paint: &mut Paint<'_>, area: Rect) {
             right: Line::from(right),
             focused: bridge.zoomed,
             edge: theme.guard(world.protection()),
-            boxed: paint.buf.area.height >= 32,
+            boxed: paint.buf.area.height >= BOXED,
         },
     );
     if run.is_none() {

@@ -1,1 +1,15 @@
-//! Snapshots and behaviour of the environments.
+//! Pictures and behaviour of the environments.
+
+use crate::tui::sample;
+
+/// The way there from the Bridge.
+const KEYS: &[&str] = &["1", "enter"];
+
+#[test]
+fn it_uses_the_room_there_is() {
+    for size in [(80, 24), (120, 40), (200, 60)] {
+        let mut model = sample::model(size);
+        sample::press(&mut model, KEYS);
+        insta::assert_snapshot!(format!("{}x{}", size.0, size.1), sample::draw(&model));
+    }
+}

@@ -190,7 +190,14 @@ pub(crate) fn strip(world: &World, paint: &mut Paint<'_>, area: Rect) {
         let (up, nodes) = super::super::nodes::rows::tally(world, &world.environment);
         let (well, services) = super::super::services::rows::tally(world, &world.environment);
         let line = Line::from(vec![
-            Span::styled(format!("{} Nothing wrong", look.glyphs.done), theme.good),
+            Span::styled(
+                if up == nodes && well == services {
+                    format!("{} Nothing wrong", look.glyphs.done)
+                } else {
+                    format!("{} Nothing wrong so far", look.glyphs.unknown)
+                },
+                theme.good,
+            ),
             Span::styled(
                 format!(
                     "   {up} of {} up   {well} of {} ok",

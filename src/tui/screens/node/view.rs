@@ -54,14 +54,24 @@ pub(crate) fn draw(screen: &NodeScreen, world: &World, paint: &mut Paint<'_>, ar
         lines.extend(gauges(look, world, node, report, room.width));
         lines.push(Line::default());
     }
-    lines.extend(facts(look, world, node, observed));
-    paint.lines(room, &lines);
+    let used = paint.lines(room, &lines);
+    let (_, below) = cut_top(room, used);
+    let facts = facts(look, world, node, observed);
+    if facts.len() > usize::from(below.height) && below.width >= 60 {
+        // Too many for one column: two.
+        let (first, second) = facts.split_at(facts.len().div_ceil(2));
+        let (left, right) = cut_left(below, below.width / 2);
+        paint.lines(left, first);
+        paint.lines(right, second);
+    } else {
+        paint.lines(below, &facts);
+    }
 
     let wrong = wrong(look, world, node, right.width);
     let rows = u16::try_from(wrong.len())
         .unwrap_or(u16::MAX)
         .saturating_add(if boxed { 2 } else { 1 });
-    let (upper, lower) = cut_top(right, rows.clamp(3, (right.height / 2).max(3)));
+    let (upper, lower) = cut_top(right, rows.clamp(2, (right.height / 2).max(2)));
     let inner = paint.pane(upper, &frame("Findings", false, Line::default()));
     paint.lines(inset(inner, 1), &wrong);
     let inner = paint.pane(lower, &frame("Runs that touched it", true, Line::default()));
@@ -151,7 +161,6 @@ fn gauges(
         .map(|trend| trend.memory.iter().copied().collect())
         .unwrap_or_default();
     let [one, five, fifteen] = sample.load;
-    let cpus = report.facts.cpus.max(1);
     let mut lines = vec![
         bar(
             "memory",
@@ -169,11 +178,13 @@ fn gauges(
         trend(
             "load",
             load,
-            cpus as f32,
+            0.5,
             format!("{one:.2} {five:.2} {fifteen:.2}"),
         ),
-        trend("mem trend", memory, 100.0, String::new()),
     ];
+    if !memory.is_empty() {
+        lines.push(trend("mem trend", memory, 100.0, String::new()));
+    }
     if let Some(celsius) = sample.temperature {
         let style = if celsius >= crate::domain::finding::HOT_CELSIUS {
             theme.bad

@@ -18,9 +18,9 @@ use crate::tui::world::World;
 /// Cells of a sparkline in the list.
 const SPARK: usize = 12;
 /// Width from which on gauges are drawn beside percentages.
-const ROOMY: u16 = 110;
+const ROOMY: u16 = 96;
 /// Width from which on sparklines are drawn.
-const SPACIOUS: u16 = 150;
+const SPACIOUS: u16 = 110;
 
 /// The nodes that pass the filter, in the chosen order.
 pub(crate) fn shown<'a>(world: &'a World, list: &List) -> Vec<&'a Node> {
@@ -127,14 +127,14 @@ pub(crate) fn columns(wide: bool) -> Vec<Column> {
         Column::new("arch", rank(12)),
         Column::prose("roles", rank(7), 14),
         Column::number("load", 1),
-        Column::new("trend", rank(13)),
+        Column::new("trend", rank(6)),
         Column::number("mem", 1),
         Column::number("disk", 2),
         Column::number("temp", 4),
         Column::number("uptime", rank(9)),
         Column::number("latency", rank(10)),
-        Column::number("as of", 1),
-        Column::prose("reason", 3, 16),
+        Column::number("age", 1),
+        Column::prose("reason", 3, 20),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! One run: what failed, the steps and hosts, the log.
 
+mod failure;
 mod model;
 pub(crate) mod steps;
 mod view;

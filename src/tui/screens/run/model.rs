@@ -4,7 +4,7 @@ use super::super::list::step;
 use super::super::{Intent, Screen, Target};
 use super::steps::{self, StepRow};
 use crate::domain::plan::Plan;
-use crate::domain::run::{RunId, Task};
+use crate::domain::run::{RunId, Task, TaskState};
 use crate::tui::cursor::{Cursor, Step};
 use crate::tui::filter::Filter;
 use crate::tui::keymap::{Command, Context};
@@ -100,11 +100,25 @@ impl RunScreen {
         steps::hosts(self.plan.as_ref(), &self.tasks)
     }
 
+    /// Index of the step under the cursor; until it is moved, of the one that failed or is being worked on.
+    pub(crate) fn selected<T: AsRef<str>>(&self, ids: &[T], rows: &[StepRow]) -> usize {
+        let at = |state| rows.iter().position(|row| row.state == state);
+        if self.cursor.is_fresh() {
+            at(TaskState::Failed)
+                .or_else(|| at(TaskState::Running))
+                .unwrap_or(0)
+        } else {
+            self.cursor.position(ids)
+        }
+    }
+
     /// Limits the log to what is under the cursor, or lifts the limit.
     fn only_this(&mut self) -> Vec<Effect> {
         let rows = self.rows();
         let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-        let step = self.cursor.current(&ids).map(ToOwned::to_owned);
+        let step = rows
+            .get(self.selected(&ids, &rows))
+            .map(|row| row.id.clone());
         let host = self.host.and_then(|host| self.hosts().get(host).cloned());
         let filter = &mut self.log.filter;
         if filter.step == step && filter.host == host {
@@ -184,7 +198,11 @@ impl Screen for RunScreen {
                     .map(Intent::Do)
                     .collect();
             }
-            let ids: Vec<String> = self.rows().into_iter().map(|row| row.id).collect();
+            let rows = self.rows();
+            let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+            if let Some(current) = ids.get(self.selected(&ids, &rows)) {
+                self.cursor.select(current);
+            }
             self.cursor.go(&ids, step);
             return Vec::new();
         }

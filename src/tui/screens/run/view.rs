@@ -5,6 +5,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::super::runs::rows::{outcome, progress};
+use super::failure;
 use super::model::{Focus, RunScreen};
 use super::steps::StepRow;
 use crate::domain::run::{Run, RunState, TaskState};
@@ -36,23 +37,19 @@ fn parts(screen: &RunScreen, world: &World, area: Rect) -> Parts {
         };
     }
     let (header, rest) = cut_top(area, 2.min(area.height));
-    let failed = screen
+    let wanted = screen
         .id
         .and_then(|id| world.run(id))
-        .is_some_and(|run| run.state == RunState::Failed)
-        || screen
-            .tasks
-            .iter()
-            .any(|task| task.state == TaskState::Failed);
-    let failure_rows = if failed && rest.height >= 10 {
-        (rest.height / 4).clamp(3, 7)
+        .map_or(0, |run| failure::rows(screen, run, area.width));
+    let failure_rows = if rest.height >= 10 {
+        wanted.min(rest.height / 3)
     } else {
         0
     };
     let (failure, rest) = cut_top(rest, failure_rows);
     let steps = u16::try_from(screen.rows().len()).unwrap_or(u16::MAX);
     let (steps, log) = if area.width >= BESIDE {
-        cut_left(rest, (rest.width * 2 / 5).max(52))
+        beside(screen, rest)
     } else {
         cut_top(
             rest,
@@ -67,6 +64,26 @@ fn parts(screen: &RunScreen, world: &World, area: Rect) -> Parts {
         steps,
         log,
     }
+}
+
+/// Steps and log side by side, with a column between: the steps get what they need, up to a half.
+fn beside(screen: &RunScreen, area: Rect) -> (Rect, Rect) {
+    let title = screen
+        .rows()
+        .iter()
+        .map(|row| text::width(&row.title) + if row.attempts > 1 { 8 } else { 0 })
+        .max()
+        .unwrap_or(0);
+    let hosts: usize = screen
+        .hosts()
+        .iter()
+        .map(|host| text::width(host) + 2)
+        .sum();
+    let wanted = u16::try_from(title + hosts + 26).unwrap_or(u16::MAX);
+    let half = area.width / 2;
+    let (left, right) = cut_left(area, wanted.clamp(48.min(half), half));
+    let (_, right) = cut_left(right, 1);
+    (left, right)
 }
 
 /// Rows of the log on a screen of this size: what scrolling and searching count with.
@@ -87,7 +104,7 @@ pub(crate) fn draw(screen: &RunScreen, world: &World, paint: &mut Paint<'_>, are
     };
     let parts = parts(screen, world, area);
     header(screen, world, run, paint, parts.header);
-    failure(screen, run, paint, parts.failure);
+    failure::draw(screen, run, paint, parts.failure);
     steps(screen, world, run, paint, parts.steps);
     log(screen, world, run, paint, parts.log);
 }
@@ -154,84 +171,6 @@ fn header(screen: &RunScreen, world: &World, run: &Run, paint: &mut Paint<'_>, a
     }
 }
 
-/// What failed, where, why, and what can be done.
-fn failure(screen: &RunScreen, run: &Run, paint: &mut Paint<'_>, area: Rect) {
-    if area.height == 0 {
-        return;
-    }
-    let look = paint.look;
-    let theme = &look.theme;
-    paint.rule(area, theme.bad);
-    let head = Line::from(Span::styled(" FAILED ", theme.badge_of(theme.bad)));
-    paint.line(area.x + 2, area.y, area.width.saturating_sub(4), &head);
-    let (_, room) = cut_top(inset(area, 1), 1);
-    let width = usize::from(room.width.max(10));
-    let mut lines = Vec::new();
-    let rows = screen.rows();
-    let failed: Vec<_> = screen
-        .tasks
-        .iter()
-        .filter(|task| task.state == TaskState::Failed)
-        .collect();
-    for task in &failed {
-        let title = rows
-            .iter()
-            .find(|row| row.id == task.key.step)
-            .map_or(task.key.step.as_str(), |row| row.title.as_str());
-        let place = task
-            .key
-            .host
-            .as_deref()
-            .map_or_else(|| "here".into(), |host| format!("on {host}"));
-        lines.push(Line::from(vec![
-            Span::styled(format!("{} ", look.glyphs.bad), theme.bad),
-            look.outer(title, theme.strong),
-            look.outer(&format!(" {place}"), theme.strong),
-            Span::styled(
-                format!(
-                    "  {}",
-                    measure::count(usize::try_from(task.attempts).unwrap_or(0), "attempt")
-                ),
-                theme.muted,
-            ),
-        ]));
-        for line in text::wrap(
-            &look.plain(task.reason.as_deref().unwrap_or("no reason was given")),
-            width - 2,
-        ) {
-            lines.push(Line::from(Span::styled(format!("  {line}"), theme.bad)));
-        }
-    }
-    if failed.is_empty() {
-        for line in text::wrap(
-            &look.plain(run.reason.as_deref().unwrap_or("no reason was given")),
-            width,
-        ) {
-            lines.push(Line::from(Span::styled(line, theme.bad)));
-        }
-    }
-    let hint = Line::from(vec![
-        Span::styled("Next: ", theme.muted),
-        Span::styled("enter", theme.key),
-        Span::styled(" its log   ", theme.muted),
-        Span::styled("R", theme.key),
-        Span::styled(
-            " plan the same again; what is done already stays as it is",
-            theme.muted,
-        ),
-    ]);
-    let fits = usize::from(room.height.saturating_sub(1));
-    let more = lines.len().saturating_sub(fits);
-    if more > 0 {
-        lines.truncate(fits);
-        if let Some(last) = lines.last_mut() {
-            last.push_span(Span::styled(format!("  +{more} more"), theme.muted));
-        }
-    }
-    lines.push(hint);
-    paint.lines(room, &lines);
-}
-
 fn steps(screen: &RunScreen, world: &World, run: &Run, paint: &mut Paint<'_>, area: Rect) {
     let look = paint.look;
     let theme = &look.theme;
@@ -277,15 +216,19 @@ fn steps(screen: &RunScreen, world: &World, run: &Run, paint: &mut Paint<'_>, ar
     ];
     let narrow = narrow_hosts(&hosts, inner.width);
     for host in &hosts {
-        let title = if narrow { String::new() } else { host.clone() };
-        columns.push(Column::new(title, 1));
+        let title = if narrow {
+            String::new()
+        } else {
+            look.plain(host).into_owned()
+        };
+        columns.push(Column::named(title, 1));
     }
     let grid_rows: Vec<GridRow> = rows
         .iter()
         .map(|row| step_row(screen, world, run, look, row, &hosts))
         .collect();
     let ids: Vec<&str> = grid_rows.iter().map(|row| row.id.as_str()).collect();
-    let selected = screen.cursor.position(&ids);
+    let selected = screen.selected(&ids, &rows);
     paint.grid(
         inner,
         &Grid {
@@ -328,10 +271,7 @@ fn step_row(
     };
     let mut name = vec![look.outer(&row.title, title)];
     if row.attempts > 1 {
-        name.push(Span::styled(
-            format!("  attempt {}", row.attempts),
-            theme.warn,
-        ));
+        name.push(Span::styled(format!("  try {}", row.attempts), theme.warn));
     }
     let mut cells = vec![
         Line::from(look.sign(look.glyphs.task(row.state, world.beat()))),

@@ -99,8 +99,8 @@ pub(crate) fn columns() -> Vec<Column> {
         Column::number("members", 2),
         Column::prose("leader", 6, 8),
         Column::number("latency", 7),
-        Column::number("as of", 1),
-        Column::prose("says", 3, 12),
+        Column::number("age", 1),
+        Column::prose("says", 3, 22),
     ]
 }
 
