@@ -8,10 +8,11 @@ use ratatui::style::{Color, Modifier};
 
 use super::keymap::BINDINGS;
 use super::layers::Layer;
-use super::{Argument, Effect, ExtraCommand, Message, Place, Setup, ThemeName, sample, update};
+use super::{Argument, Effect, ExtraCommand, Message, Place, Setup, sample, update};
 use crate::client::{Event, Request};
 use crate::domain::action::Consent;
 use crate::domain::run::RunState;
+use crate::domain::theme::ThemeName;
 
 /// Writes pictures of every screen to the directory in `QUARTERDECK_PICTURES`, to look at while working on them.
 #[test]

@@ -137,11 +137,10 @@ fn flood(paint: &mut Paint<'_>, area: Rect, guard: ratatui::style::Style) {
     for position in area.positions() {
         if let Some(cell) = paint.buf.cell_mut(position)
             && bg.is_some()
+            && Some(cell.bg) == paint.look.theme.bar.bg
         {
-            if Some(cell.bg) == paint.look.theme.bar.bg {
-                cell.fg = fg.unwrap_or_default();
-                cell.bg = bg.unwrap_or_default();
-            }
+            cell.fg = fg.unwrap_or_default();
+            cell.bg = bg.unwrap_or_default();
         }
     }
 }
