@@ -81,7 +81,6 @@ fn config(key: PrivateKey) -> Config {
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys: vec![key],
         inactivity_timeout: None,
-        nodelay: true,
         ..Config::default()
     }
 }
@@ -170,6 +169,9 @@ impl Gate {
         let cut = cut.clone();
         self.tasks.spawn(async move {
             tokio::time::sleep(world.latency()).await;
+            // russh sets this only on sockets it accepts itself; without it every answer waits for a delayed ACK. Where it
+            // cannot be set the connection is about to fail anyway.
+            let _ = stream.set_nodelay(true);
             let stream = Cut::new(stream, cut.clone());
             // How a connection ends is the client's business; the node only forgets it.
             if let Ok(running) = russh::server::run_stream(config, stream, session).await {
