@@ -5,7 +5,7 @@
 //! | Name | Is |
 //! |---|---|
 //! | `env` | the environment: `name`, `stack`, `protection`, `versions`, `variables`, `artifacts`, `nodes`, `services` (by name) |
-//! | `node` | the node the task runs on: `name`, `address`, `platform`, `arch`, `machine`, `roles`, `labels`; absent in steps without `on` |
+//! | `node` | the node the task runs on: `name`, `address`, `lan`, `platform`, `arch`, `machine`, `roles`, `labels`; absent in steps without `on` |
 //! | `params` | what the operator gave, defaults filled in |
 //!
 //! and besides MiniJinja's own filters it has
@@ -15,8 +15,11 @@
 //! | `nodes_with("consul-server")` | the nodes with that role, in the order of the environment |
 //! | `artifact("consul", node.arch)` | `source` and `sha256` of a file that the operator brings; an error names what to add when there is none |
 //! | `service_of_kind("consul")` | the first service of that kind |
-//! | `nodes \| addresses` | the nodes' addresses as a list |
+//! | `nodes \| addresses` | where the nodes reach each other (`lan`), as a list |
 //! | `address is ip` | whether it is an IP address rather than a name |
+//!
+//! `lan` is the node's label of that name, for nodes that reach each other by another address than the operator reaches
+//! them by; without the label it is `address`.
 //!
 //! What is not defined is an error, never an empty string: a half-rendered configuration file is worse than none.
 
@@ -37,6 +40,9 @@ use crate::domain::platform::Arch;
 /// The most work one template may do, in MiniJinja's instructions: enough for a configuration file over 1,000 nodes, and
 /// an end for a loop that has none.
 const FUEL: u64 = 5_000_000;
+
+/// The label of a node that tells where the other nodes reach it.
+const LAN: &str = "lan";
 
 /// The names a template may start from besides functions.
 const ROOTS: &[&str] = &["env", "node", "params"];
@@ -397,7 +403,7 @@ fn engine() -> minijinja::Environment<'static> {
     engine.add_filter("addresses", |nodes: Vec<Value>| {
         nodes
             .iter()
-            .map(|node| node.get_attr("address"))
+            .map(|node| node.get_attr("lan"))
             .collect::<Result<Vec<_>, _>>()
     });
     engine.add_test("ip", |address: &str| address.parse::<IpAddr>().is_ok());
@@ -416,6 +422,7 @@ fn node_context(node: &Node) -> Json {
     json!({
         "name": node.name,
         "address": node.address,
+        "lan": node.labels.get(LAN).unwrap_or(&node.address),
         "platform": node.platform,
         "arch": node.arch,
         "machine": machine(node.arch),

@@ -41,6 +41,25 @@ fn nodes_are_found_by_role_and_turned_into_addresses() {
 }
 
 #[test]
+fn nodes_behind_another_address_meet_on_their_lan() {
+    let mut environment = staging();
+    let labels = &mut environment.nodes[1].labels;
+    labels.insert("lan".into(), "192.168.7.2".into());
+    let templates = Templates::new(&environment, &BTreeMap::new());
+    let scope = templates.scope(Some("pc2"));
+    assert_eq!(
+        scope.text("{{ node.address }} {{ node.lan }}").unwrap(),
+        "10.0.0.2 192.168.7.2"
+    );
+    assert_eq!(
+        scope
+            .text("{{ env.nodes | addresses | join(' ') }}")
+            .unwrap(),
+        "10.0.0.1 192.168.7.2 10.0.0.3 10.0.0.4"
+    );
+}
+
+#[test]
 fn an_artifact_is_chosen_by_architecture() {
     let source = r#"{{ artifact("consul", node.arch).source }}"#;
     assert_eq!(
