@@ -27,7 +27,8 @@ case ${1-} in
 start)
     alive && exit 0
     rm -f "$qd_dir/pid" "$qd_dir/child"
-    setsid "$qd_self" run </dev/null >>"$qd_dir/log" 2>&1 &
+    # Nothing of the login that starts it: a program gets the environment that its unit declares.
+    env -i PATH="$PATH" setsid "$qd_self" run </dev/null >>"$qd_dir/log" 2>&1 &
     qd_tries=0
     until running; do
         qd_tries=$((qd_tries + 1))

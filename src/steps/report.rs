@@ -37,13 +37,28 @@ fn table(tasks: &[Task]) -> Vec<String> {
     let mut lines = Vec::new();
     for (id, tally, told) in steps {
         lines.push(format!("{id:<width$}  {}", counts(&tally)));
-        for task in told {
-            let host = task.key.host.as_deref().unwrap_or("here");
-            let reason = task.reason.as_deref().unwrap_or_default();
-            lines.push(format!("{:width$}  {host}: {} ({reason})", "", task.state));
+        for (state, reason, hosts) in by_reason(&told) {
+            let hosts = hosts.join(", ");
+            lines.push(format!("{:width$}  {hosts}: {state} ({reason})", ""));
         }
     }
     lines
+}
+
+/// The hosts that ended in the same way for the same reason, together.
+fn by_reason<'a>(tasks: &[&'a Task]) -> Vec<(TaskState, &'a str, Vec<&'a str>)> {
+    let mut groups: Vec<(TaskState, &str, Vec<&str>)> = Vec::new();
+    for task in tasks {
+        let host = task.key.host.as_deref().unwrap_or("here");
+        let reason = task.reason.as_deref().unwrap_or_default();
+        let same =
+            |group: &&mut (TaskState, &str, Vec<&str>)| (group.0, group.1) == (task.state, reason);
+        match groups.iter_mut().find(same) {
+            Some((.., hosts)) => hosts.push(host),
+            None => groups.push((task.state, reason, vec![host])),
+        }
+    }
+    groups
 }
 
 fn counts(tally: &Tally) -> String {
@@ -89,13 +104,21 @@ mod tests {
             task("reachable", Some("pc2"), TaskState::Ok, None),
             task("servers", Some("pc1"), TaskState::Changed, None),
             task("servers", Some("pc2"), TaskState::Failed, Some("disk full")),
+            task("servers", Some("pc3"), TaskState::Failed, Some("disk full")),
+            task(
+                "servers",
+                Some("pc4"),
+                TaskState::Failed,
+                Some("no package"),
+            ),
             task("leader", None, TaskState::Skipped, Some("servers failed")),
             task("report", None, TaskState::Running, None),
         ];
         insta::assert_snapshot!(table(&tasks).join("\n"), @r"
         reachable  2 ok
-        servers    1 changed, 1 failed
-                   pc2: failed (disk full)
+        servers    1 changed, 3 failed
+                   pc2, pc3: failed (disk full)
+                   pc4: failed (no package)
         leader     1 skipped
                    here: skipped (servers failed)
         ");

@@ -48,11 +48,8 @@ impl<'a> Overhear<'a> {
     ///
     /// sudo says so last of all and is done. Standard output tells nothing: a login shell may have talked on it.
     pub(super) fn complaint(&self, exit: &Exit) -> Option<String> {
-        if self.overflown {
-            return None;
-        }
-        let text = String::from_utf8_lossy(&self.stderr);
-        let last = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+        let text = self.text()?;
+        let last = last_line(&text)?;
         let sudos = match exit {
             // The login shell's words, or those of `env` in front of it.
             Exit::Code(127) => {
@@ -68,6 +65,27 @@ impl<'a> Overhear<'a> {
         };
         sudos.then(|| super::tame(last))
     }
+
+    /// Whether sudo ended with status 1 because there is no such `program`, for which a shell has status 127.
+    ///
+    /// sudo says `sudo: PROGRAM: command not found`, the end of it in the language of the host.
+    pub(super) fn is_missing(&self, program: &str, exit: &Exit) -> bool {
+        let says_so = || {
+            let text = self.text()?;
+            let rest = last_line(&text)?.strip_prefix("sudo: ")?;
+            Some(rest.strip_prefix(program)?.starts_with(": "))
+        };
+        *exit == Exit::Code(1) && says_so().unwrap_or(false)
+    }
+
+    /// Standard error, where it was short enough to be sudo's.
+    fn text(&self) -> Option<String> {
+        (!self.overflown).then(|| String::from_utf8_lossy(&self.stderr).into_owned())
+    }
+}
+
+fn last_line(text: &str) -> Option<&str> {
+    text.lines().map(str::trim).rfind(|line| !line.is_empty())
 }
 
 #[async_trait]
@@ -135,6 +153,26 @@ mod tests {
         #[case] code: u32,
     ) {
         assert_eq!(complaint(stderr, code).await, None);
+    }
+
+    #[rstest]
+    #[case("sudo: consul: command not found\n", 1, true)]
+    #[case("sudo: consul: Befehl nicht gefunden\n", 1, true)]
+    #[case("sudo: consul-template: command not found\n", 1, false)]
+    #[case("sudo: a password is required\n", 1, false)]
+    #[case("sudo: consul: command not found\n", 2, false)]
+    #[tokio::test]
+    async fn a_program_that_sudo_does_not_find_is_no_refusal(
+        #[case] stderr: &'static str,
+        #[case] code: u32,
+        #[case] missing: bool,
+    ) {
+        let mut nowhere = Nowhere;
+        let mut overhear = Overhear::new(&mut nowhere);
+        overhear
+            .chunk(Chunk::Stderr(Bytes::from_static(stderr.as_bytes())))
+            .await;
+        assert_eq!(overhear.is_missing("consul", &Exit::Code(code)), missing);
     }
 
     #[test]

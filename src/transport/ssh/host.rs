@@ -21,6 +21,9 @@ const FILE: Duration = Duration::from_secs(60);
 /// The slowest link for which a copy's limit allows, bytes per second.
 const SLOWEST: u64 = 16 * 1024;
 
+/// The status with which shells end where there is no such program (POSIX, Shell Command Language, 2.8.2).
+const NOT_FOUND: u32 = 127;
+
 /// A node, reached over SSH.
 #[derive(Debug)]
 pub(super) struct SshHost {
@@ -122,6 +125,11 @@ impl SshHost {
         }
         let mut overhear = Overhear::new(sink);
         let exit = exec::run(&connection, opened, job, &mut overhear, cancel).await?;
+        if let Some(program) = command.argv.first()
+            && overhear.is_missing(program, &exit)
+        {
+            return Ok(Exit::Code(NOT_FOUND));
+        }
         match overhear.complaint(&exit) {
             Some(reason) => Err(ReachError::Elevate {
                 hop: hop.to_owned(),

@@ -1,0 +1,110 @@
+//! The `deploy` recipe on real machines: Debian with systemd, OpenSSH, and the real Consul from Debian's package.
+//!
+//! Everything goes the way an operator's key press goes: a client asks the engine for a plan, starts it by its hash and
+//! reads what happened from the store. `tests/run nodes` boots the nodes and calls this with
+//!
+//! * `QUARTERDECK_REAL_NODES`: the state directory of `tests/real/nodes`, with `n1` to `n3` up
+//! * `QUARTERDECK_CONSUL_DEB`: Debian's package of Consul 1.8.7
+
+#[allow(unreachable_pub, reason = "a module of a test has nobody outside")]
+mod support {
+    pub mod nodes;
+}
+
+use std::time::Duration;
+
+use quarterdeck::domain::finding::Severity;
+use quarterdeck::domain::finding::Subject;
+use quarterdeck::domain::run::{RunState, Stream};
+
+use support::nodes::{Cockpit, Nodes};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real nodes: run tests/run nodes"]
+async fn deploy_forms_a_consul_cluster_keeps_it_and_notices_a_power_cut() {
+    let nodes = Nodes::from_environment();
+    let cockpit = Cockpit::start(&nodes).await;
+
+    // Looking first: everything is missing, and still is afterwards.
+    let rehearsal = cockpit.run("deploy", true).await;
+    assert_eq!(rehearsal.run.state, RunState::Succeeded, "{rehearsal}");
+    assert_eq!(rehearsal.changed("servers"), 3, "{rehearsal}");
+    assert!(
+        rehearsal.says(Stream::Note, "package consul: not installed → 1.8.7"),
+        "{rehearsal}"
+    );
+    assert!(
+        rehearsal.says(Stream::Diff, "+  \"bootstrap_expect\": 3,"),
+        "{rehearsal}"
+    );
+    for node in ["n1", "n2", "n3"] {
+        assert_eq!(
+            nodes.exec(node, &["ls", "/etc/consul.d"]),
+            None,
+            "the rehearsal left something on {node}"
+        );
+        assert_eq!(nodes.exec(node, &["ls", "/var/cache/quarterdeck"]), None);
+    }
+
+    // For real: three servers, one leader, all of it confirmed by Consul itself.
+    let deployed = cockpit.run("deploy", false).await;
+    assert_eq!(deployed.run.state, RunState::Succeeded, "{deployed}");
+    assert_eq!(deployed.changed("brought-package"), 3, "{deployed}");
+    assert_eq!(deployed.changed("servers"), 3, "{deployed}");
+    assert!(
+        deployed.says(Stream::Note, "pushed 13.8 MiB of 13.8 MiB (100 %)"),
+        "{deployed}"
+    );
+    let members = nodes.exec("n2", &["consul", "members"]).unwrap();
+    assert_eq!(members.matches("alive").count(), 3, "{members}");
+    assert_eq!(members.matches("server").count(), 3, "{members}");
+
+    // Again: nothing to do, and nothing is done. The agents that run are still the same processes.
+    let before = nodes.pids("consul.service");
+    let again = cockpit.run("deploy", false).await;
+    assert_eq!(again.run.state, RunState::Succeeded, "{again}");
+    assert_eq!(again.run.tally.changed, 0, "{again}");
+    assert_eq!(nodes.pids("consul.service"), before);
+
+    // A drifted file comes back, and only its agent is restarted.
+    nodes
+        .exec(
+            "n2",
+            &["sh", "-c", "echo >> /etc/consul.d/quarterdeck.json"],
+        )
+        .unwrap();
+    let repaired = cockpit.run("deploy", false).await;
+    assert_eq!(repaired.run.state, RunState::Succeeded, "{repaired}");
+    assert_eq!(repaired.changed("servers"), 1, "{repaired}");
+    let after = nodes.pids("consul.service");
+    assert_eq!((&after[0], &after[2]), (&before[0], &before[2]));
+    assert_ne!(after[1], before[1]);
+
+    // The adapter sees what the cluster is.
+    let report = cockpit
+        .service_until("consul", |report| {
+            report.members.is_some_and(|members| members.well == 3)
+        })
+        .await;
+    assert!(report.leader.is_some(), "{report:?}");
+    assert_eq!(report.version.as_deref(), Some("1.8.7"));
+
+    let verified = cockpit.run("verify", false).await;
+    assert_eq!(verified.run.state, RunState::Succeeded, "{verified}");
+
+    // A power cut: no FIN, no RST. Within two polls it is a finding.
+    let mut watch = cockpit.watch_node("n3");
+    nodes.power("kill", "n3");
+    let (polls, finding) = watch
+        .finding_on(&Subject::Node("n3".into()), Severity::Critical)
+        .await;
+    assert!(polls <= 2, "{finding:?} took {polls} polls");
+    nodes.power("start", "n3");
+    cockpit
+        .service_until("consul", |report| {
+            report.members.is_some_and(|members| members.well == 3)
+        })
+        .await;
+
+    cockpit.stop(Duration::from_secs(10)).await;
+}

@@ -1,0 +1,326 @@
+//! Real nodes and a cockpit on them: an engine in this process, and what a client of it can see.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quarterdeck::client::{Client, Event, Request, Response, Subscription};
+use quarterdeck::domain::action::Consent;
+use quarterdeck::domain::environment::{Artifact, Environment, Protection};
+use quarterdeck::domain::finding::{Finding, Severity, Subject};
+use quarterdeck::domain::live::ServiceReport;
+use quarterdeck::domain::node::{Elevate, Node, Role, SshAccess};
+use quarterdeck::domain::plan::PlanRequest;
+use quarterdeck::domain::platform::{Arch, Platform};
+use quarterdeck::domain::run::{LogLine, Run, Stream, Task, TaskState};
+use quarterdeck::domain::service::{ServiceKind, ServiceSpec};
+use quarterdeck::domain::stack::Stack;
+use quarterdeck::engine::{Engine, EngineSettings, Network};
+use quarterdeck::steps::Library;
+use quarterdeck::store::LineFilter;
+use quarterdeck::transport::Reach;
+use quarterdeck::transport::ssh::{Pool, SshSettings};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+/// The longest that anything here may take.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+const NAMES: [&str; 3] = ["n1", "n2", "n3"];
+
+/// The nodes that `tests/real/nodes` has up.
+pub struct Nodes {
+    state: PathBuf,
+    deb: PathBuf,
+}
+
+impl Nodes {
+    /// Those that the environment variables tell of.
+    pub fn from_environment() -> Self {
+        let path = |name: &str| {
+            let value = std::env::var_os(name);
+            PathBuf::from(value.unwrap_or_else(|| panic!("{name} is not set: run tests/run nodes")))
+        };
+        Self {
+            state: path("QUARTERDECK_REAL_NODES"),
+            deb: path("QUARTERDECK_CONSUL_DEB"),
+        }
+    }
+
+    /// Runs a command on a node without any code of ours; `None` when it fails.
+    pub fn exec(&self, node: &str, argv: &[&str]) -> Option<String> {
+        let output = self.script().arg("exec").arg(node).args(argv).output();
+        let output = output.expect("tests/real/nodes can be started");
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Process ids of the unit on each node.
+    pub fn pids(&self, unit: &str) -> Vec<String> {
+        let show = ["systemctl", "show", "-p", "MainPID", unit];
+        let pid = |node: &&str| self.exec(node, &show).expect("systemctl answers");
+        NAMES.iter().map(pid).collect()
+    }
+
+    /// `kill`, `start` …
+    pub fn power(&self, verb: &str, node: &str) {
+        let status = self.script().args([verb, node]).status();
+        assert!(
+            status.expect("tests/real/nodes can be started").success(),
+            "{verb} {node}"
+        );
+    }
+
+    fn script(&self) -> Command {
+        let mut command =
+            Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/nodes"));
+        command.env("QUARTERDECK_REAL_NODES", &self.state);
+        command
+    }
+
+    fn environment(&self) -> Environment {
+        let package = std::fs::read(&self.deb).expect("the Consul package can be read");
+        let sum = quarterdeck::domain::hex(&Sha256::digest(&package));
+        let artifact = Artifact {
+            source: self.deb.display().to_string(),
+            sha256: sum,
+        };
+        let node = |(index, name): (usize, &&str)| Node {
+            name: (*name).to_owned(),
+            address: format!("10.77.0.{}", 11 + index),
+            platform: Platform::Generic,
+            arch: Arch::Amd64,
+            roles: BTreeSet::from([Role::ConsulServer]),
+            labels: BTreeMap::new(),
+            ssh: SshAccess {
+                port: 22,
+                // An ordinary user, so that becoming root is proved as well.
+                user: "ops".into(),
+                identities: vec![self.state.join("id")],
+                known_hosts: Some(self.state.join("known_hosts")),
+                jump: None,
+                elevate: Elevate::Sudo,
+            },
+        };
+        Environment {
+            name: "real".into(),
+            protection: Protection::Open,
+            marking: None,
+            stack: Stack::Consul,
+            versions: BTreeMap::from([("consul".into(), "1.8.7".into())]),
+            nodes: NAMES.iter().enumerate().map(node).collect(),
+            services: vec![ServiceSpec {
+                name: "consul".into(),
+                kind: ServiceKind::Consul,
+                urls: (11..14)
+                    .map(|host| format!("http://10.77.0.{host}:8500"))
+                    .collect(),
+                nodes: NAMES.iter().map(|&name| name.into()).collect(),
+                user: None,
+                secret: None,
+                ca: None,
+            }],
+            artifacts: BTreeMap::from([(
+                "consul".into(),
+                BTreeMap::from([(Arch::Amd64, artifact)]),
+            )]),
+            variables: BTreeMap::new(),
+        }
+    }
+}
+
+/// An engine on the nodes and a client of it.
+pub struct Cockpit {
+    engine: Engine,
+    client: Client,
+    _state: TempDir,
+}
+
+impl Cockpit {
+    /// Starts an engine with a state of its own, which polls every two seconds.
+    pub async fn start(nodes: &Nodes) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let ssh = SshSettings {
+            agent: None,
+            ..SshSettings::default()
+        };
+        let world = Network::new(move |environment| -> Arc<dyn Reach> {
+            Arc::new(Pool::new(environment, ssh.clone()))
+        });
+        let mut settings = EngineSettings::new(
+            "real",
+            Arc::new(world),
+            state.path().join("state"),
+            state.path().join("cache"),
+        );
+        settings.environments = vec![nodes.environment()];
+        settings.recipes = Library::load(None).recipes().cloned().collect();
+        settings.node_interval = Duration::from_secs(2);
+        settings.service_interval = Duration::from_secs(2);
+        settings.deadline = Duration::from_secs(3);
+        let engine = Engine::start(settings).await.expect("the engine starts");
+        let client = engine.client();
+        Self {
+            engine,
+            client,
+            _state: state,
+        }
+    }
+
+    /// Plans a recipe, starts it and waits for its end.
+    pub async fn run(&self, recipe: &str, dry_run: bool) -> Finished {
+        let mut events = self.client.subscribe();
+        let plan = Request::Plan(PlanRequest {
+            environment: "real".into(),
+            recipe: recipe.into(),
+            params: BTreeMap::new(),
+            nodes: Vec::new(),
+            dry_run,
+        });
+        let Ok(Response::Plan { plan, .. }) = self.client.call(plan).await else {
+            panic!("{recipe} cannot be planned");
+        };
+        let start = Request::Start {
+            hash: plan.hash,
+            consent: Consent::None,
+            by: "test@here".into(),
+        };
+        let started = match self.client.call(start).await {
+            Ok(Response::Started(run)) => *run,
+            other => panic!("{recipe} does not start: {other:?}"),
+        };
+        let ended = timeout(PATIENCE, ended(started, &mut events)).await;
+        let run = ended.unwrap_or_else(|_| panic!("{recipe} does not end"));
+        let history = &self.client.history;
+        Finished {
+            tasks: history.tasks(run.id).expect("tasks can be read"),
+            lines: history
+                .lines(run.id, 0, 100_000, &LineFilter::default())
+                .expect("lines can be read"),
+            run,
+        }
+    }
+
+    /// What a service says once `wanted` holds.
+    pub async fn service_until(
+        &self,
+        service: &str,
+        wanted: impl Fn(&ServiceReport) -> bool,
+    ) -> ServiceReport {
+        let mut events = self.client.subscribe();
+        let found = timeout(PATIENCE, async {
+            loop {
+                if let Some(Event::Service { name, observed, .. }) = events.next().await
+                    && name == service
+                    && let Some(report) = observed.fresh()
+                    && wanted(report)
+                {
+                    return report.clone();
+                }
+            }
+        });
+        found.await.expect("the service becomes what is wanted")
+    }
+
+    /// Watches the polls of a node from now on.
+    pub fn watch_node(&self, node: &str) -> Watch {
+        Watch {
+            node: node.to_owned(),
+            events: self.client.subscribe(),
+        }
+    }
+
+    pub async fn stop(self, grace: Duration) {
+        self.engine.shutdown(grace).await;
+    }
+}
+
+async fn ended(mut run: Run, events: &mut Subscription) -> Run {
+    while !run.state.is_final() {
+        match events.next().await {
+            Some(Event::Run(now)) if now.id == run.id => run = *now,
+            Some(_) => {}
+            None => panic!("the engine is gone"),
+        }
+    }
+    run
+}
+
+/// The polls of one node.
+pub struct Watch {
+    node: String,
+    events: Subscription,
+}
+
+impl Watch {
+    /// Waits for a finding on `subject`; says how many polls of the node failed until then.
+    pub async fn finding_on(&mut self, subject: &Subject, severity: Severity) -> (u32, Finding) {
+        let mut polls = 0;
+        let found = timeout(PATIENCE, async {
+            loop {
+                match self.events.next().await {
+                    Some(Event::Node { name, observed, .. })
+                        if name == self.node && observed.trouble.is_some() =>
+                    {
+                        polls += 1;
+                    }
+                    Some(Event::Findings { findings, .. }) => {
+                        let matching = |finding: &Finding| {
+                            finding.subject == *subject && finding.severity == severity
+                        };
+                        if let Some(finding) = findings.into_iter().find(matching) {
+                            return finding;
+                        }
+                    }
+                    Some(_) => {}
+                    None => panic!("the engine is gone"),
+                }
+            }
+        });
+        let finding = found.await.expect("a finding appears");
+        (polls, finding)
+    }
+}
+
+/// A run that has ended, with everything that is on record of it.
+pub struct Finished {
+    pub run: Run,
+    tasks: Vec<Task>,
+    lines: Vec<LogLine>,
+}
+
+impl Finished {
+    /// How many tasks of the step changed something.
+    pub fn changed(&self, step: &str) -> usize {
+        let of_step = |task: &&Task| task.key.step == step && task.state == TaskState::Changed;
+        self.tasks.iter().filter(of_step).count()
+    }
+
+    /// Whether a line of that stream has this text in it.
+    pub fn says(&self, stream: Stream, text: &str) -> bool {
+        self.lines
+            .iter()
+            .any(|line| line.stream == stream && line.text.contains(text))
+    }
+}
+
+impl fmt::Display for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "run {}: {:?}", self.run.state, self.run.reason)?;
+        for line in &self.lines {
+            let task = line
+                .task
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            writeln!(f, "{task:24} {:6} {}", line.stream.word(), line.text)?;
+        }
+        Ok(())
+    }
+}
