@@ -1,5 +1,7 @@
 //! Every adapter against endpoints that misbehave: each fault becomes an error that says where and what, in time.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
 use std::time::{Duration, Instant};
 
 use quarterdeck::domain::service::{ServiceKind, ServiceSpec};

@@ -3,6 +3,8 @@
 //! What is proved here is that the whole way holds together without machines; what works on machines is proved by
 //! `real_nodes.rs`.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;

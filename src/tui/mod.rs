@@ -50,6 +50,6 @@ pub use extra::{Argument, ExtraCommand, Extras};
 pub use message::{Answer, Effect, LogAsk, LogOwner, LogPage, LogQuery, Message, Place, RunRecord};
 pub use model::{Farewell, Model, Setup};
 pub use options::Options;
-pub use runner::{TuiError, run};
+pub use runner::{TuiError, answer, run};
 pub use update::update;
 pub use view::view;

@@ -426,14 +426,12 @@ pub(crate) fn tasks(state: RunState) -> Vec<Task> {
     .iter()
     .enumerate()
     {
-        for host in 0..(*on).max(1) {
+        for (host, at) in HOSTS.iter().enumerate().take((*on).max(1)) {
             let task_state = match state {
-                RunState::Succeeded => [TaskState::Ok, TaskState::Changed][index % 2],
                 RunState::Failed if index == 3 && host == 1 => TaskState::Failed,
                 RunState::Failed if index == 4 => TaskState::Skipped,
                 RunState::Running if index == 2 && host == 1 => TaskState::Running,
-                RunState::Running if index == 2 && host == 2 => TaskState::Pending,
-                RunState::Running if index > 2 => TaskState::Pending,
+                RunState::Running if index > 2 || (index == 2 && host == 2) => TaskState::Pending,
                 _ => [TaskState::Ok, TaskState::Changed][index % 2],
             };
             let begun = !matches!(task_state, TaskState::Pending | TaskState::Skipped);
@@ -441,7 +439,7 @@ pub(crate) fn tasks(state: RunState) -> Vec<Task> {
             tasks.push(Task {
                 key: TaskKey {
                     step: (*step).into(),
-                    host: (*on > 0).then(|| HOSTS[host].0.into()),
+                    host: (*on > 0).then(|| at.0.into()),
                 },
                 state: task_state,
                 attempts: u32::from(begun) + u32::from(task_state == TaskState::Failed),

@@ -349,7 +349,7 @@ proptest! {
         height in 5_u16..=100,
         later in (1_u16..=300, 1_u16..=100),
         keys in proptest::collection::vec(any_key(), 0..24),
-        theme in proptest::sample::select(&ThemeName::ALL[..]),
+        theme in proptest::sample::select(ThemeName::ALL),
         ascii in any::<bool>(),
     ) {
         let mut setup = Setup::new(sample::now(), (width, height));

@@ -20,7 +20,7 @@ const BACKGROUND: &str = "#11151c";
 const FOREGROUND: &str = "#d5dae3";
 
 /// The buffer as an SVG document.
-pub fn svg(buffer: &Buffer, title: &str) -> String {
+pub(crate) fn svg(buffer: &Buffer, title: &str) -> String {
     let (columns, rows) = (buffer.area.width, buffer.area.height);
     let width = f32::from(columns) * CELL.0 + 2.0 * MARGIN;
     let height = f32::from(rows) * CELL.1 + 2.0 * MARGIN;
@@ -182,7 +182,7 @@ fn escape(text: &str) -> String {
 }
 
 /// The SVG document as a PNG file, half as large again.
-pub fn png(svg: &str) -> Vec<u8> {
+pub(crate) fn png(svg: &str) -> Vec<u8> {
     let mut fonts = usvg::fontdb::Database::new();
     fonts.load_font_data(include_bytes!("fonts/DejaVuSansMono.ttf").to_vec());
     fonts.load_font_data(include_bytes!("fonts/DejaVuSansMono-Bold.ttf").to_vec());

@@ -11,10 +11,10 @@ use pty_process::Size;
 use pty_process::blocking::{Command, Pty, open};
 
 /// How long anything may take before a test fails; generous, because the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A running program and its screen. Ending it by force when dropped keeps a failed test from leaving it behind.
-pub struct Terminal {
+pub(crate) struct Terminal {
     pty: Arc<Pty>,
     child: Child,
     parser: Arc<Mutex<vt100::Parser>>,
@@ -22,12 +22,12 @@ pub struct Terminal {
 
 impl Terminal {
     /// Starts `quarterdeck` with `args` in a terminal of `columns` × `rows`, its files under `home`.
-    pub fn start(args: &[&str], home: &Path, (columns, rows): (u16, u16)) -> Self {
+    pub(crate) fn start(args: &[&str], home: &Path, (columns, rows): (u16, u16)) -> Self {
         Self::start_with(args, home, (columns, rows), &[])
     }
 
     /// As [`Terminal::start`], with more variables in the environment.
-    pub fn start_with(args: &[&str], home: &Path, (columns, rows): (u16, u16), env: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_with(args: &[&str], home: &Path, (columns, rows): (u16, u16), env: &[(&str, &str)]) -> Self {
         let (pty, pts) = open().expect("a pseudo terminal");
         pty.resize(Size::new(rows, columns)).expect("a size");
         let mut command = Command::new(env!("CARGO_BIN_EXE_quarterdeck"))
@@ -61,29 +61,29 @@ impl Terminal {
     }
 
     /// Types `keys` as they are; control keys as their bytes.
-    pub fn press(&self, keys: &str) {
+    pub(crate) fn press(&self, keys: &str) {
         (&*self.pty).write_all(keys.as_bytes()).expect("the program reads its keys");
     }
 
     /// Changes the size of the terminal under the program.
-    pub fn resize(&self, columns: u16, rows: u16) {
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
         let size = |number| NonZeroU16::new(number).expect("a size");
         self.parser.lock().expect("the reader does not panic").screen_mut().set_size(size(rows), size(columns));
         self.pty.resize(Size::new(rows, columns)).expect("a size");
     }
 
     /// What is on the screen now.
-    pub fn screen(&self) -> String {
+    pub(crate) fn screen(&self) -> String {
         self.parser.lock().expect("the reader does not panic").screen().contents()
     }
 
     /// Whether the terminal shows the program's own screen, with its cursor and modes.
-    pub fn is_in_alternate_screen(&self) -> bool {
+    pub(crate) fn is_in_alternate_screen(&self) -> bool {
         self.parser.lock().expect("the reader does not panic").screen().alternate_screen()
     }
 
     /// Whether the cursor can be seen.
-    pub fn shows_cursor(&self) -> bool {
+    pub(crate) fn shows_cursor(&self) -> bool {
         !self.parser.lock().expect("the reader does not panic").screen().hide_cursor()
     }
 
@@ -91,7 +91,7 @@ impl Terminal {
     ///
     /// # Panics
     /// With the screen, when that does not happen.
-    pub fn wait_until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn wait_until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
             let screen = self.screen();
@@ -104,12 +104,12 @@ impl Terminal {
     }
 
     /// Waits until `text` is on the screen.
-    pub fn wait_for(&self, text: &str) -> String {
+    pub(crate) fn wait_for(&self, text: &str) -> String {
         self.wait_until(text, |screen| screen.contains(text))
     }
 
     /// Waits for the program's end.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
@@ -123,7 +123,7 @@ impl Terminal {
     }
 
     /// The program's process id.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 }

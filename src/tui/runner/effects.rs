@@ -59,7 +59,9 @@ impl Performer {
     }
 }
 
-async fn answer(client: &Client, options: &Options, effect: Effect) -> Option<Answer> {
+/// Performs one effect and waits for its answer; `None` for effects that have none. A replayed session uses this where a
+/// live one has the runner.
+pub async fn answer(client: &Client, options: &Options, effect: Effect) -> Option<Answer> {
     let history = client.history.clone();
     Some(match effect {
         Effect::Workspace => Answer::Workspace(match call(client, Request::Workspace).await {

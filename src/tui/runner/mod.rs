@@ -21,6 +21,8 @@ use super::{update, view};
 use crate::client::{Client, Subscription};
 use crate::clock::SharedClock;
 
+pub use effects::answer;
+
 /// The shortest time between two pictures.
 const FRAME: Duration = Duration::from_millis(16);
 /// Events and answers taken in between two looks at the keyboard.
