@@ -27,7 +27,12 @@ impl Terminal {
     }
 
     /// As [`Terminal::start`], with more variables in the environment.
-    pub(crate) fn start_with(args: &[&str], home: &Path, (columns, rows): (u16, u16), env: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_with(
+        args: &[&str],
+        home: &Path,
+        (columns, rows): (u16, u16),
+        env: &[(&str, &str)],
+    ) -> Self {
         let (pty, pts) = open().expect("a pseudo terminal");
         pty.resize(Size::new(rows, columns)).expect("a size");
         let mut command = Command::new(env!("CARGO_BIN_EXE_quarterdeck"))
@@ -54,7 +59,9 @@ impl Terminal {
             let mut buffer = [0; 16 * 1024];
             // An error is how a pseudo terminal says that the other end is gone.
             while let Ok(read @ 1..) = (&*from).read(&mut buffer) {
-                into.lock().expect("the reader does not panic").process(&buffer[..read]);
+                into.lock()
+                    .expect("the reader does not panic")
+                    .process(&buffer[..read]);
             }
         });
         Self { pty, child, parser }
@@ -62,29 +69,48 @@ impl Terminal {
 
     /// Types `keys` as they are; control keys as their bytes.
     pub(crate) fn press(&self, keys: &str) {
-        (&*self.pty).write_all(keys.as_bytes()).expect("the program reads its keys");
+        (&*self.pty)
+            .write_all(keys.as_bytes())
+            .expect("the program reads its keys");
     }
 
     /// Changes the size of the terminal under the program.
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
         let size = |number| NonZeroU16::new(number).expect("a size");
-        self.parser.lock().expect("the reader does not panic").screen_mut().set_size(size(rows), size(columns));
+        self.parser
+            .lock()
+            .expect("the reader does not panic")
+            .screen_mut()
+            .set_size(size(rows), size(columns));
         self.pty.resize(Size::new(rows, columns)).expect("a size");
     }
 
     /// What is on the screen now.
     pub(crate) fn screen(&self) -> String {
-        self.parser.lock().expect("the reader does not panic").screen().contents()
+        self.parser
+            .lock()
+            .expect("the reader does not panic")
+            .screen()
+            .contents()
     }
 
     /// Whether the terminal shows the program's own screen, with its cursor and modes.
     pub(crate) fn is_in_alternate_screen(&self) -> bool {
-        self.parser.lock().expect("the reader does not panic").screen().alternate_screen()
+        self.parser
+            .lock()
+            .expect("the reader does not panic")
+            .screen()
+            .alternate_screen()
     }
 
     /// Whether the cursor can be seen.
     pub(crate) fn shows_cursor(&self) -> bool {
-        !self.parser.lock().expect("the reader does not panic").screen().hide_cursor()
+        !self
+            .parser
+            .lock()
+            .expect("the reader does not panic")
+            .screen()
+            .hide_cursor()
     }
 
     /// Waits until the screen is as `wanted` says.
@@ -117,7 +143,11 @@ impl Terminal {
                 std::thread::sleep(Duration::from_millis(100));
                 return status;
             }
-            assert!(Instant::now() < end, "the program does not end\n{}", self.screen());
+            assert!(
+                Instant::now() < end,
+                "the program does not end\n{}",
+                self.screen()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
