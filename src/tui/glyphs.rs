@@ -37,9 +37,9 @@ pub(crate) struct Glyphs {
     pub levels: [&'static str; 8],
     pub horizontal: &'static str,
     pub vertical: &'static str,
+    pub thumb: &'static str,
     /// Top left, top right, bottom left, bottom right.
     pub corners: [&'static str; 4],
-    pub rule_end: &'static str,
 }
 
 pub(crate) const UNICODE: Glyphs = Glyphs {
@@ -68,8 +68,8 @@ pub(crate) const UNICODE: Glyphs = Glyphs {
     levels: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     horizontal: "─",
     vertical: "│",
+    thumb: "┃",
     corners: ["╭", "╮", "╰", "╯"],
-    rule_end: "─",
 };
 
 pub(crate) const ASCII: Glyphs = Glyphs {
@@ -98,8 +98,8 @@ pub(crate) const ASCII: Glyphs = Glyphs {
     levels: ["_", ".", ":", "-", "=", "+", "*", "#"],
     horizontal: "-",
     vertical: "|",
+    thumb: "#",
     corners: ["+", "+", "+", "+"],
-    rule_end: "-",
 };
 
 /// A state ready to be drawn.

@@ -1,6 +1,7 @@
 //! What happens when something happens. Pure: changes the model and returns what is to be done.
 
 mod answers;
+mod travel;
 mod wishes;
 
 use crossterm::event::{KeyEvent, KeyEventKind};
@@ -15,7 +16,7 @@ use super::layers::question::Question;
 use super::layers::sheet::Sheet;
 use super::message::{Effect, Message, Place};
 use super::model::Model;
-use super::screens::{Intent, Target};
+use super::screens::Target;
 use crate::client::{Event, Request};
 use crate::domain::finding::Subject;
 use crate::domain::table::Tone;
@@ -148,12 +149,12 @@ pub(super) fn perform(model: &mut Model, command: Command) -> Vec<Effect> {
         Command::Raw => raw(model),
         Command::Copy => return copy(model),
         Command::FilterList => filter(model),
-        Command::Back => return back(model),
-        Command::History => return history(model),
-        Command::Forward => return forward(model),
+        Command::Back => return travel::back(model),
+        Command::History => return travel::history(model),
+        Command::Forward => return travel::forward(model),
         Command::LastView => {
             if let Some(place) = model.before.clone() {
-                return wishes::go(model, place);
+                return travel::go(model, place);
             }
         }
         Command::Refresh => return refresh(model),
@@ -163,7 +164,7 @@ pub(super) fn perform(model: &mut Model, command: Command) -> Vec<Effect> {
         Command::Logs if !has_log(model) => {
             if let Some(run) = model.world.latest_run() {
                 let place = Place::Run(run.id);
-                return wishes::go(model, place);
+                return travel::go(model, place);
             }
             model.say("Nothing has run yet: there is no log to show.", Tone::Muted);
         }
@@ -255,58 +256,6 @@ fn filter(model: &mut Model) {
     }
 }
 
-/// One level back: the zoom, the filter, the marks, then the place.
-fn back(model: &mut Model) -> Vec<Effect> {
-    if model
-        .notice
-        .take()
-        .is_some_and(|notice| notice.tone == Tone::Bad)
-    {
-        return Vec::new();
-    }
-    match &model.place {
-        Place::Bridge if model.screens.bridge.zoomed => {
-            model.screens.bridge.zoomed = false;
-            return Vec::new();
-        }
-        Place::Run(_) if model.screens.run.zoomed => {
-            model.screens.run.zoomed = false;
-            return Vec::new();
-        }
-        _ => {}
-    }
-    let filter = model.screens.at_mut(&model.place).filter();
-    if let Some(filter) = filter.filter(|filter| !filter.is_empty()) {
-        *filter = super::filter::Filter::default();
-        return Vec::new();
-    }
-    history(model)
-}
-
-fn history(model: &mut Model) -> Vec<Effect> {
-    let parent = match &model.place {
-        Place::Bridge => None,
-        _ => Some(Place::Bridge),
-    };
-    let Some(place) = model.back.pop().or(parent) else {
-        return Vec::new();
-    };
-    let left = std::mem::replace(&mut model.place, place);
-    model.before = Some(left.clone());
-    model.forward.push(left);
-    wishes::arrive(model)
-}
-
-fn forward(model: &mut Model) -> Vec<Effect> {
-    let Some(place) = model.forward.pop() else {
-        return Vec::new();
-    };
-    let left = std::mem::replace(&mut model.place, place);
-    model.before = Some(left.clone());
-    model.back.push(left);
-    wishes::arrive(model)
-}
-
 fn refresh(model: &mut Model) -> Vec<Effect> {
     let environment = model.world.environment.clone();
     let (subject, name) = match target(model) {
@@ -389,22 +338,5 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             effects
         }
         Event::Node { .. } | Event::Findings { .. } | Event::Run(_) => Vec::new(),
-    }
-}
-
-/// Screens whose cursor is the environment's own follow a switch of it.
-pub(super) fn switch(model: &mut Model, name: &str) -> Vec<Effect> {
-    if model.world.environment == name || model.world.environment(name).is_none() {
-        return Vec::new();
-    }
-    name.clone_into(&mut model.world.environment);
-    model.screens.bridge.environments.cursor.select(name);
-    model.screens.nodes.list.cursor.marked.clear();
-    model.screens.bridge.nodes.cursor.marked.clear();
-    // What is open may not exist over there.
-    match &model.place {
-        Place::Node(_) => wishes::carry_out(model, vec![Intent::Go(Place::Nodes)]),
-        Place::Service(_) => wishes::carry_out(model, vec![Intent::Go(Place::Services)]),
-        _ => Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! The one table: columns that give way in order of rank when there is less room, rows that keep their selection.
 
 use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::Paint;
@@ -98,7 +98,7 @@ impl Paint<'_> {
         if area.height == 0 || area.width <= GUTTER {
             return;
         }
-        let header = area.height >= 4;
+        let header = area.height >= 4 || usize::from(area.height) > grid.rows.len();
         let visible = usize::from(area.height - u16::from(header));
         let top = first_visible(grid.selected, grid.rows.len(), visible);
         let sorted = grid.sort.map(|(by, _)| by);
@@ -198,11 +198,10 @@ impl Paint<'_> {
             .checked_div(rows - visible)
             .unwrap_or(0);
         let first = usize::from(area.y) + usize::from(header) + offset;
-        let style = self.look.theme.faint.add_modifier(Modifier::empty());
-        let style = Style { bg: None, ..style };
+        let style = self.look.theme.muted;
         for y in first..first + size {
             if let Ok(y) = u16::try_from(y) {
-                let glyph = self.look.glyphs.vertical;
+                let glyph = self.look.glyphs.thumb;
                 self.text_raw(area.right() - 1, y, 1, glyph, style);
             }
         }

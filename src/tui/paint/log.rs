@@ -111,11 +111,13 @@ fn render(
     let base = Style { bg: None, ..style };
     let plain = look.plain(&line.text).into_owned();
     let mut body = if line.stream == Stream::Diff {
-        // The sign stands in front already.
-        let text = plain
-            .strip_prefix(['+', '-', ' '])
-            .unwrap_or(&plain)
-            .to_owned();
+        // The sign stands in front already, except for the two lines that name the files.
+        let text = if is_file_line(&plain) {
+            plain.as_str()
+        } else {
+            plain.strip_prefix(['+', '-', ' ']).unwrap_or(&plain)
+        };
+        let text = text.to_owned();
         vec![Span::styled(text, base)]
     } else {
         text::styled(&line.text, base)
@@ -152,6 +154,7 @@ fn stream(look: &Look, line: &LogLine) -> (&'static str, Style) {
         Stream::Stdout => (look.glyphs.vertical, plain),
         Stream::Stderr => ("!", theme.warn),
         Stream::Note => (look.glyphs.chevron, theme.muted),
+        Stream::Diff if is_file_line(&line.text) => (" ", theme.info),
         Stream::Diff => match line.text.as_bytes().first() {
             Some(b'+') => ("+", theme.good),
             Some(b'-') => ("-", theme.bad),
@@ -159,6 +162,11 @@ fn stream(look: &Look, line: &LogLine) -> (&'static str, Style) {
             _ => (" ", theme.muted),
         },
     }
+}
+
+/// Whether a line of a unified diff names one of its files.
+fn is_file_line(text: &str) -> bool {
+    text.starts_with("--- ") || text.starts_with("+++ ")
 }
 
 /// Every occurrence of `needle` (lower case) in the look of found text.

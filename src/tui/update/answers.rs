@@ -25,7 +25,7 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             if model.world.run(id).is_none() {
                 model.world.upsert(*run);
             }
-            return super::wishes::go(model, Place::Run(id));
+            return super::travel::go(model, Place::Run(id));
         }
         Answer::Live(Err(refusal)) | Answer::Started(Err(refusal)) => {
             model.say(refusal.message, Tone::Bad);

@@ -14,13 +14,11 @@ use super::super::message::{Effect, Place};
 use super::super::model::Model;
 use super::super::paint::Look;
 use super::super::screens::Intent;
+use super::travel;
 use crate::client::Request;
 use crate::domain::plan::PlanRequest;
 use crate::domain::run::RunId;
 use crate::domain::table::Tone;
-
-/// Places remembered for going back.
-const HISTORY: usize = 64;
 
 /// Carries out the wishes of the topmost layer.
 pub(super) fn grant(model: &mut Model, wishes: Vec<Wish>) -> Vec<Effect> {
@@ -60,8 +58,8 @@ pub(super) fn carry_out(model: &mut Model, intents: Vec<Intent>) -> Vec<Effect> 
     for intent in intents {
         match intent {
             Intent::Do(effect) => effects.push(effect),
-            Intent::Go(place) => effects.extend(go(model, place)),
-            Intent::Switch(name) => effects.extend(super::switch(model, &name)),
+            Intent::Go(place) => effects.extend(travel::go(model, place)),
+            Intent::Switch(name) => effects.extend(travel::switch(model, &name)),
             Intent::Plan {
                 recipe,
                 nodes,
@@ -92,36 +90,6 @@ pub(super) fn carry_out(model: &mut Model, intents: Vec<Intent>) -> Vec<Effect> 
         }
     }
     effects
-}
-
-/// Goes to a place and remembers where one was.
-pub(super) fn go(model: &mut Model, place: Place) -> Vec<Effect> {
-    if model.place != place {
-        let left = std::mem::replace(&mut model.place, place);
-        model.before = Some(left.clone());
-        model.back.push(left);
-        if model.back.len() > HISTORY {
-            model.back.remove(0);
-        }
-        model.forward.clear();
-    }
-    arrive(model)
-}
-
-/// What a place needs to know when one comes there.
-pub(super) fn arrive(model: &mut Model) -> Vec<Effect> {
-    let Model {
-        screens,
-        world,
-        place,
-        ..
-    } = model;
-    match place {
-        Place::Node(name) => screens.node.open(name, world),
-        Place::Service(name) => screens.service.open(name, world),
-        Place::Run(id) => screens.run.open(*id, world),
-        _ => Vec::new(),
-    }
 }
 
 /// Offers a recipe: the form when it has parameters, else the plan at once.
@@ -187,7 +155,7 @@ fn again(model: &mut Model, run: RunId) -> Vec<Effect> {
             "Open the run first: its plan is read then. R there plans it again.",
             Tone::Muted,
         );
-        go(model, Place::Run(run))
+        travel::go(model, Place::Run(run))
     }
 }
 

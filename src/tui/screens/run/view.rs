@@ -24,7 +24,7 @@ struct Parts {
 }
 
 /// From this width on steps and log stand side by side.
-const BESIDE: u16 = 120;
+const BESIDE: u16 = 150;
 
 fn parts(screen: &RunScreen, world: &World, area: Rect) -> Parts {
     let none = Rect { height: 0, ..area };
@@ -329,7 +329,7 @@ fn log(screen: &RunScreen, world: &World, run: &Run, paint: &mut Paint<'_>, area
         (false, _) => right.push(Span::styled("  paused, G follows", theme.accent)),
     }
     if let Some(trouble) = &model.trouble {
-        right.insert(0, look.outer(&format!("{trouble}  "), theme.warn));
+        right = vec![look.outer(trouble, theme.warn)];
     }
     let inner = paint.pane(
         area,
