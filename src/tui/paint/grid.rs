@@ -101,8 +101,11 @@ impl Paint<'_> {
         let header = area.height >= 4 || usize::from(area.height) > grid.rows.len();
         let visible = usize::from(area.height - u16::from(header));
         let top = first_visible(grid.selected, grid.rows.len(), visible);
+        // The thumb has a column of its own, so that it never covers a word.
+        let thumb = u16::from(grid.rows.len() > visible);
+        let room = area.width.saturating_sub(GUTTER + thumb);
         let sorted = grid.sort.map(|(by, _)| by);
-        let widths = fit_columns(grid.columns, grid.rows, sorted, area.width - GUTTER);
+        let widths = fit_columns(grid.columns, grid.rows, sorted, room);
         if header {
             self.grid_header(area, grid, &widths);
         }
