@@ -106,7 +106,9 @@ fn no_arrow_points_up_or_sideways() {
 #[test]
 fn fenced_crates_stay_in_their_rooms() {
     let mut wrong = Vec::new();
-    for (room, file, code) in sources() {
+    // A room's own tests may play the other side of its wire.
+    let is_test = |file: &Path| file.ends_with("tests.rs") || file.ends_with("testing.rs");
+    for (room, file, code) in sources().into_iter().filter(|(_, file, _)| !is_test(file)) {
         for (name, rooms) in FENCED {
             if code.contains(&format!("{name}::")) && !rooms.contains(&room.as_str()) {
                 wrong.push(format!("{}: {room} uses {name}", file.display()));

@@ -87,7 +87,7 @@ const SHOTS: &[Shot] = &[
         "A plan and its gate",
         "done",
         (120, 36),
-        "a<enter><enter>",
+        "1a<enter><enter>",
     ),
     shot(
         "run",

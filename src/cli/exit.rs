@@ -41,6 +41,8 @@ Exit status:
   4    refused: read-only, not confirmed, or another run holds the environment
   130  stopped by the operator
 
+QUARTERDECK_LOG=debug writes diagnostics of Quarterdeck itself to quarterdeck.log in the state directory.
+
 Begin with `quarterdeck lab`: a practice cluster in one command.";
 
 /// An error that knows its exit status.

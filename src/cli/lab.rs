@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::exit::{Ended, Exit};
 use super::screens::{self, Practice};
-use super::session::{Session, state_dir};
+use super::session::{Session, asked_to_end, state_dir};
 use super::{Global, Look, output};
 use crate::clock::SystemClock;
 use crate::lab::{Lab, LabSettings};
@@ -35,7 +35,8 @@ pub(super) async fn lab(global: &Global, look: &Look, args: LabArgs) -> color_ey
         // Before anything is started: nobody could see it.
         screens::require_terminal()?;
     }
-    let home = state_dir(global)?.join("lab");
+    // What is printed must hold from any directory, whatever --state-dir said.
+    let home = std::path::absolute(state_dir(global)?.join("lab")).map_err(Ended::unusable)?;
     let _lock = claim(&home)?;
     let dir = home.join("workspace");
     if dir.exists() {
@@ -67,7 +68,7 @@ async fn headless(dir: &std::path::Path) -> color_eyre::Result<Exit> {
     output::remark(
         "the lab is running; use it with `quarterdeck --workspace` and the directory above, end it with ctrl-c",
     );
-    tokio::signal::ctrl_c().await.map_err(Ended::unusable)?;
+    asked_to_end().await;
     Ok(Exit::Success)
 }
 

@@ -56,9 +56,15 @@ pub(super) struct RunsArgs {
 /// # Errors
 /// When the store cannot be read.
 pub(super) async fn runs(global: &Global, args: &RunsArgs) -> color_eyre::Result<Exit> {
-    let reader = State::of(global)?.reader()?;
+    let state = State::of(global)?;
     let limit = args.limit;
-    let runs = tokio::task::spawn_blocking(move || reader.runs(limit)).await??;
+    let runs = if state.has_history() {
+        let reader = state.reader()?;
+        tokio::task::spawn_blocking(move || reader.runs(limit)).await??
+    } else {
+        // For a script that is an empty list, not a mistake.
+        Vec::new()
+    };
     if args.json {
         output::json(&runs)?;
     } else {

@@ -11,6 +11,7 @@ mod run;
 mod screens;
 mod session;
 mod tail;
+mod trace;
 mod workspace;
 
 use std::path::PathBuf;
@@ -120,6 +121,9 @@ pub fn complain(report: &color_eyre::Report) -> std::process::ExitCode {
 pub async fn main() -> color_eyre::Result<Exit> {
     let cli = Cli::parse();
     let global = &cli.global;
+    if std::env::var_os(trace::VARIABLE).is_some() {
+        trace::begin(&session::state_dir(global)?)?;
+    }
     match cli.command {
         None => screens::open_workspace(global, &cli.look).await,
         Some(Command::Lab(args)) => lab::lab(global, &cli.look, args).await,

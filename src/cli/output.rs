@@ -12,10 +12,21 @@ use crate::domain::table::{Table, Tone};
 /// # Errors
 /// When standard output cannot be written for another reason, such as a full disk.
 pub(super) fn bytes(data: &[u8]) -> io::Result<()> {
+    if !write(data)? {
+        std::process::exit(0);
+    }
+    Ok(())
+}
+
+/// Writes bytes to standard output; `false` when the reader went away. For commands that have more to do than to print.
+///
+/// # Errors
+/// As [`bytes`].
+pub(super) fn write(data: &[u8]) -> io::Result<bool> {
     let mut out = io::stdout().lock();
     match out.write_all(data).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-        other => other,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        other => other.map(|()| true),
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::exit::{Ended, Exit};
-use super::session::Session;
+use super::session::{Session, asked_to_end};
 use super::tail::{Printer, exit_of};
 use super::{Global, output};
 use crate::client::{Client, Event, Request, Response};
@@ -103,7 +103,7 @@ async fn follow(session: &Session, args: RunArgs) -> color_eyre::Result<Exit> {
                 Some(event) => follower.take(&event).await?,
                 None => break,
             },
-            _ = tokio::signal::ctrl_c() => {
+            () = asked_to_end() => {
                 if stopping {
                     return Ok(Exit::Cancelled);
                 }
@@ -125,6 +125,8 @@ struct Follower<'a> {
     run: Run,
     next: u64,
     printer: Printer,
+    /// Whether anybody reads standard output; a run goes on without a reader.
+    read: bool,
 }
 
 impl<'a> Follower<'a> {
@@ -141,6 +143,7 @@ impl<'a> Follower<'a> {
             run,
             next: 0,
             printer: Printer { json, width },
+            read: true,
         }
     }
 
@@ -170,7 +173,7 @@ impl<'a> Follower<'a> {
             })
             .await??;
             self.next = window.last().map_or(self.next, |line| line.seq + 1);
-            self.printer.lines(&window)?;
+            self.read = self.read && self.printer.lines(&window)?;
             if window.len() < WINDOW {
                 return Ok(());
             }
@@ -179,6 +182,9 @@ impl<'a> Follower<'a> {
 
     async fn finish(mut self) -> color_eyre::Result<Exit> {
         self.copy().await?;
+        if !self.read {
+            return Ok(exit_of(self.run.state));
+        }
         if self.printer.json {
             output::json(&self.run)?;
         } else {

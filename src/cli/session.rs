@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use directories::ProjectDirs;
 use sha2::{Digest as _, Sha256};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Ended, Exit};
 use super::{Global, output};
@@ -199,6 +200,11 @@ impl State {
         Ok(Self { dir })
     }
 
+    /// Whether anything has ever run here.
+    pub(super) fn has_history(&self) -> bool {
+        store::database_path(&self.dir).exists()
+    }
+
     /// A reader of the history.
     ///
     /// # Errors
@@ -243,6 +249,27 @@ fn project_dirs() -> color_eyre::Result<ProjectDirs> {
         )
         .into()
     })
+}
+
+/// Waits until the operator or the system asks this process to end: an interrupt, a termination, a lost terminal.
+pub(super) async fn asked_to_end() {
+    let mut kinds = Vec::new();
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        match signal(kind) {
+            Ok(stream) => kinds.push(stream),
+            // Without a handler the signal ends the process, which is what it asks for.
+            Err(error) => tracing::warn!("signal {}: {error}", kind.as_raw_value()),
+        }
+    }
+    if kinds.is_empty() {
+        return std::future::pending().await;
+    }
+    let asked = kinds.iter_mut().map(|stream| Box::pin(stream.recv()));
+    futures::future::select_all(asked).await;
 }
 
 /// `user@host` of who is at the keyboard: who became root by sudo is still himself.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::exit::{Ended, Exit};
-use super::session::State;
+use super::session::{State, asked_to_end};
 use super::{Global, output};
 use crate::domain::run::{LogLine, Run, RunState, Stream};
 use crate::store::{LineFilter, Reader};
@@ -63,7 +63,9 @@ pub(super) async fn logs(global: &Global, args: LogsArgs) -> color_eyre::Result<
     if let Some(count) = args.lines {
         let tail = reader.lines_before(run.id, None, count, &filter)?;
         next = tail.last().map_or(0, |line| line.seq + 1);
-        printer.lines(&tail)?;
+        if !printer.lines(&tail)? {
+            return Ok(Exit::Success);
+        }
     }
     loop {
         // The state is read before the lines: a run seen as ended has all its lines in the store.
@@ -71,7 +73,9 @@ pub(super) async fn logs(global: &Global, args: LogsArgs) -> color_eyre::Result<
         loop {
             let window = reader.lines(run.id, next, WINDOW, &filter)?;
             next = window.last().map_or(next, |line| line.seq + 1);
-            printer.lines(&window)?;
+            if !printer.lines(&window)? {
+                return Ok(Exit::Success);
+            }
             if window.len() < WINDOW {
                 break;
             }
@@ -85,7 +89,7 @@ pub(super) async fn logs(global: &Global, args: LogsArgs) -> color_eyre::Result<
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Cancelled),
+            () = asked_to_end() => return Ok(Exit::Cancelled),
         }
     }
 }
@@ -127,13 +131,13 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// Prints lines in order.
+    /// Prints lines in order; `false` when nobody reads them any more.
     ///
     /// # Errors
     /// When standard output cannot be written.
-    pub(super) fn lines(&mut self, lines: &[LogLine]) -> std::io::Result<()> {
+    pub(super) fn lines(&mut self, lines: &[LogLine]) -> std::io::Result<bool> {
         if lines.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let mut text = String::new();
         for line in lines {
@@ -158,6 +162,6 @@ impl Printer {
             }
             text.push('\n');
         }
-        output::bytes(text.as_bytes())
+        output::write(text.as_bytes())
     }
 }

@@ -198,7 +198,16 @@ impl Core {
             .find(|recipe| recipe.name == request.recipe)
             .cloned()
             .ok_or_else(|| {
-                Refusal::new(format!("there is no recipe called {:?}", request.recipe))
+                let known = self
+                    .workspace
+                    .recipes
+                    .iter()
+                    .map(|recipe| recipe.name.as_str());
+                let hint = steps::template::did_you_mean(&request.recipe, known);
+                Refusal::new(format!(
+                    "there is no recipe called {:?}{hint}",
+                    request.recipe
+                ))
             })?;
         // Renders every template for every host: not for a thread that others wait for.
         tokio::task::spawn_blocking(move || steps::plan(&recipe, &environment, request))

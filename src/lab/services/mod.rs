@@ -6,9 +6,9 @@
 //!                       └── is the unit running? ── Cluster (simulated nodes)
 //! ```
 //!
-//! Each system is a state machine in a folder of its own ([`sim::Machine`]): it is told what the nodes do and what time it
-//! is, and nothing else, so that the same seed and the same events always give the same answers. [`door`] couples every
-//! endpoint to its node: when the node dies, its ports go silent. Identifiers and secrets come from the seed ([`ids`]).
+//! Each system is a state machine in a folder of its own (`sim::Machine`): it is told what the nodes do and what time it
+//! is, and nothing else, so that the same seed and the same events always give the same answers. `door` couples every
+//! endpoint to its node: when the node dies, its ports go silent. Identifiers and secrets come from the seed (`ids`).
 //!
 //! Clients must not be able to tell these from the real thing as far as they go; what an endpoint here does not know is
 //! answered as the real server answers an unknown path, never with an invention.
