@@ -173,6 +173,15 @@ impl Core {
         }
     }
 
+    /// The plan as it may be kept and seen: a secret that somebody gave as a parameter is not in it. The run itself works
+    /// with what was given.
+    fn shown(&self, plan: &Plan) -> Result<Plan, Refusal> {
+        let broken =
+            |error: serde_json::Error| Refusal::new(format!("the plan cannot be stored: {error}"));
+        let text = serde_json::to_string(plan).map_err(broken)?;
+        serde_json::from_str(&self.redactor.clean(&text)).map_err(broken)
+    }
+
     /// Stops polling, takes no more runs and interrupts those under way. May be called again.
     pub(super) fn stop(&self) {
         self.desk.close();
@@ -237,7 +246,7 @@ impl Core {
         let seat = self.desk.seat(id, &plan, &by, stop.clone())?;
         let new = NewRun {
             id,
-            plan: Plan::clone(&plan),
+            plan: self.shown(&plan)?,
             started_by: by,
             at: self.clock.now(),
         };
