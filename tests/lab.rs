@@ -15,6 +15,7 @@ use quarterdeck::clock::SystemClock;
 use quarterdeck::config::check;
 use quarterdeck::domain::action::Consent;
 use quarterdeck::domain::finding::Subject;
+use quarterdeck::domain::operator::Operator;
 use quarterdeck::domain::plan::PlanRequest;
 use quarterdeck::domain::run::{Run, RunState};
 use quarterdeck::engine::{Engine, EngineSettings, Network};
@@ -74,7 +75,7 @@ impl Cockpit {
         settings.node_interval = Duration::from_millis(500);
         settings.service_interval = Duration::from_millis(500);
         let engine = Engine::start(settings).await.unwrap();
-        let client = engine.client();
+        let client = engine.client(Operator::new("test", "here", 1000));
         Self {
             lab,
             engine,
@@ -99,7 +100,6 @@ impl Cockpit {
         let start = Request::Start {
             hash: plan.hash,
             consent: Consent::Yes,
-            by: "test@here".into(),
         };
         let Response::Started(run) = self.client.call(start).await.unwrap() else {
             panic!("{recipe}: not started");

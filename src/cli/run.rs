@@ -90,7 +90,6 @@ async fn follow(session: &Session, args: RunArgs) -> color_eyre::Result<Exit> {
     let start = Request::Start {
         hash: plan.hash.clone(),
         consent,
-        by: super::session::operator(),
     };
     let Response::Started(run) = client.call(start).await.map_err(Ended::refused)? else {
         return Err(Ended::unusable("the engine answered something else than a run").into());

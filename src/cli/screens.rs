@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::exit::{Ended, Exit};
-use super::session::{self, Session};
+use super::session::Session;
 use super::{Global, Look, output};
 use crate::clock::SystemClock;
 use crate::lab::world::{FaultHelp, World};
@@ -61,7 +61,7 @@ pub(super) async fn show(
 
 fn options(session: &Session, look: &Look, practice: Option<Practice>) -> Result<Options, Ended> {
     let variable = |name: &str| std::env::var(name).ok();
-    let mut options = Options::suited(session::operator(), variable);
+    let mut options = Options::suited(variable);
     let no_color = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
     // What is asked for on the command line wins; what the workspace prefers does not override NO_COLOR.
     if let Some(theme) = &look.theme {

@@ -13,6 +13,7 @@ use super::{Global, output};
 use crate::client::{Client, Request, Response, View};
 use crate::config::{self, Workspace};
 use crate::domain::environment::Environment;
+use crate::domain::operator::Operator;
 use crate::domain::service::ServiceKind;
 use crate::engine::{Engine, EngineSettings, Network};
 use crate::steps::library::Library;
@@ -86,7 +87,7 @@ impl Session {
         }
         Ok(Self {
             workspace,
-            client: engine.client(),
+            client: engine.client(operator()),
             engine,
             _scratch: scratch,
         })
@@ -272,20 +273,18 @@ pub(super) async fn asked_to_end() {
     futures::future::select_all(asked).await;
 }
 
-/// `user@host` of who is at the keyboard: who became root by sudo is still himself.
-pub(super) fn operator() -> String {
-    let variable = |name| {
-        std::env::var(name)
-            .ok()
-            .filter(|value: &String| !value.is_empty())
-    };
-    let user = variable("SUDO_USER")
-        .or_else(|| variable("USER"))
-        .or_else(|| variable("LOGNAME"))
-        .unwrap_or_else(|| format!("uid{}", rustix::process::getuid().as_raw()));
+/// Who is at the keyboard: who became root by sudo is still himself.
+pub(super) fn operator() -> Operator {
+    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    let own = rustix::process::getuid().as_raw();
+    let uid = number("SUDO_UID").filter(|_| own == 0).unwrap_or(own);
+    let user = uzers::get_user_by_uid(uid).map_or_else(
+        || format!("uid{uid}"),
+        |user| user.name().to_string_lossy().into_owned(),
+    );
     let host = rustix::system::uname()
         .nodename()
         .to_string_lossy()
         .into_owned();
-    format!("{user}@{host}")
+    Operator::new(user, host, uid)
 }

@@ -35,8 +35,6 @@ pub enum Request {
         hash: String,
         /// What was given at the gate.
         consent: Consent,
-        /// `user@host` of who asks.
-        by: String,
     },
     /// Stop a run. Answered by [`Response::Done`] as soon as the request is taken.
     Cancel {

@@ -7,6 +7,7 @@ pub mod environment;
 pub mod finding;
 pub mod live;
 pub mod node;
+pub mod operator;
 pub mod plan;
 pub mod platform;
 pub mod recipe;

@@ -25,6 +25,7 @@ use crate::clock::SharedClock;
 use crate::domain::action::{Consent, Gate};
 use crate::domain::environment::Environment;
 use crate::domain::finding::Subject;
+use crate::domain::operator::Operator;
 use crate::domain::plan::{Plan, PlanRequest};
 use crate::domain::run::{Run, RunId, RunState, TaskState};
 use crate::domain::service::ServiceKind;
@@ -229,7 +230,7 @@ impl Core {
         Gate::of(plan.risk, environment.protection, self.workspace.read_only)
     }
 
-    async fn start(&self, hash: &str, consent: &Consent, by: String) -> Result<Run, Refusal> {
+    async fn start(&self, hash: &str, consent: &Consent, by: &Operator) -> Result<Run, Refusal> {
         let plan = self.desk.plan(hash)?;
         let room = self.room(&plan.request.environment)?;
         self.gate(&plan, &room.environment)
@@ -243,11 +244,11 @@ impl Core {
         }
         let id = RunId(uuid::Uuid::now_v7());
         let stop = Stop::default();
-        let seat = self.desk.seat(id, &plan, &by, stop.clone())?;
+        let seat = self.desk.seat(id, &plan, by, stop.clone())?;
         let new = NewRun {
             id,
             plan: self.shown(&plan)?,
-            started_by: by,
+            started_by: by.to_string(),
             at: self.clock.now(),
         };
         let run = self
@@ -346,9 +347,25 @@ async fn bury(
     }
 }
 
+/// The engine as one operator sees it.
+pub(super) struct Counter {
+    pub(super) core: Arc<Core>,
+    pub(super) operator: Operator,
+}
+
 #[async_trait]
-impl Link for Core {
+impl Link for Counter {
     async fn call(&self, request: Request) -> Result<Response, Refusal> {
+        self.core.answer(request, &self.operator).await
+    }
+
+    fn subscribe(&self) -> Subscription {
+        self.core.bus.subscribe()
+    }
+}
+
+impl Core {
+    async fn answer(&self, request: Request, operator: &Operator) -> Result<Response, Refusal> {
         match request {
             Request::Workspace => Ok(Response::Workspace(Box::new(self.workspace.clone()))),
             Request::Live => Ok(Response::Live(self.live.snapshot())),
@@ -362,8 +379,8 @@ impl Link for Core {
                     gate,
                 })
             }
-            Request::Start { hash, consent, by } => {
-                let run = self.start(&hash, &consent, by).await?;
+            Request::Start { hash, consent } => {
+                let run = self.start(&hash, &consent, operator).await?;
                 Ok(Response::Started(Box::new(run)))
             }
             Request::Cancel { run } => {
@@ -393,9 +410,5 @@ impl Link for Core {
                     .map_err(|error| Refusal::new(self.redactor.cleaned(error.to_string())))
             }
         }
-    }
-
-    fn subscribe(&self) -> Subscription {
-        self.bus.subscribe()
     }
 }

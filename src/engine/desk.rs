@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::run::Stop;
 use crate::client::Refusal;
 use crate::domain::action::Risk;
+use crate::domain::operator::Operator;
 use crate::domain::plan::Plan;
 use crate::domain::run::RunId;
 
@@ -30,7 +31,7 @@ struct Active {
     title: String,
     environment: String,
     changes: bool,
-    by: String,
+    by: Operator,
     stop: Stop,
 }
 
@@ -79,7 +80,7 @@ impl Desk {
         &self,
         run: RunId,
         plan: &Plan,
-        by: &str,
+        by: &Operator,
         stop: Stop,
     ) -> Result<Seat, Refusal> {
         let mut inner = self.lock();
@@ -108,7 +109,7 @@ impl Desk {
                 title: plan.title.clone(),
                 environment: environment.clone(),
                 changes,
-                by: by.to_owned(),
+                by: by.clone(),
                 stop,
             },
         );
@@ -172,6 +173,10 @@ mod tests {
         })
     }
 
+    fn ada() -> Operator {
+        Operator::new("ada", "bastion", 1000)
+    }
+
     fn id(number: u128) -> RunId {
         RunId(uuid::Uuid::from_u128(number))
     }
@@ -180,7 +185,7 @@ mod tests {
         desk.seat(
             id(number),
             &plan(environment, risk, "h"),
-            "ada@bastion",
+            &ada(),
             Stop::default(),
         )
     }
@@ -217,7 +222,7 @@ mod tests {
     fn closing_interrupts_what_is_under_way_and_takes_nothing_more() {
         let desk = Desk::default();
         let stop = Stop::default();
-        let seat = desk.seat(id(1), &plan("lab", Risk::Read, "h"), "ada", stop.clone());
+        let seat = desk.seat(id(1), &plan("lab", Risk::Read, "h"), &ada(), stop.clone());
         assert!(seat.is_ok());
         desk.close();
         assert!(stop.is_stopped());

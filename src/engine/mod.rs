@@ -29,10 +29,11 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use self::core::Core;
-use crate::client::{Client, Event};
+use self::core::{Core, Counter};
+use crate::client::{Client, Event, Link};
 use crate::clock::{SharedClock, SystemClock};
 use crate::domain::environment::Environment;
+use crate::domain::operator::Operator;
 use crate::domain::recipe::Recipe;
 use crate::domain::run::RunId;
 use crate::store::{Handle, Reader, StoreError, Writer};
@@ -137,9 +138,17 @@ impl Engine {
         })
     }
 
-    /// A connection from within this process.
-    pub fn client(&self) -> Client {
-        Client::new(self.core.clone(), self.history.clone())
+    /// A connection for `operator`, from within this process.
+    pub fn client(&self, operator: Operator) -> Client {
+        Client::new(self.link(operator), self.history.clone())
+    }
+
+    /// What a connection of `operator` calls; every request on it is made in that name.
+    fn link(&self, operator: Operator) -> Arc<dyn Link> {
+        Arc::new(Counter {
+            core: Arc::clone(&self.core),
+            operator,
+        })
     }
 
     /// Stops polling, interrupts the runs under way and gives them `grace` to end in good order, writes what waits and

@@ -15,6 +15,7 @@ use crate::domain::environment::Protection;
 use crate::domain::finding::{Severity, Subject};
 use crate::domain::live::{Health, ServiceReport};
 use crate::domain::node::{Node, SshAccess};
+use crate::domain::operator::Operator;
 use crate::domain::plan::{Plan, PlanRequest};
 use crate::domain::platform::{Arch, Platform};
 use crate::domain::recipe::{RunCommand, Selector, Step};
@@ -231,11 +232,15 @@ async fn start(read_only: bool) -> Scene {
     settings.service_interval = Duration::from_secs(3600);
     let engine = Engine::start(settings).await.unwrap();
     Scene {
-        client: engine.client(),
+        client: engine.client(ada()),
         engine,
         weather,
         dir,
     }
+}
+
+fn ada() -> Operator {
+    Operator::new("ada", "bastion", 1000)
 }
 
 fn request(environment: &str, recipe: &str) -> PlanRequest {
@@ -264,7 +269,6 @@ impl Scene {
         let request = Request::Start {
             hash: plan.hash.clone(),
             consent,
-            by: "ada@bastion".into(),
         };
         match self.client.call(request).await? {
             Response::Started(run) => Ok(*run),

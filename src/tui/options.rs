@@ -21,8 +21,6 @@ pub struct Options {
     pub place: Place,
     /// The environment to begin with; `None` is the first.
     pub environment: Option<String>,
-    /// `user@host` of the operator, for the history of what is started.
-    pub operator: String,
     /// Commands that the caller adds to the palette.
     pub extras: Option<Arc<dyn Extras>>,
 }
@@ -30,7 +28,7 @@ pub struct Options {
 impl Options {
     /// Options that suit the terminal, as its environment variables describe it: `NO_COLOR`, `COLORTERM`, and the
     /// locale. `variable` reads one of them.
-    pub fn suited(operator: impl Into<String>, variable: impl Fn(&str) -> Option<String>) -> Self {
+    pub fn suited(variable: impl Fn(&str) -> Option<String>) -> Self {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].map(&variable);
         Self {
             theme: theme::suited(
@@ -41,7 +39,6 @@ impl Options {
             mouse: false,
             place: Place::Bridge,
             environment: None,
-            operator: operator.into(),
             extras: None,
         }
     }

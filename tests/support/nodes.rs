@@ -13,6 +13,7 @@ use quarterdeck::domain::environment::{Artifact, Environment, Protection};
 use quarterdeck::domain::finding::{Finding, Severity, Subject};
 use quarterdeck::domain::live::ServiceReport;
 use quarterdeck::domain::node::{Elevate, Node, Role, SshAccess};
+use quarterdeck::domain::operator::Operator;
 use quarterdeck::domain::plan::PlanRequest;
 use quarterdeck::domain::platform::{Arch, Platform};
 use quarterdeck::domain::run::{LogLine, Run, Stream, Task, TaskState};
@@ -165,7 +166,7 @@ impl Cockpit {
         settings.service_interval = Duration::from_secs(2);
         settings.deadline = Duration::from_secs(3);
         let engine = Engine::start(settings).await.expect("the engine starts");
-        let client = engine.client();
+        let client = engine.client(Operator::new("test", "here", 1000));
         Self {
             engine,
             client,
@@ -189,7 +190,6 @@ impl Cockpit {
         let start = Request::Start {
             hash: plan.hash,
             consent: Consent::None,
-            by: "test@here".into(),
         };
         let started = match self.client.call(start).await {
             Ok(Response::Started(run)) => *run,

@@ -11,6 +11,7 @@ use quarterdeck::client::{Client, Event, Request, Response};
 use quarterdeck::clock::SystemClock;
 use quarterdeck::config;
 use quarterdeck::domain::action::Consent;
+use quarterdeck::domain::operator::Operator;
 use quarterdeck::domain::plan::PlanRequest;
 use quarterdeck::domain::run::{Run, RunState};
 use quarterdeck::engine::{Engine, EngineSettings, Network};
@@ -55,7 +56,7 @@ pub(crate) async fn record() {
     settings.node_interval = Duration::from_secs(1);
     settings.service_interval = Duration::from_secs(2);
     let engine = Engine::start(settings).await.unwrap();
-    let client = engine.client();
+    let client = engine.client(Operator::new("operator", "jump", 1000));
     fs::create_dir_all(folder()).unwrap();
 
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -128,7 +129,6 @@ async fn start(client: &Client) -> Run {
     let start = Request::Start {
         hash: plan.hash,
         consent: Consent::Yes,
-        by: "operator@jump".into(),
     };
     match client.call(start).await.unwrap() {
         Response::Started(run) => *run,

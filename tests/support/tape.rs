@@ -122,7 +122,7 @@ pub(crate) async fn shoot(
 
     let mut start = Setup::new(tape.began, size);
     setup(&mut start);
-    let options = Options::suited("operator@jump", |_| None);
+    let options = Options::suited(|_| None);
     let mut model = Model::new(start);
     let opening = model.opening();
     settle(&mut model, &client, &options, opening).await;

@@ -80,13 +80,10 @@ pub async fn answer(client: &Client, options: &Options, effect: Effect) -> Optio
             },
         },
         Effect::Start { hash, consent } => {
-            let by = options.operator.clone();
-            Answer::Started(
-                match call(client, Request::Start { hash, consent, by }).await {
-                    Ok(Response::Started(run)) => Ok(run),
-                    other => Err(unexpected(other)),
-                },
-            )
+            Answer::Started(match call(client, Request::Start { hash, consent }).await {
+                Ok(Response::Started(run)) => Ok(run),
+                other => Err(unexpected(other)),
+            })
         }
         Effect::Tell { request, what } => Answer::Told {
             what,
