@@ -5,7 +5,6 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,9 +89,8 @@ impl Cockpit {
         let plan = Request::Plan(PlanRequest {
             environment: "lab".into(),
             recipe: recipe.into(),
-            params: BTreeMap::new(),
-            nodes: Vec::new(),
             dry_run,
+            ..PlanRequest::default()
         });
         let Response::Plan { plan, .. } = self.client.call(plan).await.unwrap() else {
             panic!("{recipe}: no plan");

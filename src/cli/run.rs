@@ -75,6 +75,7 @@ async fn follow(session: &Session, args: RunArgs) -> color_eyre::Result<Exit> {
         params: args.params.into_iter().collect::<BTreeMap<_, _>>(),
         nodes: args.on,
         dry_run: args.dry_run,
+        ..PlanRequest::default()
     };
     let Response::Plan { plan, gate } = client
         .call(Request::Plan(request))

@@ -14,7 +14,7 @@ pub struct Operator {
     /// User id, as the kernel gives it.
     pub uid: u32,
     /// Fingerprint (`SHA256:…`) of the SSH key that opened the session, where the SSH server tells it
-    /// (`ExposeAuthInfo` of sshd_config(5)).
+    /// (`ExposeAuthInfo` of `sshd_config(5)`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }

@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::action::Risk;
 use super::recipe::Step;
-use super::run::TaskKey;
+use super::run::{RunId, Task, TaskKey};
+use super::words;
 
 /// What the operator asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PlanRequest {
     /// The environment's name.
     pub environment: String,
@@ -22,6 +23,52 @@ pub struct PlanRequest {
     pub nodes: Vec<String>,
     /// Only say what would change.
     pub dry_run: bool,
+    /// The earlier run that this one takes up; environment and recipe are then those of that run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// What is to be done about steps marked `once` of which it is not known how far they came: by [`TaskKey`] as text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub once: BTreeMap<String, OnceAnswer>,
+}
+
+/// Why a run takes up an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "why")]
+pub enum Origin {
+    /// To carry on where it stopped.
+    Resume {
+        /// The earlier run.
+        run: RunId,
+        /// Only on the hosts that failed or were cut off.
+        failed_hosts: bool,
+        /// With the recipe as it is now, not as it was recorded.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        current_recipe: bool,
+    },
+    /// To take back what it did.
+    Undo {
+        /// The earlier run.
+        run: RunId,
+    },
+}
+
+impl Origin {
+    /// The earlier run.
+    pub const fn run(&self) -> RunId {
+        match self {
+            Self::Resume { run, .. } | Self::Undo { run } => *run,
+        }
+    }
+}
+
+words! {
+    /// The operator's word on a `once` task of which it is not known how far it came.
+    pub enum OnceAnswer {
+        /// Carry it out again.
+        Repeat = "repeat",
+        /// Take it as done.
+        Done = "done",
+    }
 }
 
 /// A recipe fitted to an environment.
@@ -35,8 +82,53 @@ pub struct Plan {
     pub risk: Risk,
     /// The steps in an order that respects `needs`.
     pub steps: Vec<PlannedStep>,
+    /// Tasks of `steps` that are taken over from the earlier run as they ended there: shown, counted as ended, not carried
+    /// out again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Task>,
+    /// `once` tasks of which it is not known how far they came: the plan cannot be started until
+    /// [`PlanRequest::once`] answers for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undecided: Vec<TaskKey>,
+    /// What the operator must read before he agrees, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cautions: Vec<String>,
+    /// SHA-256 of the environment it was made for, 64 hexadecimal digits; tells later whether that has moved.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub environment_hash: String,
     /// SHA-256 over everything above and the environment it was made for, 64 hexadecimal digits. An approval is for this value.
     pub hash: String,
+}
+
+impl Plan {
+    /// A plan that takes up no earlier run; without hashes, which the planner gives it last.
+    pub fn new(request: PlanRequest, title: String, risk: Risk, steps: Vec<PlannedStep>) -> Self {
+        Self {
+            request,
+            title,
+            risk,
+            steps,
+            kept: Vec::new(),
+            undecided: Vec::new(),
+            cautions: Vec::new(),
+            environment_hash: String::new(),
+            hash: String::new(),
+        }
+    }
+
+    /// The tasks of a run of this plan before it begins, in the order of the steps: as kept, otherwise pending.
+    pub fn tasks(&self) -> Vec<Task> {
+        let kept: BTreeMap<&TaskKey, &Task> =
+            self.kept.iter().map(|task| (&task.key, task)).collect();
+        self.steps
+            .iter()
+            .flat_map(PlannedStep::tasks)
+            .map(|key| match kept.get(&key) {
+                Some(task) => Task::clone(task),
+                None => Task::pending(key),
+            })
+            .collect()
+    }
 }
 
 /// One step of a plan.
@@ -61,5 +153,52 @@ impl PlannedStep {
             None => vec![key(None)],
             Some(hosts) => hosts.iter().map(|host| key(Some(host.clone()))).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::run::TaskState;
+
+    #[test]
+    fn the_tasks_of_a_plan_are_pending_except_those_that_are_kept() {
+        let key = |host: &str| TaskKey {
+            step: "install".into(),
+            host: Some(host.into()),
+        };
+        let kept = Task {
+            state: TaskState::Changed,
+            attempts: 2,
+            ..Task::pending(key("pc1"))
+        };
+        let step = PlannedStep {
+            step: Step {
+                id: "install".into(),
+                ..Step::default()
+            },
+            hosts: Some(vec!["pc1".into(), "pc2".into()]),
+            preview: Vec::new(),
+        };
+        let plan = Plan {
+            kept: vec![kept.clone()],
+            ..Plan::new(
+                PlanRequest::default(),
+                "Deploy".into(),
+                Risk::Change,
+                vec![step],
+            )
+        };
+        assert_eq!(plan.tasks(), [kept, Task::pending(key("pc2"))]);
+    }
+
+    #[test]
+    fn a_request_without_an_earlier_run_is_written_as_before() {
+        let text = serde_json::to_string(&PlanRequest::default()).unwrap();
+        assert!(!text.contains("origin") && !text.contains("once"), "{text}");
+        assert_eq!(
+            serde_json::from_str::<PlanRequest>(&text).unwrap(),
+            PlanRequest::default()
+        );
     }
 }

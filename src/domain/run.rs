@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::plan::Origin;
 use super::words;
 
 /// Identifies a run for ever, on every machine; ordered by time (UUID version 7).
@@ -145,6 +146,20 @@ pub struct Task {
     pub reason: Option<String>,
 }
 
+impl Task {
+    /// A task that waits for its turn.
+    pub const fn pending(key: TaskKey) -> Self {
+        Self {
+            key,
+            state: TaskState::Pending,
+            attempts: 0,
+            started_at: None,
+            ended_at: None,
+            reason: None,
+        }
+    }
+}
+
 /// One execution of a recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
@@ -178,6 +193,9 @@ pub struct Run {
     pub tally: Tally,
     /// Log lines stored so far.
     pub lines: u64,
+    /// The earlier run that this one takes up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 /// How many tasks are in which state.

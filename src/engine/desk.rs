@@ -159,17 +159,17 @@ mod tests {
 
     fn plan(environment: &str, risk: Risk, hash: &str) -> Arc<Plan> {
         Arc::new(Plan {
-            request: PlanRequest {
-                environment: environment.into(),
-                recipe: "deploy".into(),
-                params: BTreeMap::new(),
-                nodes: Vec::new(),
-                dry_run: false,
-            },
-            title: "Deploy".into(),
-            risk,
-            steps: Vec::new(),
             hash: hash.into(),
+            ..Plan::new(
+                PlanRequest {
+                    environment: environment.into(),
+                    recipe: "deploy".into(),
+                    ..PlanRequest::default()
+                },
+                "Deploy".into(),
+                risk,
+                Vec::new(),
+            )
         })
     }
 

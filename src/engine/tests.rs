@@ -247,9 +247,7 @@ fn request(environment: &str, recipe: &str) -> PlanRequest {
     PlanRequest {
         environment: environment.into(),
         recipe: recipe.into(),
-        params: BTreeMap::new(),
-        nodes: Vec::new(),
-        dry_run: false,
+        ..PlanRequest::default()
     }
 }
 

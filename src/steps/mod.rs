@@ -31,7 +31,7 @@ mod tests;
 mod wait;
 
 pub use library::Library;
-pub use plan::{PlanError, plan};
+pub use plan::{PlanError, plan, seal};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -128,15 +128,16 @@ pub fn plan(
     } else {
         recipe.risk
     };
-    let mut plan = Plan {
-        request,
-        title: recipe.title.clone(),
-        risk,
-        steps,
-        hash: String::new(),
-    };
-    plan.hash = hash(&plan, environment);
-    Ok(plan)
+    let plan = Plan::new(request, recipe.title.clone(), risk, steps);
+    Ok(seal(plan, environment))
+}
+
+/// Gives a plan that is complete its hashes. Whoever makes or changes a plan does this last.
+pub fn seal(mut plan: Plan, environment: &Environment) -> Plan {
+    plan.environment_hash = digest(environment);
+    plan.hash.clear();
+    plan.hash = digest(&plan);
+    plan
 }
 
 /// Renders the step for each of its hosts; the preview is that of the first one that does something.
@@ -314,15 +315,10 @@ fn fit(param: &Param, value: &Value, default: &Value) -> Result<Value, PlanError
     }
 }
 
-/// SHA-256 over the plan without its hash and the environment, as JSON with sorted keys.
-fn hash(plan: &Plan, environment: &Environment) -> String {
-    #[derive(Serialize)]
-    struct Bound<'a> {
-        plan: &'a Plan,
-        environment: &'a Environment,
-    }
-    let value = serde_json::to_value(Bound { plan, environment })
-        .expect("plans and environments are plain data with text keys");
+/// SHA-256 over a value as JSON with sorted keys.
+fn digest(value: &impl Serialize) -> String {
+    let value =
+        serde_json::to_value(value).expect("plans and environments are plain data with text keys");
     let mut canonical = String::new();
     write_canonical(&value, &mut canonical);
     let digest = Sha256::digest(canonical.as_bytes());

@@ -61,8 +61,6 @@ pub(super) fn request(recipe: &str) -> PlanRequest {
     PlanRequest {
         environment: "staging".into(),
         recipe: recipe.into(),
-        params: BTreeMap::new(),
-        nodes: Vec::new(),
-        dry_run: false,
+        ..PlanRequest::default()
     }
 }

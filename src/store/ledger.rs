@@ -15,7 +15,7 @@ use crate::domain::run::{
     Run, RunChange, RunEvent, RunId, RunState, Stream, Tally, Task, TaskState,
 };
 
-/// A run to be created, all its tasks pending.
+/// A run to be created, its tasks as [`Plan::tasks`] has them.
 #[derive(Debug, Clone)]
 pub struct NewRun {
     /// Its id.
@@ -112,7 +112,7 @@ impl Ledger {
                 rows::RUN_COLUMNS
             ))?
             .query_row([id.0.as_bytes()], |row| {
-                Ok((rows::run(row)?, rows::count(row, 15)?))
+                Ok((rows::run(row)?, rows::count(row, 16)?))
             })
             .optional()?;
         let Some((run, events)) = found else {
@@ -129,20 +129,7 @@ impl Ledger {
 
     /// Stores a run with its plan and tasks.
     pub(super) fn create(&mut self, db: &Connection, new: &NewRun) -> rusqlite::Result<Run> {
-        let tasks: Vec<Task> = new
-            .plan
-            .steps
-            .iter()
-            .flat_map(crate::domain::plan::PlannedStep::tasks)
-            .map(|key| Task {
-                key,
-                state: TaskState::Pending,
-                attempts: 0,
-                started_at: None,
-                ended_at: None,
-                reason: None,
-            })
-            .collect();
+        let tasks = new.plan.tasks();
         let mut tally = Tally::default();
         for task in &tasks {
             tally.add(task.state);
@@ -150,7 +137,7 @@ impl Ledger {
         let request = &new.plan.request;
         db.prepare_cached(
             "INSERT INTO runs (id, recipe, title, environment, dry_run, state, started_by, plan_hash, created_at, tally, \
-             lines, events) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0)",
+             lines, events, origin, origin_run) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, ?11, ?12)",
         )?
         .execute(params![
             new.id.0.as_bytes(),
@@ -163,12 +150,15 @@ impl Ledger {
             new.plan.hash,
             stamp(new.at),
             json(&tally)?,
+            request.origin.as_ref().map(json).transpose()?,
+            request.origin.map(|origin| *origin.run().0.as_bytes()),
         ])?;
         let number = db.last_insert_rowid();
         db.prepare_cached("INSERT INTO plans (run, plan) VALUES (?1, ?2)")?
             .execute(params![number, json(&new.plan)?])?;
         let mut insert = db.prepare_cached(
-            "INSERT INTO tasks (run, ordinal, step, host, state, attempts) VALUES (?1, ?2, ?3, ?4, ?5, 0)",
+            "INSERT INTO tasks (run, ordinal, step, host, state, attempts, started_at, ended_at, reason) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?;
         for (ordinal, task) in tasks.iter().enumerate() {
             insert.execute(params![
@@ -176,7 +166,11 @@ impl Ledger {
                 int(ordinal),
                 task.key.step,
                 task.key.host,
-                task.state.word()
+                task.state.word(),
+                task.attempts,
+                task.started_at.map(stamp),
+                task.ended_at.map(stamp),
+                task.reason,
             ])?;
         }
         let run = Run {
@@ -195,6 +189,7 @@ impl Ledger {
             reason: None,
             tally,
             lines: 0,
+            origin: request.origin,
         };
         let mut open = Open {
             run: run.clone(),

@@ -94,6 +94,21 @@ impl Reader {
         })
     }
 
+    /// The runs that took this one up, by resuming or undoing it, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn descendants(&self, id: RunId) -> Result<Vec<Run>, StoreError> {
+        self.with(|db| {
+            db.prepare_cached(&format!(
+                "SELECT {} FROM runs WHERE origin_run = ?1 ORDER BY number",
+                rows::RUN_COLUMNS
+            ))?
+            .query_map([id.0.as_bytes()], rows::run)?
+            .collect()
+        })
+    }
+
     /// The plan the run was started from.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::domain::run::{Run, RunId, Task, TaskKey};
 
 /// Columns that [`run`] reads, in its order.
 pub(super) const RUN_COLUMNS: &str = "number, id, recipe, title, environment, dry_run, state, started_by, plan_hash, \
-                                      created_at, started_at, ended_at, reason, tally, lines";
+                                      created_at, started_at, ended_at, reason, tally, lines, origin";
 
 /// Columns that [`task`] reads, in its order.
 pub(super) const TASK_COLUMNS: &str = "step, host, state, attempts, started_at, ended_at, reason";
@@ -81,6 +81,12 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
         reason: row.get(12)?,
         tally: serde_json::from_str(row.get_ref(13)?.as_str()?).map_err(|error| bad(13, error))?,
         lines: count(row, 14)?,
+        origin: row
+            .get_ref(15)?
+            .as_str_or_null()?
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|error| bad(15, error))?,
     })
 }
 

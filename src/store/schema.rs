@@ -16,7 +16,8 @@ use crate::domain::run::Stream;
 const APPLICATION_ID: i64 = 0x5144_4543;
 
 /// One script per version, oldest first. A script that was released is never edited.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -82,7 +83,14 @@ CREATE TABLE lines (
     stream INTEGER NOT NULL,
     text   TEXT    NOT NULL
 ) STRICT;
-"];
+",
+    "
+-- origin: why this run takes up an earlier one, as JSON; origin_run: that run's id
+ALTER TABLE runs ADD COLUMN origin TEXT;
+ALTER TABLE runs ADD COLUMN origin_run BLOB;
+CREATE INDEX runs_by_origin ON runs (origin_run) WHERE origin_run IS NOT NULL;
+",
+];
 
 /// Bits of a line's key that hold its position: 68 thousand million lines a run, 134 million runs.
 const SEQ_BITS: u32 = 36;

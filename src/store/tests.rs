@@ -10,9 +10,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::action::Risk;
-use crate::domain::plan::{Plan, PlanRequest, PlannedStep};
+use crate::domain::plan::{Origin, Plan, PlanRequest, PlannedStep};
 use crate::domain::recipe::Step;
-use crate::domain::run::{LogLine, RunChange, RunId, RunState, TaskState};
+use crate::domain::run::{LogLine, RunChange, RunId, RunState, Task, TaskState};
 
 fn plan() -> Plan {
     let step = |id: &str, hosts: Option<&[&str]>| PlannedStep {
@@ -25,17 +25,17 @@ fn plan() -> Plan {
         preview: Vec::new(),
     };
     Plan {
-        request: PlanRequest {
-            environment: "lab".into(),
-            recipe: "deploy".into(),
-            params: BTreeMap::new(),
-            nodes: Vec::new(),
-            dry_run: false,
-        },
-        title: "Deploy".into(),
-        risk: Risk::Change,
-        steps: vec![step("install", Some(&["pc1", "pc2"])), step("report", None)],
         hash: "0".repeat(64),
+        ..Plan::new(
+            PlanRequest {
+                environment: "lab".into(),
+                recipe: "deploy".into(),
+                ..PlanRequest::default()
+            },
+            "Deploy".into(),
+            Risk::Change,
+            vec![step("install", Some(&["pc1", "pc2"])), step("report", None)],
+        )
     }
 }
 
@@ -89,6 +89,39 @@ fn open(dir: &TempDir) -> (Writer, Reader) {
 
 fn texts(lines: &[LogLine]) -> Vec<&str> {
     lines.iter().map(|line| line.text.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_run_that_takes_up_another_is_found_by_it_and_begins_with_what_it_keeps() {
+    let dir = TempDir::new().unwrap();
+    let (writer, reader) = open(&dir);
+    let handle = writer.handle();
+    begin(&handle, id(1)).await;
+    let mut taken_up = plan();
+    let origin = Origin::Undo { run: id(1) };
+    taken_up.request.origin = Some(origin);
+    let kept = Task {
+        state: TaskState::Changed,
+        attempts: 2,
+        started_at: Some(at(1)),
+        ended_at: Some(at(2)),
+        reason: Some("done in run 1".into()),
+        ..plan().tasks()[1].clone()
+    };
+    taken_up.kept = vec![kept.clone()];
+    let new = NewRun {
+        id: id(2),
+        plan: taken_up,
+        started_by: "ada@bastion".into(),
+        at: at(3),
+    };
+    let run = handle.create(new).await.unwrap();
+    assert_eq!(run.origin, Some(origin));
+    assert_eq!((run.tally.changed, run.tally.pending), (1, 2));
+    assert_eq!(reader.tasks(id(2)).unwrap()[1], kept);
+    assert_eq!(reader.descendants(id(1)).unwrap(), [run]);
+    assert_eq!(reader.descendants(id(2)).unwrap(), []);
+    writer.close().await;
 }
 
 #[tokio::test]

@@ -410,6 +410,7 @@ pub(crate) fn run(number: u128, state: RunState) -> Run {
         reason: (state == RunState::Failed).then(|| "Start the service failed on pc2".into()),
         tally,
         lines: 40,
+        origin: None,
     }
 }
 
@@ -464,29 +465,30 @@ pub(crate) fn plan() -> Plan {
         &["until consul has a leader and 3 members"],
     ];
     Plan {
-        request: PlanRequest {
-            environment: "lab".into(),
-            recipe: "deploy".into(),
-            params: BTreeMap::from([("version".to_owned(), json!("1.20.1"))]),
-            nodes: Vec::new(),
-            dry_run: false,
-        },
-        title: recipe.title.clone(),
-        risk: Risk::Change,
-        steps: recipe
-            .steps
-            .iter()
-            .zip(previews)
-            .map(|(step, preview)| PlannedStep {
-                step: step.clone(),
-                hosts: step
-                    .on
-                    .as_ref()
-                    .map(|_| vec!["pc1".into(), "pc2".into(), "pc3".into()]),
-                preview: preview.iter().map(ToString::to_string).collect(),
-            })
-            .collect(),
         hash: "3fa29c0b5de1".repeat(5),
+        ..Plan::new(
+            PlanRequest {
+                environment: "lab".into(),
+                recipe: "deploy".into(),
+                params: BTreeMap::from([("version".to_owned(), json!("1.20.1"))]),
+                ..PlanRequest::default()
+            },
+            recipe.title.clone(),
+            Risk::Change,
+            recipe
+                .steps
+                .iter()
+                .zip(previews)
+                .map(|(step, preview)| PlannedStep {
+                    step: step.clone(),
+                    hosts: step
+                        .on
+                        .as_ref()
+                        .map(|_| vec!["pc1".into(), "pc2".into(), "pc3".into()]),
+                    preview: preview.iter().map(ToString::to_string).collect(),
+                })
+                .collect(),
+        )
     }
 }
 

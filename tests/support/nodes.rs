@@ -180,9 +180,8 @@ impl Cockpit {
         let plan = Request::Plan(PlanRequest {
             environment: "real".into(),
             recipe: recipe.into(),
-            params: BTreeMap::new(),
-            nodes: Vec::new(),
             dry_run,
+            ..PlanRequest::default()
         });
         let Ok(Response::Plan { plan, .. }) = self.client.call(plan).await else {
             panic!("{recipe} cannot be planned");

@@ -116,9 +116,7 @@ fn request() -> PlanRequest {
     PlanRequest {
         environment: "lab".into(),
         recipe: "deploy".into(),
-        params: BTreeMap::new(),
-        nodes: Vec::new(),
-        dry_run: false,
+        ..PlanRequest::default()
     }
 }
 

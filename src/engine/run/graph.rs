@@ -2,7 +2,8 @@
 //!
 //! A step opens when every step it needs has ended well on every host. Its tasks then begin as places become free: one
 //! task per host, at most `parallel` of a step, at most so many of the run. A host that fails does not hold up the other
-//! hosts of its step, but the steps that need it do not open anywhere.
+//! hosts of its step, but the steps that need it do not open anywhere. Tasks that the plan keeps from an earlier run have
+//! ended well before the first turn.
 //!
 //! Looking for work costs time in proportion to the number of hosts, not of tasks: a plan of ten thousand steps is handled
 //! as quickly per step as one of ten.
@@ -48,6 +49,8 @@ struct TaskNode {
     key: TaskKey,
     step: usize,
     queue: usize,
+    /// Ended in an earlier run.
+    kept: bool,
 }
 
 /// How a task ended, as far as the graph cares.
@@ -82,6 +85,7 @@ impl Graph {
             hosts.entry(host.clone()).or_insert(next);
         }
         let here = hosts.len();
+        let kept: BTreeSet<&TaskKey> = plan.kept.iter().map(|task| &task.key).collect();
         let mut steps = Vec::with_capacity(plan.steps.len());
         let mut tasks = Vec::new();
         for (position, planned) in plan.steps.iter().enumerate() {
@@ -93,6 +97,7 @@ impl Graph {
                         .as_ref()
                         .and_then(|host| hosts.get(host).copied())
                         .unwrap_or(here),
+                    kept: kept.contains(&key),
                     key,
                     step: position,
                 }
@@ -101,7 +106,10 @@ impl Graph {
                 id: planned.step.id.clone(),
                 needed_by: Vec::new(),
                 waits_for: 0,
-                left: tasks.len() - first,
+                left: tasks[first..]
+                    .iter()
+                    .filter(|task: &&TaskNode| !task.kept)
+                    .count(),
                 tasks: first..tasks.len(),
                 running: 0,
                 parallel: planned
@@ -126,7 +134,7 @@ impl Graph {
         }
         refuse_circles(&steps)?;
         let mut graph = Self {
-            unfinished: tasks.len(),
+            unfinished: tasks.iter().filter(|task| !task.kept).count(),
             queues: vec![BTreeSet::new(); here + 1],
             busy: vec![false; here],
             running: 0,
@@ -225,6 +233,7 @@ impl Graph {
             .iter()
             .filter(|step| step.waits_for > 0)
             .flat_map(|step| step.tasks.clone())
+            .filter(|ordinal| !self.tasks[*ordinal].kept)
             .chain(self.queues.iter().flatten().copied())
             .collect();
         for queue in &mut self.queues {
@@ -250,12 +259,16 @@ impl Graph {
     fn open(&mut self, step: usize) {
         let mut opening = vec![step];
         while let Some(step) = opening.pop() {
-            let tasks = self.steps[step].tasks.clone();
+            let tasks: Vec<usize> = self.steps[step]
+                .tasks
+                .clone()
+                .filter(|ordinal| !self.tasks[*ordinal].kept)
+                .collect();
             if let Some(reason) = self.steps[step].barred.clone() {
                 self.steps[step].left = 0;
                 self.unfinished -= tasks.len();
                 self.skipped
-                    .extend(tasks.map(|ordinal| (ordinal, reason.clone())));
+                    .extend(tasks.into_iter().map(|ordinal| (ordinal, reason.clone())));
             } else {
                 for ordinal in tasks {
                     self.queues[self.tasks[ordinal].queue].insert(ordinal);

@@ -59,22 +59,9 @@ pub(super) struct Drive {
 pub(super) struct Tasks(Arc<Mutex<Vec<Task>>>);
 
 impl Tasks {
-    /// The tasks of a plan, all pending.
+    /// The tasks of a run of this plan before it begins.
     pub(super) fn of(plan: &Plan) -> Self {
-        let tasks = plan
-            .steps
-            .iter()
-            .flat_map(crate::domain::plan::PlannedStep::tasks)
-            .map(|key| Task {
-                key,
-                state: TaskState::Pending,
-                attempts: 0,
-                started_at: None,
-                ended_at: None,
-                reason: None,
-            })
-            .collect();
-        Self(Arc::new(Mutex::new(tasks)))
+        Self(Arc::new(Mutex::new(plan.tasks())))
     }
 
     /// All of them, copied.

@@ -213,17 +213,17 @@ fn step(id: &str, needs: &[&str], hosts: Option<&[&str]>) -> PlannedStep {
 
 fn plan(steps: Vec<PlannedStep>) -> Plan {
     Plan {
-        request: PlanRequest {
-            environment: "lab".into(),
-            recipe: "deploy".into(),
-            params: BTreeMap::new(),
-            nodes: Vec::new(),
-            dry_run: false,
-        },
-        title: "Deploy".into(),
-        risk: Risk::Change,
-        steps,
         hash: "0".repeat(64),
+        ..Plan::new(
+            PlanRequest {
+                environment: "lab".into(),
+                recipe: "deploy".into(),
+                ..PlanRequest::default()
+            },
+            "Deploy".into(),
+            Risk::Change,
+            steps,
+        )
     }
 }
 
@@ -265,6 +265,7 @@ impl Scene {
             reason: None,
             tally,
             lines: 0,
+            origin: None,
         };
         *journal.inner.lock().unwrap() = Some((run.clone(), tasks.snapshot()));
         let (journal, stage) = (Arc::new(journal), Arc::new(stage));
@@ -323,6 +324,38 @@ async fn a_run_whose_tasks_end_well_succeeds_and_counts_them() {
     assert_eq!(
         run.reason.as_deref(),
         Some("3 tasks in 0 s: 1 changed, 1 as they should be, 1 skipped")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_run_ended_is_not_carried_out_again_and_opens_what_needs_it() {
+    let mut plan = plan(vec![
+        step("install", &[], Some(&["pc1", "pc2"])),
+        step("check", &[], None),
+        step("join", &["install", "check"], Some(&["pc1", "pc2"])),
+    ]);
+    let keep = |index: usize| Task {
+        state: TaskState::Changed,
+        attempts: 1,
+        reason: Some("done in run 7".into()),
+        ..plan.tasks()[index].clone()
+    };
+    plan.kept = vec![keep(0), keep(2), keep(4)];
+    let mut scene = Scene::new(plan, Stage::default());
+    let run = scene.play().await;
+    assert_eq!(run.state, RunState::Succeeded);
+    let begun: usize = ["pc1", "pc2"]
+        .into_iter()
+        .flat_map(|host| [("install", Some(host)), ("join", Some(host))])
+        .chain([("check", None)])
+        .map(|(step, host)| scene.stage.attempts(step, host))
+        .sum();
+    assert_eq!(begun, 2);
+    assert_eq!(scene.stage.attempts("install", Some("pc2")), 1);
+    assert_eq!(scene.stage.attempts("join", Some("pc1")), 1);
+    assert_eq!(
+        scene.state("install", Some("pc1")),
+        (TaskState::Changed, Some("done in run 7".into()))
     );
 }
 

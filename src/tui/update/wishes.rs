@@ -121,7 +121,7 @@ fn offer(
         recipe: known.name.clone(),
         params,
         nodes,
-        dry_run: false,
+        ..PlanRequest::default()
     };
     if known.params.is_empty() {
         return ask_plan(model, request);
