@@ -3,6 +3,7 @@
 //! Every command is a client of the same engine as the screens. Data goes to standard output (`--json` makes it JSON),
 //! everything else to standard error, so that pipes carry data only. This is the one room that prints.
 
+mod audit;
 mod exit;
 mod lab;
 mod look;
@@ -67,6 +68,8 @@ enum Command {
     Runs(look::RunsArgs),
     /// Print the log of a run
     Logs(tail::LogsArgs),
+    /// Show who did what, or check that the record of it is whole
+    Audit(audit::AuditArgs),
     /// Probe the nodes of an environment and list them
     Nodes(look::LookArgs),
     /// Ask the services of an environment how they are, or list what is in one
@@ -130,6 +133,7 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Run(args)) => run::run(global, args).await,
         Some(Command::Runs(args)) => look::runs(global, &args).await,
         Some(Command::Logs(args)) => tail::logs(global, args).await,
+        Some(Command::Audit(args)) => audit::audit(global, args).await,
         Some(Command::Nodes(args)) => look::nodes(global, &args).await,
         Some(Command::Services(args)) => look::services(global, &args).await,
         Some(Command::Check(args)) => workspace::check(global, &args),

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::EngineSettings;
+use super::audit::Audit;
 use super::bus::Bus;
 use super::desk::Desk;
 use super::directory::Directory;
@@ -31,7 +32,7 @@ use crate::domain::run::{Run, RunId, RunState, TaskState};
 use crate::domain::service::ServiceKind;
 use crate::services;
 use crate::steps;
-use crate::store::{Change, Handle, NewRun, Redactor};
+use crate::store::{Change, Handle, NewRun, Reader, Redactor};
 use crate::transport::Reach;
 
 /// Nodes and services that are being asked at the same time.
@@ -44,6 +45,7 @@ pub(super) struct Core {
     workspace: Workspace,
     rooms: BTreeMap<String, Room>,
     pub(super) bus: Bus,
+    pub(super) audit: Audit,
     live: Arc<Live>,
     desk: Desk,
     store: Handle,
@@ -126,6 +128,7 @@ impl Core {
             },
             rooms,
             bus,
+            audit: Audit::new(store.clone(), redactor.clone(), Arc::clone(&settings.clock)),
             live: Arc::new(live),
             desk: Desk::default(),
             store,
@@ -136,6 +139,18 @@ impl Core {
             tasks,
             stopped: CancellationToken::new(),
         })
+    }
+
+    /// Records that this engine began, and what became of the runs that it found unfinished.
+    pub(super) async fn account(&self, history: &Reader, interrupted: &[RunId]) {
+        self.audit.engine_started(&self.workspace).await;
+        for run in interrupted {
+            match history.run(*run) {
+                Ok(Some(run)) => self.audit.run_ended(&run).await,
+                Ok(None) => {}
+                Err(error) => tracing::error!(%run, %error, "an interrupted run cannot be read"),
+            }
+        }
     }
 
     /// Starts one task for each node and service.
@@ -230,8 +245,29 @@ impl Core {
         Gate::of(plan.risk, environment.protection, self.workspace.read_only)
     }
 
+    /// Starts a plan; a refusal is recorded.
     async fn start(&self, hash: &str, consent: &Consent, by: &Operator) -> Result<Run, Refusal> {
-        let plan = self.desk.plan(hash)?;
+        let plan = self.desk.plan(hash);
+        let shown = plan.clone().ok();
+        let started = match plan {
+            Ok(plan) => self.begin(plan, hash, consent, by).await,
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = &started {
+            self.audit
+                .run_refused(by, shown.as_deref(), hash, refusal)
+                .await;
+        }
+        started
+    }
+
+    async fn begin(
+        &self,
+        plan: Arc<Plan>,
+        hash: &str,
+        consent: &Consent,
+        by: &Operator,
+    ) -> Result<Run, Refusal> {
         let room = self.room(&plan.request.environment)?;
         self.gate(&plan, &room.environment)
             .check(consent, &room.environment.name)
@@ -259,6 +295,11 @@ impl Core {
         self.desk.started(id, run.number, hash);
         self.bus.publish(Event::Run(Box::new(run.clone())));
         let tasks = Tasks::of(&plan);
+        if let Err(refusal) = self.audit.run_started(by, &run).await {
+            let reason = refusal.message.clone();
+            bury(id, &tasks, reason, &self.store, &self.bus, &self.clock).await;
+            return Err(refusal);
+        }
         let drive = Drive {
             executor: Arc::new(Steps {
                 environment: Arc::clone(&room.environment),
@@ -280,18 +321,33 @@ impl Core {
             stop,
             seat: Some(seat),
         };
-        let (store, bus, clock) = (
+        let (store, bus, clock, audit) = (
             self.store.clone(),
             self.bus.clone(),
             Arc::clone(&self.clock),
+            self.audit.clone(),
         );
         self.tasks.spawn(async move {
-            if let Err(panic) = AssertUnwindSafe(drive.carry_out()).catch_unwind().await {
-                let reason = panicked(panic.as_ref());
-                bury(id, &tasks, reason, &store, &bus, &clock).await;
+            let ended = match AssertUnwindSafe(drive.carry_out()).catch_unwind().await {
+                Ok(run) => Some(run),
+                Err(panic) => {
+                    let reason = panicked(panic.as_ref());
+                    bury(id, &tasks, reason, &store, &bus, &clock).await
+                }
+            };
+            if let Some(run) = ended {
+                audit.run_ended(&run).await;
             }
         });
         Ok(run)
+    }
+
+    async fn cancel(&self, run: RunId, by: &Operator) -> Result<(), Refusal> {
+        let gone = || Refusal::new("this run is not under way");
+        let (number, environment) = self.desk.place(run).ok_or_else(gone)?;
+        self.audit.run_cancelled(by, environment, number).await?;
+        // It may have ended meanwhile.
+        self.desk.cancel(run).then_some(()).ok_or_else(gone)
     }
 
     fn refresh(&self, environment: &str, subject: &Subject) -> Result<(), Refusal> {
@@ -312,7 +368,7 @@ impl Core {
     }
 }
 
-/// Ends a run whose scheduler panicked, so that it does not stay "running".
+/// Ends a run that is given up, so that it does not stay "running"; the run as it is then, unless the store fails too.
 async fn bury(
     run: RunId,
     tasks: &Tasks,
@@ -320,7 +376,7 @@ async fn bury(
     store: &Handle,
     bus: &Bus,
     clock: &SharedClock,
-) {
+) -> Option<Run> {
     let mut changes: Vec<Change> = tasks
         .snapshot()
         .iter()
@@ -342,8 +398,14 @@ async fn bury(
         reason: Some(reason),
     });
     match store.commit(run, clock.now(), changes).await {
-        Ok(committed) => bus.publish(Event::Run(Box::new(committed.run))),
-        Err(error) => tracing::error!(%run, %error, "a run that was given up could not be ended"),
+        Ok(committed) => {
+            bus.publish(Event::Run(Box::new(committed.run.clone())));
+            Some(committed.run)
+        }
+        Err(error) => {
+            tracing::error!(%run, %error, "a run that was given up could not be ended");
+            None
+        }
     }
 }
 
@@ -384,11 +446,8 @@ impl Core {
                 Ok(Response::Started(Box::new(run)))
             }
             Request::Cancel { run } => {
-                if self.desk.cancel(run) {
-                    Ok(Response::Done)
-                } else {
-                    Err(Refusal::new("this run is not under way"))
-                }
+                self.cancel(run, operator).await?;
+                Ok(Response::Done)
             }
             Request::Refresh {
                 environment,

@@ -128,6 +128,13 @@ impl Desk {
         inner.plans.retain(|plan| plan.hash != hash);
     }
 
+    /// The number (once it is stored) and environment of a run under way.
+    pub(super) fn place(&self, run: RunId) -> Option<(Option<i64>, String)> {
+        let inner = self.lock();
+        let active = inner.active.get(&run)?;
+        Some((active.number, active.environment.clone()))
+    }
+
     /// Tells a run to stop; `false` when it is not under way.
     pub(super) fn cancel(&self, run: RunId) -> bool {
         let inner = self.lock();

@@ -10,6 +10,7 @@
 //! Every long-lived task belongs to one tracker and stops by one token; [`Engine::shutdown`] waits for all of them. What
 //! the engine touches outside of itself goes through [`World`], so that all of this runs in a test.
 
+mod audit;
 mod bus;
 mod core;
 mod desk;
@@ -127,6 +128,7 @@ impl Engine {
         let interrupted = std::mem::take(&mut writer.interrupted);
         let tasks = TaskTracker::new();
         let core = Core::new(settings, writer.handle(), tasks.clone());
+        core.account(&history, &interrupted).await;
         core.begin_polling();
         tasks.spawn(announce_lines(Arc::clone(&core), writer.handle()));
         Ok(Self {
@@ -163,6 +165,7 @@ impl Engine {
             tracing::warn!("some tasks did not stop in time");
         }
         if let Some(writer) = self.writer.take() {
+            self.core.audit.engine_stopped().await;
             writer.close().await;
         }
         self.core.bus.close();

@@ -462,3 +462,52 @@ async fn shutting_down_ends_subscriptions_and_frees_the_state_directory() {
     drop(Writer::open(dir.path(), jiff::Timestamp::UNIX_EPOCH).unwrap());
     assert!(database_path(dir.path()).exists());
 }
+
+#[tokio::test]
+async fn who_started_was_refused_and_cancelled_is_in_the_audit_and_its_chain_is_whole() {
+    let scene = start(false).await;
+    let (plan, _) = scene.plan("production", "work").await.unwrap();
+    assert!(scene.begin(&plan, Consent::Yes).await.is_err());
+    let (plan, _) = scene.plan("lab", "hang").await.unwrap();
+    let mut events = scene.client.subscribe();
+    let run = scene.begin(&plan, Consent::None).await.unwrap();
+    let cancel = Request::Cancel { run: run.id };
+    scene.client.call(cancel).await.unwrap();
+    end_of(run.id, &mut events).await;
+    scene.engine.shutdown(Duration::from_secs(10)).await;
+
+    let reader = Reader::open(&database_path(scene.dir.path())).unwrap();
+    let filter = crate::store::AuditFilter {
+        limit: 100,
+        ..Default::default()
+    };
+    let mut records = reader.audit(&filter).unwrap();
+    records.reverse();
+    let told: Vec<String> = records
+        .iter()
+        .map(|record| {
+            let who = record.who.as_ref().map(ToString::to_string);
+            format!(
+                "{} {} {} by {} run {}",
+                record.environment.as_deref().unwrap_or("-"),
+                record.act,
+                record.outcome,
+                who.as_deref().unwrap_or("engine"),
+                record.run.map_or_else(|| "-".into(), |run| run.to_string()),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "- engine-started done by engine run -",
+            "production run-started refused by ada@bastion run -",
+            "lab run-started accepted by ada@bastion run 1",
+            "lab run-cancelled accepted by ada@bastion run 1",
+            "lab run-ended cancelled by engine run 1",
+            "- engine-stopped done by engine run -",
+        ]
+    );
+    assert_eq!(records[2].plan_hash.as_deref(), Some(plan.hash.as_str()));
+    assert!(reader.verify_audit().unwrap().is_whole());
+}

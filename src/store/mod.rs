@@ -5,6 +5,7 @@
 //! themselves, read-only, and take a window at a time, so a log of ten million lines costs as much to look at as one of
 //! ten. Text is redacted ([`Redactor`]) before it comes here.
 
+mod audit;
 mod ledger;
 mod open;
 mod reader;
@@ -18,8 +19,9 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
+pub use audit::{AuditFilter, Verdict};
 pub use ledger::{Change, Committed, NewLine, NewRun};
-pub use open::database_path;
+pub use open::{database_path, upgrade};
 pub use reader::Reader;
 pub use redact::{Redactor, TooShort};
 pub use writer::{CONTINUED, Handle, LINE_LIMIT, Writer};

@@ -63,6 +63,19 @@ pub(super) fn for_writing(state_dir: &Path) -> Result<(Connection, File), StoreE
     Ok((connection, lock))
 }
 
+/// Brings the tables of the database at `path` up to date without touching their rows: for copies that nobody writes to.
+///
+/// # Errors
+/// [`StoreError`] when it is damaged, foreign, or cannot be written.
+pub fn upgrade(path: &Path) -> Result<(), StoreError> {
+    let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(|error| explain(path, &error))?;
+    schema::identify(&connection)
+        .map_err(|error| explain(path, &error))?
+        .check(path)?;
+    schema::migrate(&mut connection, path)
+}
+
 /// Opens the database for reading only.
 pub(super) fn for_reading(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -11,9 +11,11 @@ use regex::{Regex, RegexBuilder};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::audit::{self, AuditFilter, Verdict};
 use super::rows::{self, int};
 use super::schema::{line_key, line_seq, stream_code, stream_of};
 use super::{LineFilter, StoreError, open};
+use crate::domain::audit::Record;
 use crate::domain::plan::Plan;
 use crate::domain::run::{LogLine, Run, RunChange, RunEvent, RunId, Task, TaskKey};
 
@@ -190,6 +192,22 @@ impl Reader {
         let mut lines = self.window(id, 0, before, Order::Backward, limit, filter)?;
         lines.reverse();
         Ok(lines)
+    }
+
+    /// The records of the audit that match, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn audit(&self, filter: &AuditFilter) -> Result<Vec<Record>, StoreError> {
+        self.with(|db| audit::list(db, filter))
+    }
+
+    /// Checks the whole audit, record by record, and its head.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn verify_audit(&self) -> Result<Verdict, StoreError> {
+        self.with(|db| audit::verify(db, &self.pool.path))
     }
 
     fn window(

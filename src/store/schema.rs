@@ -90,6 +90,36 @@ ALTER TABLE runs ADD COLUMN origin TEXT;
 ALTER TABLE runs ADD COLUMN origin_run BLOB;
 CREATE INDEX runs_by_origin ON runs (origin_run) WHERE origin_run IS NOT NULL;
 ",
+    "
+-- hash: over all other columns (see audit/chain.rs); user is NULL for the engine itself
+CREATE TABLE audit (
+    seq         INTEGER PRIMARY KEY,
+    at          INTEGER NOT NULL,
+    user        TEXT,
+    host        TEXT,
+    uid         INTEGER,
+    key         TEXT,
+    act         TEXT    NOT NULL,
+    environment TEXT,
+    run         INTEGER,
+    plan_hash   TEXT,
+    outcome     TEXT    NOT NULL,
+    detail      TEXT,
+    prev        BLOB    NOT NULL,
+    hash        BLOB    NOT NULL
+) STRICT;
+
+CREATE TRIGGER audit_is_not_edited BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+
+CREATE TRIGGER audit_is_not_shortened BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+
+-- Also keeps INSERT OR REPLACE out, which fires no DELETE trigger.
+CREATE TRIGGER audit_has_no_gaps BEFORE INSERT ON audit
+WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM audit)
+BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+",
 ];
 
 /// Bits of a line's key that hold its position: 68 thousand million lines a run, 134 million runs.

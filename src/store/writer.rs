@@ -14,8 +14,10 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
+use super::audit::Clerk;
 use super::ledger::{Change, Committed, Ledger, NewLine, NewRun};
 use super::{StoreError, open, recover, rows};
+use crate::domain::audit::{Entry, Record};
 use crate::domain::run::{Run, RunId};
 
 /// Messages that may wait.
@@ -40,6 +42,11 @@ enum Message {
         at: Timestamp,
         changes: Vec<Change>,
         reply: oneshot::Sender<Result<Committed, StoreError>>,
+    },
+    Audit {
+        at: Timestamp,
+        entry: Box<Entry>,
+        reply: oneshot::Sender<Result<Record, StoreError>>,
     },
     Flush(oneshot::Sender<()>),
     Stop,
@@ -80,6 +87,8 @@ impl Writer {
         let path = open::database_path(state_dir);
         let interrupted = recover::interrupt(&mut connection, now)
             .map_err(|error| open::explain(&path, &error))?;
+        let clerk = Clerk::open(&mut connection, &path, now)
+            .map_err(|error| open::explain(&path, &error))?;
         let (queue, inbox) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared {
             path: path.clone(),
@@ -90,6 +99,7 @@ impl Writer {
         let scribe = Scribe {
             connection,
             ledger: Ledger::default(),
+            clerk,
             shared: Arc::clone(&shared),
             flushing: true,
         };
@@ -157,6 +167,21 @@ impl Handle {
             run,
             at: rows::whole(at),
             changes,
+            reply,
+        })
+        .await?;
+        answer.await.map_err(|_| self.closed())?
+    }
+
+    /// Adds to the audit; returns when it is on the disk. What the entry tells of must not happen before.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be stored.
+    pub async fn audit(&self, at: Timestamp, entry: Entry) -> Result<Record, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Audit {
+            at: rows::whole(at),
+            entry: Box::new(entry),
             reply,
         })
         .await?;
@@ -248,11 +273,13 @@ enum Done {
     Nothing,
     Created(Result<Run, StoreError>),
     Committed(Result<Committed, StoreError>),
+    Audited(Result<Record, StoreError>),
 }
 
 struct Scribe {
     connection: Connection,
     ledger: Ledger,
+    clerk: Clerk,
     shared: Arc<Shared>,
     /// Whether a commit waits for the disk at present.
     flushing: bool,
@@ -286,6 +313,7 @@ impl Scribe {
                 Ok(done) => break Ok((done, grown)),
                 Err(error) => {
                     self.ledger.forget();
+                    self.clerk.rolled_back();
                     // A failed commit leaves the transaction open; there may also be none.
                     let _ = self.connection.execute_batch("ROLLBACK");
                     if open::is_passing(&error) && begun.elapsed() < PATIENCE {
@@ -300,6 +328,7 @@ impl Scribe {
         match result {
             Ok((done, grown)) => {
                 self.ledger.close_finished();
+                self.clerk.committed();
                 for (message, done) in batch.drain(..).zip(done) {
                     self.shared.answer(message, done);
                 }
@@ -315,6 +344,7 @@ impl Scribe {
                     let done = match &message {
                         Message::Create(..) => Done::Created(Err(error.clone())),
                         Message::Commit { .. } => Done::Committed(Err(error.clone())),
+                        Message::Audit { .. } => Done::Audited(Err(error.clone())),
                         _ => Done::Nothing,
                     };
                     self.shared.answer(message, done);
@@ -361,6 +391,9 @@ impl Scribe {
                 Message::Commit {
                     run, at, changes, ..
                 } => Done::Committed(self.ledger.apply(db, *run, *at, changes)?.map_err(refuse)),
+                Message::Audit { at, entry, .. } => {
+                    Done::Audited(Ok(self.clerk.append(db, *at, entry)?))
+                }
                 Message::Flush(_) | Message::Stop => Done::Nothing,
             });
         }
@@ -378,6 +411,7 @@ impl Shared {
             (Message::Line(line), _) => self.room.add_permits(weight(&line) as usize),
             (Message::Create(_, reply), Done::Created(result)) => drop(reply.send(result)),
             (Message::Commit { reply, .. }, Done::Committed(result)) => drop(reply.send(result)),
+            (Message::Audit { reply, .. }, Done::Audited(result)) => drop(reply.send(result)),
             (Message::Flush(reply), _) => drop(reply.send(())),
             _ => {}
         }

@@ -17,7 +17,7 @@ use quarterdeck::client::{
 };
 use quarterdeck::domain::live::EnvironmentLive;
 use quarterdeck::domain::table::Table;
-use quarterdeck::store::Reader;
+use quarterdeck::store::{self, Reader};
 use quarterdeck::tui::{self, Message, Model, Options, Setup};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -111,6 +111,7 @@ pub(crate) async fn shoot(
     let database = scratch.path().join("store.db");
     fs::copy(folder().join(format!("{moment}.db")), &database)
         .expect("the moment's store was recorded");
+    store::upgrade(&database).expect("the copy of the recorded store can be written");
     let history = Reader::open(&database)
         .expect("the store fits the reader; record it anew if that has changed");
     let link = Recorded {
