@@ -17,6 +17,7 @@ pub mod service;
 pub mod stack;
 pub mod table;
 pub mod theme;
+pub mod undo;
 
 /// Defines a closed set of words: the enum, its text forms, and `Display`/`FromStr`/serde over them.
 ///

@@ -113,6 +113,32 @@ pub struct Step {
     /// Write a summary of the run into its log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
+    /// How what its command did is taken back; resources know that themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<StepUndo>,
+}
+
+/// How what a step's command did is taken back: exactly one of `run`, `local` and `ensure`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum StepUndo {
+    /// By a command on the node.
+    Run(RunCommand),
+    /// By a command where the engine is.
+    Local(RunCommand),
+    /// By bringing these resources into their declared state.
+    Ensure(Vec<Resource>),
+}
+
+impl StepUndo {
+    /// The same as the work of a step.
+    pub fn work(&self) -> Work<'_> {
+        match self {
+            Self::Run(command) => Work::Run(command),
+            Self::Local(command) => Work::Local(command),
+            Self::Ensure(resources) => Work::Ensure(resources),
+        }
+    }
 }
 
 /// The longest one attempt of a step may take when it does not say.

@@ -20,6 +20,7 @@ use super::directory::Directory;
 use super::live::Live;
 use super::poll::{NodeSource, Rhythm, ServiceSource, poll};
 use super::run::{Drive, Stop, Tasks, panicked};
+use super::undo::RunRecords;
 use super::world::Steps;
 use crate::client::{Event, Link, Refusal, Request, Response, Subscription, View, Workspace};
 use crate::clock::SharedClock;
@@ -309,6 +310,7 @@ impl Core {
                 params: Arc::new(plan.request.params.clone()),
                 dry_run: plan.request.dry_run,
                 cache: self.cache.clone(),
+                records: RunRecords::new(id, &plan, self.store.clone(), self.redactor.clone()),
             }),
             run: run.clone(),
             plan,

@@ -22,6 +22,7 @@ mod run;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod world;
 
 use std::path::PathBuf;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::run::{Executor, Tasks};
+use super::undo::RunRecords;
 use crate::domain::environment::Environment;
 use crate::domain::recipe::Step;
 use crate::domain::run::Task;
@@ -74,6 +75,7 @@ pub(super) struct Steps {
     pub(super) params: Arc<BTreeMap<String, Value>>,
     pub(super) dry_run: bool,
     pub(super) cache: PathBuf,
+    pub(super) records: RunRecords,
 }
 
 impl SeeTasks for Tasks {
@@ -101,6 +103,7 @@ impl Executor for Steps {
             cache: self.cache.clone(),
             log,
             cancel,
+            records: self.records.of_task(step, host),
         };
         steps::execute(step, host, &context).await
     }

@@ -1,15 +1,27 @@
-//! SHA-256 of files here, and checksums as text.
+//! SHA-256 of files here and on hosts, and checksums as text.
 
 use std::path::Path;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
+use super::exec::look;
+use super::{Means, ResourceError};
 use crate::domain::hex;
+use crate::transport::{Command, Host};
+
+/// Hashing a file on a small board reads a few tens of MB per second.
+pub(super) const HASH_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// Whether the text is 64 hexadecimal digits.
 pub(super) fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The SHA-256 of what is in memory.
+pub(super) fn sha256_of_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// The SHA-256 of a file here, read in pieces.
@@ -26,8 +38,27 @@ pub(super) async fn sha256_of_file(path: &Path) -> std::io::Result<String> {
     }
 }
 
+/// The SHA-256 of a file on the host.
+pub(super) async fn sha256_of(
+    path: &str,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<String, ResourceError> {
+    let command = Command::new(["sha256sum", path]).within(HASH_LIMIT);
+    let output = look(host, &command, means.cancel).await?;
+    let text = output.text();
+    match from_sha256sum(&text) {
+        Some(sum) if output.exit.success() => Ok(sum),
+        _ => Err(ResourceError::Failed {
+            command: command.shell_line(),
+            exit: output.exit.to_string(),
+            complaint: output.complaint(),
+        }),
+    }
+}
+
 /// The checksum in a line of `sha256sum`: it comes first, after a backslash when the file's name was escaped.
-pub(super) fn from_sha256sum(line: &str) -> Option<String> {
+fn from_sha256sum(line: &str) -> Option<String> {
     let word = line.split_whitespace().next()?;
     let digits = word.strip_prefix('\\').unwrap_or(word);
     is_sha256(digits).then(|| digits.to_ascii_lowercase())

@@ -2,8 +2,10 @@
 
 use super::exec::look_well;
 use super::stat::{self, Kind};
+use super::undo::{Back, missing_directories, remove_empty};
 use super::{Difference, Means, ResourceError};
 use crate::domain::recipe::DirectorySpec;
+use crate::domain::undo::{Before, DirectoryBefore, Owned};
 use crate::transport::Host;
 
 pub(super) async fn check(
@@ -54,6 +56,108 @@ pub(super) async fn apply(
         mode,
         &spec.owner,
         &spec.group,
+        host,
+        means,
+    )
+    .await
+}
+
+fn owned(seen: &stat::Seen) -> Owned {
+    Owned {
+        mode: seen.mode,
+        user: seen.owner.clone(),
+        group: seen.group.clone(),
+    }
+}
+
+/// What is there before it is made or changes hands; `None` for what [`apply`] will refuse.
+pub(super) async fn remember(
+    spec: &DirectorySpec,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<Option<Before>, ResourceError> {
+    let left = Owned {
+        mode: stat::parse_mode(&spec.mode)?,
+        user: spec.owner.clone(),
+        group: spec.group.clone(),
+    };
+    let (was, made) = match stat::see(&spec.path, host, means).await? {
+        Some(seen) if seen.kind != Kind::Directory => return Ok(None),
+        Some(seen) => (Some(owned(&seen)), Vec::new()),
+        None => (None, missing_directories(&spec.path, host, means).await?),
+    };
+    Ok(Some(Before::Directory(DirectoryBefore {
+        path: spec.path.clone(),
+        was,
+        made,
+        left,
+    })))
+}
+
+pub(super) async fn check_undo(
+    before: &DirectoryBefore,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<Back, ResourceError> {
+    let mut back = Back::default();
+    let seen = stat::see(&before.path, host, means).await?;
+    match (&before.was, seen) {
+        (None, None) => {}
+        (_, Some(seen)) if seen.kind != Kind::Directory => {
+            back.difference.note("a directory again");
+            back.refused = Some(format!("it is a {} now", seen.kind.word()));
+        }
+        (None, Some(_)) => back.difference.note("removed, where it is empty by then"),
+        (Some(_), None) => {
+            back.difference.note("a directory again");
+            back.refused = Some("it was removed since".into());
+        }
+        (Some(was), Some(seen)) => {
+            stat::compare_meta(&seen, was.mode, &was.user, &was.group, &mut back.difference);
+            let (left, now) = (&before.left, owned(&seen));
+            let sound = [left.mode, was.mode].contains(&now.mode)
+                && [&left.user, &was.user].contains(&&now.user)
+                && [&left.group, &was.group].contains(&&now.group);
+            if !sound {
+                back.refused = Some(format!(
+                    "it is {:04o} {}:{} now, the run left {:04o} {}:{}",
+                    now.mode, now.user, now.group, left.mode, left.user, left.group
+                ));
+            }
+        }
+    }
+    Ok(back)
+}
+
+/// Removes what was made, where it is empty: what came into it since belongs to somebody else.
+pub(super) async fn take_back(
+    before: &DirectoryBefore,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<(), ResourceError> {
+    let Some(was) = &before.was else {
+        return remove_empty(&before.made, host, means).await;
+    };
+    let seen = stat::see(&before.path, host, means).await?;
+    match &seen {
+        None => {
+            look_well(host, ["mkdir", "-p", &before.path], means.cancel).await?;
+        }
+        Some(seen) if seen.kind != Kind::Directory => {
+            return Err(ResourceError::Unfit(format!(
+                "{} is a {} on the node: move it away first",
+                before.path,
+                seen.kind.word()
+            )));
+        }
+        Some(_) => {}
+    }
+    stat::set_meta(
+        &before.path,
+        seen.as_ref(),
+        was.mode,
+        &was.user,
+        &was.group,
         host,
         means,
     )

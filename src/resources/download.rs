@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::checksum::{from_sha256sum, is_sha256, sha256_of_file};
+use super::checksum::{is_sha256, sha256_of, sha256_of_file};
 use super::exec::look_well;
 use super::stat::{self, Kind, Seen};
 use super::{Difference, Means, ResourceError};
@@ -24,8 +24,6 @@ use crate::transport::{FileMeta, Host, ReachError, Source};
 const LOCK_POLL: Duration = Duration::from_millis(200);
 /// The shortest time between two lines about progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
-/// Hashing a file on a small board reads a few tens of MB per second.
-const HASH_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 pub(super) async fn check(
     spec: &DownloadSpec,
@@ -43,7 +41,7 @@ pub(super) async fn check(
         difference.note(format!("{} → file", seen.kind.word()));
         return Ok(difference);
     }
-    let found = remote_sha256(&spec.path, host, means).await?;
+    let found = sha256_of(&spec.path, host, means).await?;
     if !found.eq_ignore_ascii_case(&spec.sha256) {
         difference.note(format!(
             "SHA-256 {}… → {}…",
@@ -77,7 +75,7 @@ pub(super) async fn apply(
     }
     let local = obtain(&spec.source, &spec.sha256, means).await?;
     push(spec, mode, &local, host, means).await?;
-    let found = remote_sha256(&spec.path, host, means).await?;
+    let found = sha256_of(&spec.path, host, means).await?;
     if found.eq_ignore_ascii_case(&spec.sha256) {
         Ok(())
     } else {
@@ -98,7 +96,7 @@ async fn content_is_there(
     means: &Means<'_>,
 ) -> Result<bool, ResourceError> {
     Ok(seen.kind == Kind::File
-        && remote_sha256(&spec.path, host, means)
+        && sha256_of(&spec.path, host, means)
             .await?
             .eq_ignore_ascii_case(&spec.sha256))
 }
@@ -123,24 +121,6 @@ fn origin(spec: &DownloadSpec) -> String {
         public(&spec.source)
     } else {
         spec.source.clone()
-    }
-}
-
-async fn remote_sha256(
-    path: &str,
-    host: &dyn Host,
-    means: &Means<'_>,
-) -> Result<String, ResourceError> {
-    let command = crate::transport::Command::new(["sha256sum", path]).within(HASH_LIMIT);
-    let output = super::exec::look(host, &command, means.cancel).await?;
-    let text = output.text();
-    match from_sha256sum(&text) {
-        Some(sum) if output.exit.success() => Ok(sum),
-        _ => Err(ResourceError::Failed {
-            command: command.shell_line(),
-            exit: output.exit.to_string(),
-            complaint: output.complaint(),
-        }),
     }
 }
 

@@ -82,8 +82,13 @@ fn compare_content(spec: &FileSpec, found: &Found, difference: &mut Difference) 
     }
 }
 
-/// A unified diff, or one line where there is no text to compare or too much of it.
+/// A unified diff from what lies on the node to what is declared; see [`diff_between`].
 pub(super) fn diff(path: &str, old: &[u8], new: &[u8]) -> Vec<String> {
+    diff_between(path, old, new, ("on the node", "declared"))
+}
+
+/// A unified diff, or one line where there is no text to compare or too much of it.
+fn diff_between(path: &str, old: &[u8], new: &[u8], names: (&str, &str)) -> Vec<String> {
     let summary = |kind: &str| {
         vec![format!(
             "{path}: {kind}, {} bytes → {} bytes",
@@ -107,8 +112,8 @@ pub(super) fn diff(path: &str, old: &[u8], new: &[u8]) -> Vec<String> {
         .unified_diff()
         .context_radius(3)
         .header(
-            &format!("{path} (on the node)"),
-            &format!("{path} (declared)"),
+            &format!("{path} ({})", names.0),
+            &format!("{path} ({})", names.1),
         )
         .to_string();
     let mut lines: Vec<String> = unified.lines().map(ToOwned::to_owned).collect();
@@ -159,6 +164,8 @@ pub(super) async fn apply(
         .write(&spec.path, content, &meta, &|_, _| {}, means.cancel)
         .await?)
 }
+
+pub(super) mod undo;
 
 #[cfg(test)]
 mod tests;

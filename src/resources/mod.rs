@@ -1,4 +1,4 @@
-//! Declared states of a host: observe, compare, bring about.
+//! Declared states of a host: observe, compare, bring about, take back.
 //!
 //! One file per resource; each turns a [`crate::domain::recipe::Resource`] into a [`Difference`] by looking at the host,
 //! and applies it. Checking changes nothing; applying what needs no change does nothing; a broken connection in the
@@ -21,6 +21,7 @@ pub mod supervised;
 mod systemd;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod undo;
 mod unit_file;
 
 use tokio_util::sync::CancellationToken;
@@ -101,6 +102,10 @@ pub struct Means<'a> {
     pub cache: &'a std::path::Path,
     /// Paths on the host that this task has changed, or would in a dry run: units that read them are restarted.
     pub changed: &'a [String],
+    /// Takes down what was there before a change.
+    pub records: &'a dyn undo::Records,
+    /// The resource's position within its step, from 0: where its record belongs.
+    pub position: u32,
 }
 
 impl Means<'_> {
@@ -138,7 +143,8 @@ pub async fn check(
     }
 }
 
-/// Brings about what `difference` (a fresh answer of [`check`]) says is missing.
+/// Brings about what `difference` (a fresh answer of [`check`]) says is missing, once what is there now is on record
+/// ([`Means::records`]).
 ///
 /// # Errors
 /// [`ResourceError`] when it could not be brought about; what was done before stays.
@@ -151,6 +157,7 @@ pub async fn apply(
     if difference.is_none() {
         return Ok(());
     }
+    undo::remember(resource, host, means).await?;
     match resource {
         Resource::File(spec) => file::apply(spec, host, means).await,
         Resource::Directory(spec) => directory::apply(spec, host, means).await,

@@ -146,23 +146,8 @@ async fn install_file(
     means: &Means<'_>,
 ) -> Result<(), ResourceError> {
     let command = command(["dpkg", "-i", "--force-confdef", "--force-confold", deb]);
-    let began = Instant::now();
-    let failure = loop {
-        match perform_reading(&command, host, means).await? {
-            None => return Ok(()),
-            Some(text) if is_locked(&text) && began.elapsed() < LOCK_PATIENCE => {
-                means
-                    .note("another package manager is at work; waiting for it")
-                    .await;
-                tokio::select! {
-                    () = sleep(LOCK_POLL) => {}
-                    () = means.cancel.cancelled() => {
-                        return Err(ReachError::Cancelled { hop: host.name().into() }.into());
-                    }
-                }
-            }
-            Some(text) => break text,
-        }
+    let Some(failure) = patiently(&command, host, means).await? else {
+        return Ok(());
     };
     let missing = missing_dependencies(&failure);
     Err(if missing.is_empty() {
@@ -179,6 +164,31 @@ async fn install_file(
             missing.join(" and ")
         ))
     })
+}
+
+/// As [`perform_reading`], waiting while another package manager holds the lock.
+async fn patiently(
+    command: &Command,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<Option<String>, ResourceError> {
+    let began = Instant::now();
+    loop {
+        match perform_reading(command, host, means).await? {
+            Some(text) if is_locked(&text) && began.elapsed() < LOCK_PATIENCE => {
+                means
+                    .note("another package manager is at work; waiting for it")
+                    .await;
+                tokio::select! {
+                    () = sleep(LOCK_POLL) => {}
+                    () = means.cancel.cancelled() => {
+                        return Err(ReachError::Cancelled { hop: host.name().into() }.into());
+                    }
+                }
+            }
+            ended => return Ok(ended),
+        }
+    }
 }
 
 /// Runs the command with its lines in the log; gives all it said when it failed.
@@ -309,6 +319,8 @@ fn check_name(name: &str) -> Result<(), ResourceError> {
         )))
     }
 }
+
+pub(super) mod undo;
 
 #[cfg(test)]
 mod tests;

@@ -330,5 +330,7 @@ async fn last_words(
         .to_owned())
 }
 
+pub(super) mod undo;
+
 #[cfg(test)]
 mod tests;

@@ -428,5 +428,7 @@ pub(super) fn check_name(name: &str) -> Result<(), ResourceError> {
     }
 }
 
+pub(super) mod undo;
+
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,11 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::{Difference, Log, Means, ResourceError, apply, check};
+use super::undo::Records;
+use super::{Difference, Log, Means, ResourceError, apply, check, undo};
 use crate::domain::recipe::Resource;
 use crate::domain::run::Stream;
+use crate::domain::undo::Before;
 use crate::transport::{
     Chunk, ChunkSink, Command, Exit, FileMeta, Host, Progress, ReachError, Source,
 };
@@ -60,6 +62,30 @@ pub(crate) struct TempHost {
     script: Script,
     ran: Mutex<Vec<String>>,
     lines: Arc<Lines>,
+    records: Arc<Memory>,
+}
+
+/// Keeps records in memory, in the order of the changes.
+#[derive(Default)]
+pub(crate) struct Memory(Mutex<Vec<Before>>);
+
+impl Memory {
+    /// What was recorded so far.
+    pub(crate) fn all(&self) -> Vec<Before> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Records for Memory {
+    async fn name(&self, position: u32) -> Option<String> {
+        Some(format!("run/{}-{position}", self.all().len()))
+    }
+
+    async fn record(&self, _: u32, before: &Before) -> Result<(), String> {
+        self.0.lock().unwrap().push(before.clone());
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -95,6 +121,7 @@ impl TempHost {
             script: Box::new(script),
             ran: Mutex::default(),
             lines: Arc::default(),
+            records: Arc::default(),
         }
     }
 
@@ -127,6 +154,11 @@ impl TempHost {
     /// Where the lines of a check or an apply go.
     pub(crate) fn lines(&self) -> Arc<dyn Log> {
         self.lines.clone()
+    }
+
+    /// What was recorded before each change.
+    pub(crate) fn records(&self) -> Arc<Memory> {
+        Arc::clone(&self.records)
     }
 
     fn real(&self, word: &str) -> String {
@@ -289,6 +321,57 @@ pub(crate) async fn with_means<T>(
         cancel: &cancel,
         cache: Path::new(host.cache.path()),
         changed,
+        records: &*host.records,
+        position: 0,
     };
     work(&means).await
+}
+
+/// Takes back everything that was recorded, the last change first, as a step's undo does: refuses at what was changed
+/// since. Gives back what had to change, and makes sure that nothing is left to do.
+pub(crate) async fn take_back(host: &TempHost) -> Result<Vec<String>, String> {
+    let mut changes = Vec::new();
+    let mut restored = Vec::new();
+    let records = host.records().all();
+    for before in records.iter().rev() {
+        let back = look_back(before, host).await;
+        if let Some(reason) = back.refused {
+            return Err(reason);
+        }
+        with_means(host, &[], async |means| {
+            undo::take_back(before, host, means).await
+        })
+        .await
+        .map_err(|error| error.to_string())?;
+        if !back.difference.is_none() {
+            restored.extend(undo::path_of(before).map(ToOwned::to_owned));
+        }
+        changes.extend(back.difference.changes);
+    }
+    for before in &records {
+        if let Before::Unit(unit) = before {
+            with_means(host, &restored, async |means| {
+                undo::settle(unit, host, means).await
+            })
+            .await
+            .map_err(|error| error.to_string())?;
+        }
+    }
+    for before in &records {
+        assert_eq!(
+            look_back(before, host).await,
+            undo::Back::default(),
+            "not back: {before:?}"
+        );
+    }
+    Ok(changes)
+}
+
+/// What taking `before` back would do.
+pub(crate) async fn look_back(before: &Before, host: &TempHost) -> undo::Back {
+    with_means(host, &[], async |means| {
+        undo::check(before, host, means).await
+    })
+    .await
+    .unwrap()
 }

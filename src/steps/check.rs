@@ -115,7 +115,8 @@ pub(super) fn faults(recipe: &Recipe, places: &Places) -> Vec<Fault> {
         match step.work() {
             Err(reason) => fault(here, reason),
             Ok(work) => {
-                for reason in work_faults(step, &work, &params) {
+                let undo = undo_faults(step, &work, &params);
+                for reason in work_faults(step, &work, &params).into_iter().chain(undo) {
                     fault(here, format!("step {:?}: {reason}", step.id));
                 }
             }
@@ -177,6 +178,27 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         Err(error) => reasons.push(error.to_string()),
     }
     reasons
+}
+
+fn undo_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
+    let Some(undo) = &step.undo else {
+        return Vec::new();
+    };
+    let runs_commands = match work {
+        Work::Ensure(resources) => resources
+            .iter()
+            .any(|resource| matches!(resource, Resource::Command(_))),
+        work => !work.is_read_only(),
+    };
+    if !runs_commands {
+        return vec![
+            "`undo` is for what commands changed; this step runs none, and resources are taken back without it".into(),
+        ];
+    }
+    work_faults(step, &undo.work(), params)
+        .into_iter()
+        .map(|reason| format!("undo: {reason}"))
+        .collect()
 }
 
 fn lint_strings(value: &Json, params: &[&str], has_node: bool, reasons: &mut Vec<String>) {

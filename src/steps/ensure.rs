@@ -16,7 +16,7 @@ pub(super) async fn execute(
 ) -> Result<Outcome, StepError> {
     let mut outcome = Outcome::Ok;
     let mut changed: Vec<String> = Vec::new();
-    for resource in declared {
+    for (resource, position) in declared.iter().zip(0..) {
         let label = resource.label();
         let failed = |error: ResourceError| StepError {
             passing: error.is_passing(),
@@ -27,6 +27,8 @@ pub(super) async fn execute(
             cancel: &context.cancel,
             cache: &context.cache,
             changed: &changed,
+            records: &*context.records,
+            position,
         };
         let difference = resources::check(resource, host, &means)
             .await

@@ -47,6 +47,7 @@ use crate::domain::live::ServiceReport;
 use crate::domain::recipe::{Step, Work};
 use crate::domain::run::{Stream, Task};
 use crate::resources::Log;
+use crate::resources::undo::Records;
 use crate::transport::{Host, Reach, ReachError};
 
 use self::template::{Scope, TemplateError, Templates};
@@ -72,6 +73,8 @@ pub struct Context {
     pub log: Arc<dyn Log>,
     /// Stops the task.
     pub cancel: CancellationToken,
+    /// Takes down what was there before each change of the task.
+    pub records: Arc<dyn Records>,
 }
 
 /// Asks a service of the environment how it is, by name.

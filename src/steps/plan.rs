@@ -165,6 +165,10 @@ fn preview_of(
             continue;
         }
         let lines = preview::lines(work, &scope).map_err(failed)?;
+        if let Some(undo) = &step.undo {
+            // What cannot be rendered must be known before the step runs, not when it is to be taken back.
+            preview::lines(&undo.work(), &scope).map_err(failed)?;
+        }
         first.get_or_insert(lines);
     }
     Ok(match (first, &step.when) {

@@ -56,6 +56,7 @@ fn context(host: &Arc<TempHost>) -> Context {
         cache: host.cache.path().to_owned(),
         log: host.lines(),
         cancel: CancellationToken::new(),
+        records: host.records(),
     }
 }
 

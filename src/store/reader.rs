@@ -14,10 +14,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::audit::{self, AuditFilter, Verdict};
 use super::rows::{self, int};
 use super::schema::{line_key, line_seq, stream_code, stream_of};
-use super::{LineFilter, StoreError, open};
+use super::{LineFilter, StoreError, open, undo};
 use crate::domain::audit::Record;
 use crate::domain::plan::Plan;
 use crate::domain::run::{LogLine, Run, RunChange, RunEvent, RunId, Task, TaskKey};
+use crate::domain::undo::Remembered;
 
 /// Connections kept for the next caller.
 const IDLE: usize = 4;
@@ -140,6 +141,17 @@ impl Reader {
     pub fn tasks(&self, id: RunId) -> Result<Vec<Task>, StoreError> {
         self.with(|db| match rows::number_of(db, id)? {
             Some(number) => rows::tasks(db, number),
+            None => Ok(Vec::new()),
+        })
+    }
+
+    /// What the run recorded before each of its changes, in the order of its plan.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn remembered(&self, id: RunId) -> Result<Vec<Remembered>, StoreError> {
+        self.with(|db| match rows::number_of(db, id)? {
+            Some(number) => undo::select(db, number),
             None => Ok(Vec::new()),
         })
     }

@@ -120,6 +120,16 @@ CREATE TRIGGER audit_has_no_gaps BEFORE INSERT ON audit
 WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM audit)
 BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
 ",
+    "
+-- what was there before a resource was changed; before: JSON
+CREATE TABLE undo (
+    run      INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    ordinal  INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    before   TEXT    NOT NULL,
+    PRIMARY KEY (run, ordinal, position)
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Bits of a line's key that hold its position: 68 thousand million lines a run, 134 million runs.

@@ -13,6 +13,7 @@ use crate::domain::action::Risk;
 use crate::domain::plan::{Origin, Plan, PlanRequest, PlannedStep};
 use crate::domain::recipe::Step;
 use crate::domain::run::{LogLine, RunChange, RunId, RunState, Task, TaskState};
+use crate::domain::undo::{Before, Remembered};
 
 fn plan() -> Plan {
     let step = |id: &str, hosts: Option<&[&str]>| PlannedStep {
@@ -537,4 +538,28 @@ async fn after_closing_sends_are_refused_and_everything_sent_before_is_there() {
             .is_err()
     );
     assert_eq!(reader.run(id(1)).unwrap().unwrap().lines, 100);
+}
+
+#[tokio::test]
+async fn the_first_record_of_a_resource_stays_and_is_read_back_in_the_order_of_the_plan() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = Writer::open(dir.path(), at(0)).unwrap();
+    let store = writer.handle();
+    begin(&store, id(1)).await;
+    let record = |ordinal, position, label: &str| Remembered {
+        ordinal,
+        position,
+        before: Before::Command {
+            label: label.into(),
+        },
+    };
+    let first = [record(0, 1, "b"), record(0, 0, "a"), record(1, 0, "c")];
+    for record in first.iter().cloned().chain([record(0, 0, "again")]) {
+        store.remember(id(1), record).await.unwrap();
+    }
+    assert!(store.remember(id(99), record(0, 0, "x")).await.is_err());
+    let reader = Reader::open(store.path()).unwrap();
+    let read = reader.remembered(id(1)).unwrap();
+    assert_eq!(read, [first[1].clone(), first[0].clone(), first[2].clone()]);
+    writer.close().await;
 }

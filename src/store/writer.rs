@@ -16,9 +16,10 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use super::audit::Clerk;
 use super::ledger::{Change, Committed, Ledger, NewLine, NewRun};
-use super::{StoreError, open, recover, rows};
+use super::{StoreError, open, recover, rows, undo};
 use crate::domain::audit::{Entry, Record};
 use crate::domain::run::{Run, RunId};
+use crate::domain::undo::Remembered;
 
 /// Messages that may wait.
 const QUEUE: usize = 8192;
@@ -48,6 +49,11 @@ enum Message {
         entry: Box<Entry>,
         reply: oneshot::Sender<Result<Record, StoreError>>,
     },
+    Remember(
+        RunId,
+        Box<Remembered>,
+        oneshot::Sender<Result<(), StoreError>>,
+    ),
     Flush(oneshot::Sender<()>),
     Stop,
 }
@@ -188,6 +194,17 @@ impl Handle {
         answer.await.map_err(|_| self.closed())?
     }
 
+    /// Stores what was there before a change; returns when it is on the disk. The first record of a resource stays.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be stored or there is no such run.
+    pub async fn remember(&self, run: RunId, record: Remembered) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Remember(run, Box::new(record), reply))
+            .await?;
+        answer.await.map_err(|_| self.closed())?
+    }
+
     /// Appends a line to a run's log. Waits while the queue is full, so a chatty command is slowed down and nothing is
     /// dropped.
     ///
@@ -274,6 +291,7 @@ enum Done {
     Created(Result<Run, StoreError>),
     Committed(Result<Committed, StoreError>),
     Audited(Result<Record, StoreError>),
+    Remembered(Result<(), StoreError>),
 }
 
 struct Scribe {
@@ -345,6 +363,7 @@ impl Scribe {
                         Message::Create(..) => Done::Created(Err(error.clone())),
                         Message::Commit { .. } => Done::Committed(Err(error.clone())),
                         Message::Audit { .. } => Done::Audited(Err(error.clone())),
+                        Message::Remember(..) => Done::Remembered(Err(error.clone())),
                         _ => Done::Nothing,
                     };
                     self.shared.answer(message, done);
@@ -394,6 +413,9 @@ impl Scribe {
                 Message::Audit { at, entry, .. } => {
                     Done::Audited(Ok(self.clerk.append(db, *at, entry)?))
                 }
+                Message::Remember(run, record, _) => {
+                    Done::Remembered(undo::insert(db, *run, record)?.map_err(refuse))
+                }
                 Message::Flush(_) | Message::Stop => Done::Nothing,
             });
         }
@@ -412,6 +434,7 @@ impl Shared {
             (Message::Create(_, reply), Done::Created(result)) => drop(reply.send(result)),
             (Message::Commit { reply, .. }, Done::Committed(result)) => drop(reply.send(result)),
             (Message::Audit { reply, .. }, Done::Audited(result)) => drop(reply.send(result)),
+            (Message::Remember(.., reply), Done::Remembered(result)) => drop(reply.send(result)),
             (Message::Flush(reply), _) => drop(reply.send(())),
             _ => {}
         }
