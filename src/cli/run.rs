@@ -142,7 +142,11 @@ impl<'a> Follower<'a> {
             client,
             run,
             next: 0,
-            printer: Printer { json, width },
+            printer: Printer {
+                json,
+                columns: false,
+                width,
+            },
             read: true,
         }
     }

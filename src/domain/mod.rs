@@ -15,6 +15,7 @@ pub mod recipe;
 pub mod run;
 pub mod service;
 pub mod stack;
+pub mod structured;
 pub mod table;
 pub mod theme;
 pub mod undo;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::plan::Origin;
+use super::structured::Level;
 use super::words;
 
 /// Identifies a run for ever, on every machine; ordered by time (UUID version 7).
@@ -281,6 +282,9 @@ pub struct LogLine {
     pub task: Option<TaskKey>,
     /// Where it came from.
     pub stream: Stream,
+    /// How much it matters, when it says so itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
     /// The text without its line break.
     pub text: String,
 }

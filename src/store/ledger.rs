@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{self, int, stamp};
-use super::schema::{line_key, stream_code};
+use super::schema::{level_code, line_key, stream_code};
 use crate::domain::plan::Plan;
 use crate::domain::run::{
     Run, RunChange, RunEvent, RunId, RunState, Stream, Tally, Task, TaskState,
 };
+use crate::domain::structured::Level;
 
 /// A run to be created, its tasks as [`Plan::tasks`] has them.
 #[derive(Debug, Clone)]
@@ -253,6 +254,7 @@ impl Ledger {
         db: &Connection,
         insert: &mut rusqlite::CachedStatement<'_>,
         line: &NewLine,
+        level: Option<Level>,
     ) -> rusqlite::Result<Option<u64>> {
         let Some(open) = self.open(db, line.run)? else {
             return Ok(None);
@@ -263,6 +265,7 @@ impl Ledger {
             line.task,
             stream_code(line.stream),
             line.text,
+            level_code(level),
         ])?;
         open.run.lines += 1;
         open.touched = true;

@@ -8,10 +8,12 @@
 mod audit;
 mod ledger;
 mod open;
+mod pattern;
 mod reader;
 mod recover;
 mod redact;
 mod rows;
+mod scan;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -23,11 +25,16 @@ use std::path::{Path, PathBuf};
 pub use audit::{AuditFilter, Verdict};
 pub use ledger::{Change, Committed, NewLine, NewRun};
 pub use open::{database_path, upgrade};
+pub use pattern::{BadPattern, Matcher, Pattern};
 pub use reader::Reader;
 pub use redact::{Redactor, TooShort};
+pub use scan::{Hit, Slice, Window};
 pub use writer::{CONTINUED, Handle, LINE_LIMIT, Writer};
 
+use jiff::Timestamp;
+
 use crate::domain::run::Stream;
+use crate::domain::structured::Level;
 
 /// Why the store could not be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -57,6 +64,12 @@ pub struct LineFilter {
     pub host: Option<String>,
     /// Only from these streams; empty means all.
     pub streams: Vec<Stream>,
-    /// Only lines that contain this text, letter case ignored.
-    pub text: Option<String>,
+    /// Only lines that say they matter so much, or more.
+    pub level: Option<Level>,
+    /// Only lines that arrived then or later …
+    pub since: Option<Timestamp>,
+    /// … and before then.
+    pub until: Option<Timestamp>,
+    /// Only lines that this finds.
+    pub text: Option<Pattern>,
 }

@@ -2,6 +2,7 @@
 //!
 //! A pattern is matched against what a person reads: escape sequences are taken out of a line before.
 
+use std::fmt;
 use std::ops::Range;
 
 use regex::bytes::{Regex, RegexBuilder};
@@ -116,6 +117,19 @@ impl Pattern {
     }
 }
 
+/// As it is typed; see [`Pattern::parse`].
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (said, sign) in [(self.invert, "!"), (self.exact, "="), (self.regex, "~")] {
+            f.write_str(if said { sign } else { "" })?;
+        }
+        if self.text.starts_with(['~', '=', '!', '\\']) {
+            f.write_str("\\")?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
 /// Where an expression is wrong, in bytes, and how.
 fn parse(text: &str) -> Result<(), (usize, String)> {
     use regex_syntax::Error;
@@ -217,8 +231,9 @@ mod tests {
         #[case] line: &str,
         #[case] found: bool,
     ) {
-        let matcher = Pattern::parse(typed).compile().unwrap();
-        assert_eq!(matcher.matches(line), found);
+        let pattern = Pattern::parse(typed);
+        assert_eq!(Pattern::parse(&pattern.to_string()), pattern);
+        assert_eq!(pattern.compile().unwrap().matches(line), found);
     }
 
     #[test]

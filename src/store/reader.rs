@@ -1,20 +1,16 @@
 //! Reading history: read-only connections, a window at a time.
 //!
-//! Steps, hosts and streams are filtered by SQLite. Text is compared here, row by row as SQLite hands them out, because
-//! SQLite's own `LIKE` ignores letter case only for ASCII. A window is a range of the primary key, never an offset.
+//! Lines are read and searched as [`super::scan`] does it: a window is a range of the primary key, never an offset.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use regex::{Regex, RegexBuilder};
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::audit::{self, AuditFilter, Verdict};
 use super::rows::{self, int};
-use super::schema::{line_key, line_seq, stream_code, stream_of};
-use super::{LineFilter, StoreError, open, undo};
+use super::scan::{self, Hit, Slice, Window};
+use super::{BadPattern, LineFilter, Pattern, StoreError, open, undo};
 use crate::domain::audit::Record;
 use crate::domain::plan::Plan;
 use crate::domain::run::{LogLine, Run, RunChange, RunEvent, RunId, Task, TaskKey};
@@ -175,10 +171,10 @@ impl Reader {
         })
     }
 
-    /// At most `limit` lines that match, with `seq >= from`, in order.
+    /// At most `limit` lines that match, with `seq >= from`, in order, however far apart they are.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be read.
+    /// [`StoreError`] when it cannot be read, or the filter's expression is none.
     pub fn lines(
         &self,
         id: RunId,
@@ -186,13 +182,14 @@ impl Reader {
         limit: usize,
         filter: &LineFilter,
     ) -> Result<Vec<LogLine>, StoreError> {
-        self.window(id, from, u64::MAX, Order::Forward, limit, filter)
+        self.slice(&Window::forward(id, from, limit), filter)
+            .map(|slice| slice.found)
     }
 
-    /// The last `limit` lines that match, with `seq < before` when given, in order.
+    /// The last `limit` lines that match, with `seq < before` when given, in order, however far apart they are.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be read.
+    /// As [`Reader::lines`].
     pub fn lines_before(
         &self,
         id: RunId,
@@ -201,9 +198,53 @@ impl Reader {
         filter: &LineFilter,
     ) -> Result<Vec<LogLine>, StoreError> {
         let before = before.unwrap_or(u64::MAX);
-        let mut lines = self.window(id, 0, before, Order::Backward, limit, filter)?;
-        lines.reverse();
-        Ok(lines)
+        self.slice(&Window::backward(id, before, limit), filter)
+            .map(|slice| slice.found)
+    }
+
+    /// The lines of a window that match, and how far it was looked at.
+    ///
+    /// # Errors
+    /// As [`Reader::lines`].
+    pub fn slice(
+        &self,
+        window: &Window,
+        filter: &LineFilter,
+    ) -> Result<Slice<LogLine>, StoreError> {
+        let patterns = scan::compile(filter, None).map_err(|bad| self.bad(&bad))?;
+        self.with(|db| scan::slice(db, window, filter, &patterns))
+    }
+
+    /// The lines of a window that match and that `pattern` finds, each with `context` lines around it. What the filter
+    /// says of texts does not hold for those: they are what one reads to understand the match.
+    ///
+    /// # Errors
+    /// As [`Reader::lines`].
+    pub fn search(
+        &self,
+        window: &Window,
+        filter: &LineFilter,
+        pattern: &Pattern,
+        context: usize,
+    ) -> Result<Slice<Hit>, StoreError> {
+        let patterns = scan::compile(filter, Some(pattern)).map_err(|bad| self.bad(&bad))?;
+        self.with(|db| {
+            let slice = scan::slice(db, window, filter, &patterns)?;
+            let found = slice
+                .found
+                .into_iter()
+                .map(|line| scan::around(db, window.run, line, filter, context))
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(Slice {
+                found,
+                reached: slice.reached,
+                done: slice.done,
+            })
+        })
+    }
+
+    fn bad(&self, bad: &BadPattern) -> StoreError {
+        StoreError::new(&self.pool.path, format!("cannot search for this: {bad}"))
     }
 
     /// The records of the audit that match, newest first.
@@ -220,79 +261,6 @@ impl Reader {
     /// [`StoreError`] when it cannot be read.
     pub fn verify_audit(&self) -> Result<Verdict, StoreError> {
         self.with(|db| audit::verify(db, &self.pool.path))
-    }
-
-    fn window(
-        &self,
-        id: RunId,
-        from: u64,
-        before: u64,
-        order: Order,
-        limit: usize,
-        filter: &LineFilter,
-    ) -> Result<Vec<LogLine>, StoreError> {
-        let pattern = filter
-            .text
-            .as_deref()
-            .filter(|text| !text.is_empty())
-            .map(ignoring_case)
-            .transpose()
-            .map_err(|reason| StoreError::new(&self.pool.path, reason))?;
-        self.with(|db| {
-            let Some(number) = rows::number_of(db, id)? else {
-                return Ok(Vec::new());
-            };
-            let mut conditions = String::new();
-            if filter.step.is_some() || filter.host.is_some() {
-                let ordinals: Vec<i64> = db
-                    .prepare_cached(
-                        "SELECT ordinal FROM tasks WHERE run = ?1 AND (?2 IS NULL OR step = ?2) \
-                         AND (?3 IS NULL OR host = ?3) ORDER BY ordinal",
-                    )?
-                    .query_map(params![number, filter.step, filter.host], |row| row.get(0))?
-                    .collect::<rusqlite::Result<_>>()?;
-                conditions = format!(" AND task IN ({})", join(ordinals));
-            }
-            if !filter.streams.is_empty() {
-                let codes = filter.streams.iter().map(|stream| stream_code(*stream));
-                conditions = format!("{conditions} AND stream IN ({})", join(codes));
-            }
-            let direction = match order {
-                Order::Forward => "ASC",
-                Order::Backward => "DESC",
-            };
-            // Only numbers of our own are put into the text.
-            let sql = format!(
-                "SELECT key, at, task, stream, text FROM lines WHERE key >= ?1 AND key < ?2{conditions} \
-                 ORDER BY key {direction}"
-            );
-            let mut statement = db.prepare_cached(&sql)?;
-            let mut found =
-                statement.query([line_key(number, from), line_key(number, before)])?;
-            let mut names = Names::new(db, number);
-            let mut lines = Vec::with_capacity(limit.min(1024));
-            while lines.len() < limit {
-                let Some(row) = found.next()? else { break };
-                let text = match row.get_ref(4)? {
-                    ValueRef::Text(bytes) => String::from_utf8_lossy(bytes),
-                    _ => continue,
-                };
-                if pattern
-                    .as_ref()
-                    .is_some_and(|pattern| !pattern.is_match(&text))
-                {
-                    continue;
-                }
-                lines.push(LogLine {
-                    seq: line_seq(row.get(0)?),
-                    at: rows::instant(row, 1)?,
-                    task: names.of(row.get(2)?)?,
-                    stream: stream_of(row.get(3)?),
-                    text: text.into_owned(),
-                });
-            }
-            Ok(lines)
-        })
     }
 
     fn with<T>(
@@ -316,52 +284,6 @@ impl Reader {
 impl Pool {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Order {
-    Forward,
-    Backward,
-}
-
-/// The names of a run's tasks, looked up when first needed: a window shows few of them.
-struct Names<'a> {
-    db: &'a Connection,
-    number: i64,
-    known: HashMap<u32, TaskKey>,
-}
-
-impl<'a> Names<'a> {
-    fn new(db: &'a Connection, number: i64) -> Self {
-        Self {
-            db,
-            number,
-            known: HashMap::new(),
-        }
-    }
-
-    fn of(&mut self, ordinal: Option<u32>) -> rusqlite::Result<Option<TaskKey>> {
-        let Some(ordinal) = ordinal else {
-            return Ok(None);
-        };
-        if let Some(key) = self.known.get(&ordinal) {
-            return Ok(Some(key.clone()));
-        }
-        let key = self
-            .db
-            .prepare_cached("SELECT step, host FROM tasks WHERE run = ?1 AND ordinal = ?2")?
-            .query_row(params![self.number, ordinal], |row| {
-                Ok(TaskKey {
-                    step: row.get(0)?,
-                    host: row.get(1)?,
-                })
-            })
-            .optional()?;
-        if let Some(key) = &key {
-            self.known.insert(ordinal, key.clone());
-        }
-        Ok(key)
     }
 }
 
@@ -389,19 +311,4 @@ fn event(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunEvent> {
         at: rows::instant(row, 1)?,
         change,
     })
-}
-
-fn ignoring_case(text: &str) -> Result<Regex, String> {
-    RegexBuilder::new(&regex::escape(text))
-        .case_insensitive(true)
-        .build()
-        .map_err(|error| format!("cannot search for this text: {error}"))
-}
-
-fn join(numbers: impl IntoIterator<Item = i64>) -> String {
-    numbers
-        .into_iter()
-        .map(|number| number.to_string())
-        .collect::<Vec<_>>()
-        .join(",")
 }

@@ -282,3 +282,6 @@ fn join(numbers: impl IntoIterator<Item = i64>) -> String {
         .collect::<Vec<_>>()
         .join(",")
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use super::StoreError;
 use super::open::explain;
 use crate::domain::run::Stream;
+use crate::domain::structured::Level;
 
 /// Marks the file as ours (`PRAGMA application_id`): "QDEC".
 const APPLICATION_ID: i64 = 0x5144_4543;
@@ -130,6 +131,10 @@ CREATE TABLE undo (
     PRIMARY KEY (run, ordinal, position)
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- 0: the line does not say
+ALTER TABLE lines ADD COLUMN level INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// Bits of a line's key that hold its position: 68 thousand million lines a run, 134 million runs.
@@ -163,6 +168,28 @@ pub(super) const fn stream_of(code: i64) -> Stream {
         2 => Stream::Stderr,
         4 => Stream::Diff,
         _ => Stream::Note,
+    }
+}
+
+/// A level as it is stored: the more, the worse. The numbers are for ever.
+pub(super) const fn level_code(level: Option<Level>) -> i64 {
+    match level {
+        None => 0,
+        Some(Level::Debug) => 10,
+        Some(Level::Info) => 20,
+        Some(Level::Warn) => 30,
+        Some(Level::Error) => 40,
+    }
+}
+
+/// The level with this number.
+pub(super) const fn level_of(code: i64) -> Option<Level> {
+    match code {
+        10..20 => Some(Level::Debug),
+        20..30 => Some(Level::Info),
+        30..40 => Some(Level::Warn),
+        40.. => Some(Level::Error),
+        _ => None,
     }
 }
 
@@ -250,6 +277,14 @@ mod tests {
     fn every_stream_survives_its_code() {
         for stream in Stream::ALL {
             assert_eq!(stream_of(stream_code(*stream)), *stream);
+        }
+    }
+
+    #[test]
+    fn every_level_survives_its_code() {
+        assert_eq!(level_of(level_code(None)), None);
+        for level in Level::ALL {
+            assert_eq!(level_of(level_code(Some(*level))), Some(*level));
         }
     }
 

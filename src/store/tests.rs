@@ -40,15 +40,15 @@ fn plan() -> Plan {
     }
 }
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + second).unwrap()
 }
 
-fn id(number: u128) -> RunId {
+pub(super) fn id(number: u128) -> RunId {
     RunId(uuid::Uuid::from_u128(number))
 }
 
-async fn begin(handle: &Handle, run: RunId) {
+pub(super) async fn begin(handle: &Handle, run: RunId) {
     let new = NewRun {
         id: run,
         plan: plan(),
@@ -72,7 +72,12 @@ fn task(ordinal: u32, state: TaskState) -> Change {
     }
 }
 
-fn line(run: RunId, task: Option<u32>, stream: Stream, text: impl Into<String>) -> NewLine {
+pub(super) fn line(
+    run: RunId,
+    task: Option<u32>,
+    stream: Stream,
+    text: impl Into<String>,
+) -> NewLine {
     NewLine {
         run,
         task,
@@ -82,13 +87,13 @@ fn line(run: RunId, task: Option<u32>, stream: Stream, text: impl Into<String>) 
     }
 }
 
-fn open(dir: &TempDir) -> (Writer, Reader) {
+pub(super) fn open(dir: &TempDir) -> (Writer, Reader) {
     let writer = Writer::open(dir.path(), at(0)).unwrap();
     let reader = Reader::open(writer.handle().path()).unwrap();
     (writer, reader)
 }
 
-fn texts(lines: &[LogLine]) -> Vec<&str> {
+pub(super) fn texts(lines: &[LogLine]) -> Vec<&str> {
     lines.iter().map(|line| line.text.as_str()).collect()
 }
 
@@ -246,7 +251,8 @@ async fn a_hundred_thousand_lines_of_two_runs_keep_their_order_and_are_found() {
         step: Some("install".into()),
         host: Some("pc2".into()),
         streams: vec![Stream::Stderr],
-        text: Some("LINE 100".into()),
+        text: Some(Pattern::literal("LINE 100")),
+        ..LineFilter::default()
     };
     let found = reader.lines(id(1), 0, 100, &filter).unwrap();
     assert_eq!(
@@ -300,7 +306,7 @@ async fn search_takes_the_text_literally_and_ignores_letter_case(
         .unwrap();
     handle.flush().await;
     let filter = LineFilter {
-        text: Some(text.into()),
+        text: Some(Pattern::literal(text)),
         ..LineFilter::default()
     };
     assert_eq!(

@@ -18,7 +18,8 @@ use super::audit::Clerk;
 use super::ledger::{Change, Committed, Ledger, NewLine, NewRun};
 use super::{StoreError, open, recover, rows, undo};
 use crate::domain::audit::{Entry, Record};
-use crate::domain::run::{Run, RunId};
+use crate::domain::run::{Run, RunId, Stream};
+use crate::domain::structured::Level;
 use crate::domain::undo::Remembered;
 
 /// Messages that may wait.
@@ -36,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(250);
 
 enum Message {
-    Line(NewLine),
+    Line(NewLine, Option<Level>),
     Create(Box<NewRun>, oneshot::Sender<Result<Run, StoreError>>),
     Commit {
         run: RunId,
@@ -216,19 +217,24 @@ impl Handle {
         if line.text.contains('\0') {
             line.text = line.text.replace('\0', "␀");
         }
-        while line.text.len() > LINE_LIMIT {
-            let mut cut = LINE_LIMIT - CONTINUED.len_utf8();
-            while !line.text.is_char_boundary(cut) {
-                cut -= 1;
-            }
-            let rest = line.text.split_off(cut);
-            line.text.push(CONTINUED);
+        if line.text.len() <= LINE_LIMIT {
+            return self.push(line).await;
+        }
+        let text = std::mem::take(&mut line.text);
+        let mut rest = text.as_str();
+        while rest.len() > LINE_LIMIT {
+            let cut = rest.floor_char_boundary(LINE_LIMIT - CONTINUED.len_utf8());
+            let mut piece = String::with_capacity(LINE_LIMIT);
+            piece.push_str(&rest[..cut]);
+            piece.push(CONTINUED);
+            rest = &rest[cut..];
             self.push(NewLine {
-                text: std::mem::replace(&mut line.text, rest),
+                text: piece,
                 ..line.clone()
             })
             .await?;
         }
+        line.text = rest.to_owned();
         self.push(line).await
     }
 
@@ -239,7 +245,12 @@ impl Handle {
             .acquire_many(weight(&line))
             .await
             .map_err(|_| self.closed())?;
-        self.send(Message::Line(line)).await?;
+        let level = if line.stream == Stream::Diff {
+            None
+        } else {
+            Level::of_line(&line.text)
+        };
+        self.send(Message::Line(line, level)).await?;
         // Given back by the thread once the line is written.
         permits.forget();
         Ok(())
@@ -355,7 +366,7 @@ impl Scribe {
             Err(error) => {
                 let lost = batch
                     .iter()
-                    .filter(|message| matches!(message, Message::Line(_)))
+                    .filter(|message| matches!(message, Message::Line(..)))
                     .count();
                 tracing::error!(%error, lost, "a batch could not be stored");
                 for message in batch.drain(..) {
@@ -379,7 +390,7 @@ impl Scribe {
     ) -> rusqlite::Result<Vec<Done>> {
         let flush = batch
             .iter()
-            .any(|message| !matches!(message, Message::Line(_)));
+            .any(|message| !matches!(message, Message::Line(..)));
         if flush != self.flushing {
             let level = if flush { "FULL" } else { "NORMAL" };
             self.connection
@@ -389,7 +400,7 @@ impl Scribe {
         let db = &self.connection;
         db.execute_batch("BEGIN IMMEDIATE")?;
         let mut insert = db.prepare_cached(
-            "INSERT INTO lines (key, at, task, stream, text) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO lines (key, at, task, stream, text, level) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
         let refuse = |reason: String| StoreError::new(&self.shared.path, reason);
         let mut results = Vec::with_capacity(batch.len());
@@ -397,8 +408,8 @@ impl Scribe {
         let mut row: Option<(RunId, u64)> = None;
         for message in batch {
             results.push(match message {
-                Message::Line(line) => {
-                    if let Some(total) = self.ledger.line(db, &mut insert, line)? {
+                Message::Line(line, level) => {
+                    if let Some(total) = self.ledger.line(db, &mut insert, line, *level)? {
                         if let Some((run, total)) = row.filter(|(run, _)| *run != line.run) {
                             grown.insert(run, total);
                         }
@@ -430,7 +441,7 @@ impl Shared {
     /// Tells the sender; one that has gone away is no error.
     fn answer(&self, message: Message, done: Done) {
         match (message, done) {
-            (Message::Line(line), _) => self.room.add_permits(weight(&line) as usize),
+            (Message::Line(line, _), _) => self.room.add_permits(weight(&line) as usize),
             (Message::Create(_, reply), Done::Created(result)) => drop(reply.send(result)),
             (Message::Commit { reply, .. }, Done::Committed(result)) => drop(reply.send(result)),
             (Message::Audit { reply, .. }, Done::Audited(result)) => drop(reply.send(result)),

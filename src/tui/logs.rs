@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 
 use super::message::{Effect, LogAsk, LogOwner, LogPage, LogQuery};
 use crate::domain::run::{LogLine, RunId, Stream};
-use crate::store::LineFilter;
+use crate::domain::structured::Level;
+use crate::store::{LineFilter, Matcher, Pattern};
 
 /// Lines read at a time.
 pub(crate) const PAGE: usize = 1000;
@@ -27,19 +28,28 @@ pub(crate) struct LogModel {
     pub lines: VecDeque<LogLine>,
     /// Lines the run has, as far as is known.
     pub total: u64,
-    /// The window answers for everything before this line …
+    /// The window answers for everything from this line …
+    pub start: u64,
+    /// … up to, not including, this one.
     pub end: u64,
-    /// … back to the run's first line, when this is set.
-    pub from_start: bool,
+    /// Lines that were passed over to keep up with the end; they are one scroll away.
+    pub skipped: u64,
     pub filter: LineFilter,
     pub follow: bool,
     /// Index after the last line on the screen; counts only while not following.
     pub bottom: usize,
     pub wrap: bool,
     pub times: bool,
+    /// Whether JSON, logfmt and hclog lines are shown as columns.
+    pub columns: bool,
+    /// What is looked for, as it was typed …
     pub needle: String,
+    /// … and made ready; `None` when there is nothing to look for, or it is a mistake.
+    pub matcher: Option<Matcher>,
     /// The line that was found last.
     pub found: Option<u64>,
+    /// How far a search has come that goes on.
+    pub searching: Option<u64>,
     pub trouble: Option<String>,
     ticket: u64,
     pub asking: bool,
@@ -52,15 +62,19 @@ impl LogModel {
             run: None,
             lines: VecDeque::new(),
             total: 0,
+            start: 0,
             end: 0,
-            from_start: false,
+            skipped: 0,
             filter: LineFilter::default(),
             follow: true,
             bottom: 0,
             wrap: false,
             times: false,
+            columns: false,
             needle: String::new(),
+            matcher: None,
             found: None,
+            searching: None,
             trouble: None,
             ticket: 0,
             asking: false,
@@ -75,15 +89,16 @@ impl LogModel {
         self.run = Some(run);
         self.total = total;
         self.filter = LineFilter::default();
-        self.needle.clear();
+        self.seek("");
         self.restart()
     }
 
     /// Reads anew from the end, after the filter was changed.
     pub(crate) fn restart(&mut self) -> Vec<Effect> {
         self.lines.clear();
+        self.start = u64::MAX;
         self.end = 0;
-        self.from_start = false;
+        self.skipped = 0;
         self.found = None;
         self.follow = true;
         self.ask(LogAsk::Tail)
@@ -120,6 +135,7 @@ impl LogModel {
         };
         self.ticket += 1;
         self.asking = true;
+        self.searching = None;
         vec![Effect::Lines(LogQuery {
             owner: self.owner,
             ticket: self.ticket,
@@ -149,30 +165,30 @@ impl LogModel {
             }
         };
         self.trouble = None;
-        let whole = read.lines.len() < PAGE;
         let last = read.lines.last().map(|line| line.seq + 1);
         let lines = read.lines.into_iter().map(clip);
-        match &query.ask {
+        let more = match &query.ask {
             LogAsk::Tail => {
+                if self.end > 0 {
+                    self.skipped += read.reached.saturating_sub(self.end);
+                }
                 self.lines = lines.collect();
+                self.start = read.reached;
                 self.end = query.total.max(last.unwrap_or(0));
-                self.from_start = whole;
+                self.before(page)
             }
             LogAsk::Start => {
                 self.lines = lines.collect();
-                self.end = if whole {
-                    query.total
-                } else {
-                    last.unwrap_or(0)
-                };
-                self.from_start = true;
+                self.start = 0;
+                self.end = read.reached;
                 self.bottom = page;
+                self.after(page)
             }
-            LogAsk::After(from) => {
+            LogAsk::After(_) => {
                 self.lines.extend(lines);
-                self.end =
-                    if whole { query.total.max(*from) } else { *from }.max(last.unwrap_or(0));
+                self.end = read.reached.max(self.end);
                 self.trim_front();
+                self.after(page)
             }
             LogAsk::Before(_) => {
                 let count = lines.len();
@@ -180,26 +196,60 @@ impl LogModel {
                     self.lines.push_front(line);
                 }
                 self.bottom += count;
-                self.from_start = whole;
+                self.start = read.reached;
                 self.trim_back();
+                self.before(page)
             }
-            LogAsk::Find { .. } => return self.arrive(read.found, lines.collect(), page),
-        }
-        if self.follow && self.lag() > 0 {
-            self.catch_up()
-        } else {
-            Vec::new()
+            LogAsk::Find { pattern, back, .. } => {
+                if read.found.is_none() && !read.done {
+                    let effects = self.ask(LogAsk::Find {
+                        pattern: pattern.clone(),
+                        from: read.reached,
+                        back: *back,
+                    });
+                    self.searching = Some(read.reached);
+                    return effects;
+                }
+                return self.arrive(read.found, read.reached, lines.collect(), page);
+            }
+        };
+        match more {
+            Some(ask) => self.ask(ask),
+            None if self.follow && self.lag() > 0 => self.catch_up(),
+            None => Vec::new(),
         }
     }
 
-    fn arrive(&mut self, found: Option<u64>, lines: VecDeque<LogLine>, page: usize) -> Vec<Effect> {
+    /// What to read when a sparse filter left the screen without a page above.
+    fn before(&self, page: usize) -> Option<LogAsk> {
+        let bottom = if self.follow {
+            self.lines.len()
+        } else {
+            self.bottom
+        };
+        (self.start > 0 && bottom < page).then_some(LogAsk::Before(self.start))
+    }
+
+    /// What to read when a sparse filter left the screen without a page below.
+    fn after(&self, page: usize) -> Option<LogAsk> {
+        (!self.follow && self.lag() > 0 && self.lines.len() < page)
+            .then_some(LogAsk::After(self.end))
+    }
+
+    fn arrive(
+        &mut self,
+        found: Option<u64>,
+        start: u64,
+        lines: VecDeque<LogLine>,
+        page: usize,
+    ) -> Vec<Effect> {
         let Some(seq) = found else {
             self.trouble = Some(format!("no further line with {:?}", self.needle));
             return Vec::new();
         };
         if !lines.is_empty() {
+            self.start = start;
             self.end = lines.back().map_or(0, |line| line.seq + 1);
-            self.from_start = false;
             self.lines = lines;
         }
         self.show(seq, page);
@@ -218,7 +268,7 @@ impl LogModel {
         if excess > 0 {
             self.lines.drain(..excess);
             self.bottom = self.bottom.saturating_sub(excess);
-            self.from_start = false;
+            self.start = self.lines.front().map_or(self.end, |line| line.seq);
         }
     }
 
@@ -231,6 +281,7 @@ impl LogModel {
 
     /// Scrolls by rows (negative is up); reads more when the window ends.
     pub(crate) fn scroll(&mut self, rows: isize, page: usize) -> Vec<Effect> {
+        self.stop_searching();
         let length = self.lines.len();
         if self.follow {
             if rows >= 0 {
@@ -249,10 +300,8 @@ impl LogModel {
         if self.asking {
             return Vec::new();
         }
-        if rows < 0 && !self.from_start && self.bottom < page + PAGE / 4 {
-            if let Some(first) = self.lines.front().map(|line| line.seq) {
-                return self.ask(LogAsk::Before(first));
-            }
+        if rows < 0 && self.start > 0 && self.bottom < page + PAGE / 4 {
+            return self.ask(LogAsk::Before(self.start));
         } else if rows > 0 && self.lag() > 0 && self.bottom + PAGE / 4 > length {
             return self.ask(LogAsk::After(self.end));
         }
@@ -262,7 +311,7 @@ impl LogModel {
     /// Goes to the beginning.
     pub(crate) fn top(&mut self, page: usize) -> Vec<Effect> {
         self.follow = false;
-        if self.from_start {
+        if self.start == 0 {
             self.bottom = page.min(self.lines.len());
             Vec::new()
         } else {
@@ -290,13 +339,36 @@ impl LogModel {
         }
     }
 
+    /// Says what to look for; a mistake in it is told.
+    pub(crate) fn seek(&mut self, typed: &str) {
+        typed.clone_into(&mut self.needle);
+        self.found = None;
+        self.trouble = None;
+        self.matcher = None;
+        if !typed.is_empty() {
+            match Pattern::parse(typed).compile() {
+                Ok(matcher) => self.matcher = Some(matcher),
+                Err(bad) => self.trouble = Some(bad.to_string()),
+            }
+        }
+    }
+
+    /// Shows only lines that what was typed finds; a mistake in it is told, and everything shown.
+    pub(crate) fn narrow(&mut self, typed: &str) -> Vec<Effect> {
+        let pattern = Pattern::parse(typed);
+        let mistake = pattern.compile().err();
+        self.filter.text = (!pattern.is_empty() && mistake.is_none()).then_some(pattern);
+        let effects = self.restart();
+        self.trouble = mistake.map(|bad| bad.to_string());
+        effects
+    }
+
     /// Looks for the needle: within the window first, then in the store.
     pub(crate) fn find(&mut self, back: bool, page: usize) -> Vec<Effect> {
-        if self.needle.is_empty() {
+        let Some(matcher) = self.matcher.clone() else {
             return Vec::new();
-        }
+        };
         self.trouble = None;
-        let needle = self.needle.to_lowercase();
         let here = self.found.unwrap_or_else(|| {
             let bottom = if self.follow {
                 self.lines.len()
@@ -307,7 +379,7 @@ impl LogModel {
                 .get(bottom.saturating_sub(1))
                 .map_or(0, |line| line.seq + 1)
         });
-        let hit = |line: &&LogLine| line.text.to_lowercase().contains(&needle);
+        let hit = |line: &&LogLine| matcher.matches(&line.text);
         let near = if back {
             self.lines
                 .iter()
@@ -321,17 +393,31 @@ impl LogModel {
             self.show(seq, page);
             return Vec::new();
         }
-        let edge = if back {
-            self.lines.front().map(|line| line.seq)
-        } else {
-            Some(self.end)
-        };
-        let needle = self.needle.clone();
+        let from = if back { self.start } else { self.end };
         self.ask(LogAsk::Find {
-            needle,
-            from: edge.unwrap_or(0),
+            pattern: Pattern::parse(&self.needle),
+            from,
             back,
         })
+    }
+
+    /// Ends a search that goes on; its answer will be ignored.
+    fn stop_searching(&mut self) {
+        if self.searching.take().is_some() {
+            self.ticket += 1;
+            self.asking = false;
+        }
+    }
+
+    /// Shows only lines that matter so much or more: errors, then warnings too, then information too, then all.
+    pub(crate) fn next_level(&mut self) -> Vec<Effect> {
+        self.filter.level = match self.filter.level {
+            None => Some(Level::Error),
+            Some(Level::Error) => Some(Level::Warn),
+            Some(Level::Warn) => Some(Level::Info),
+            Some(Level::Info | Level::Debug) => None,
+        };
+        self.restart()
     }
 
     /// Shows one stream after the other, then all.

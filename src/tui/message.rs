@@ -11,7 +11,7 @@ use crate::domain::live::EnvironmentLive;
 use crate::domain::plan::Plan;
 use crate::domain::run::{LogLine, Run, RunId, Task, TaskState};
 use crate::domain::table::Table;
-use crate::store::LineFilter;
+use crate::store::{LineFilter, Pattern};
 
 /// A place one can be in; what the history, the palette and the start option speak of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,11 +211,11 @@ pub enum LogAsk {
     After(u64),
     /// What comes before this line.
     Before(u64),
-    /// The surroundings of the nearest line with `needle`, beginning at `from`.
+    /// The surroundings of the nearest line that the pattern finds.
     Find {
-        /// Text, letter case ignored.
-        needle: String,
-        /// Where to begin.
+        /// What to look for.
+        pattern: Pattern,
+        /// Where to begin: forwards with this line, backwards before it.
         from: u64,
         /// Whether to look towards the beginning.
         back: bool,
@@ -246,4 +246,8 @@ pub struct LogPage {
     pub lines: Vec<LogLine>,
     /// The line that was looked for.
     pub found: Option<u64>,
+    /// How far was looked: from here on when the question went towards the beginning (or for a line), else up to here.
+    pub reached: u64,
+    /// Whether there is nothing further that way.
+    pub done: bool,
 }

@@ -551,6 +551,7 @@ pub(crate) fn lines() -> Vec<LogLine> {
                     host: host.map(|host| HOSTS[host].0.into()),
                 }),
                 stream,
+                level: None,
                 text: text.into(),
             }
         })
@@ -668,16 +669,24 @@ fn page(query: &LogQuery) -> LogPage {
             .is_none_or(|step| *step == task.step)
             && query.filter.host.is_none_or_eq(task.host.as_ref())
     });
+    let end = query.total;
     match &query.ask {
         LogAsk::Tail | LogAsk::Start => LogPage {
             lines: all.collect(),
+            reached: if query.ask == LogAsk::Start { end } else { 0 },
+            done: true,
             found: None,
         },
         LogAsk::After(from) => LogPage {
             lines: all.filter(|line| line.seq >= *from).collect(),
+            reached: end,
+            done: true,
             found: None,
         },
-        LogAsk::Before(_) | LogAsk::Find { .. } => LogPage::default(),
+        LogAsk::Before(_) | LogAsk::Find { .. } => LogPage {
+            done: true,
+            ..LogPage::default()
+        },
     }
 }
 

@@ -74,6 +74,8 @@ pub(crate) static BINDINGS: &[Binding] = &[
     bind(X::Run, &["N"], C::FindPrevious, "previous match", ""),
     bind(X::Run, &["&"], C::FilterLines, "show only lines with a text", ""),
     bind(X::Run, &["o"], C::CycleStream, "one stream only: stdout, stderr, note, diff, all", "stream"),
+    bind(X::Run, &["v"], C::CycleLevel, "only errors, warnings too, information too, all", ""),
+    bind(X::Run, &["|"], C::Columns, "JSON and logfmt lines as columns", ""),
     bind(X::Run, &["w"], C::Wrap, "wrap long lines", ""),
     bind(X::Run, &["t"], C::Times, "show times", ""),
     bind(X::Run, &["z", "f"], C::Zoom, "full screen for the log, or back", "zoom"),

@@ -7,6 +7,7 @@ use super::super::filter::Filter;
 use super::super::keymap::Command;
 use super::super::paint::Paint;
 use super::{Wish, field};
+use crate::store::Pattern;
 
 /// What the text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,15 +72,24 @@ impl Prompt {
         paint.clear(row, bar);
         let (label, hint) = match self.purpose {
             Purpose::Filter => ("filter /", "regular expression, ! turns it round"),
-            Purpose::Search => ("search /", "enter finds, n and N go on"),
-            Purpose::Narrow => ("only lines with ", "empty shows all"),
+            Purpose::Search => (
+                "search /",
+                "enter finds, n and N go on; ~ regular expression, = letter case",
+            ),
+            Purpose::Narrow => (
+                "only lines with ",
+                "empty shows all; ~ regular expression, = letter case, ! without",
+            ),
         };
         let end = paint.text(row.x + 1, row.y, row.width.saturating_sub(1), label, accent);
         let room = row.right().saturating_sub(end);
         field(paint, end, row.y, room.saturating_sub(1), &self.input, true);
         let mistake = match self.purpose {
             Purpose::Filter => Filter::parse(self.input.value()).mistake,
-            Purpose::Search | Purpose::Narrow => None,
+            Purpose::Search | Purpose::Narrow => Pattern::parse(self.input.value())
+                .compile()
+                .err()
+                .map(|bad| format!("{} at character {}", bad.reason, bad.position)),
         };
         let typed =
             u16::try_from(super::super::text::width(self.input.value())).unwrap_or(u16::MAX);

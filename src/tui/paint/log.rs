@@ -6,11 +6,15 @@ use ratatui::text::{Line, Span};
 
 use super::{Look, Paint};
 use crate::domain::run::{LogLine, Stream};
+use crate::domain::structured::{Columns, Level};
+use crate::store::Matcher;
 use crate::tui::logs::LogModel;
 use crate::tui::{measure, text};
 
 /// Width from which on the step stands beside the host.
 const WITH_STEP: u16 = 90;
+/// Cells for the time of a line in columns: to the millisecond.
+const CLOCK: usize = 12;
 
 impl Paint<'_> {
     /// Draws the lines that the model shows into `area`.
@@ -119,14 +123,16 @@ fn render(
         };
         let text = text.to_owned();
         vec![Span::styled(text, base)]
+    } else if let Some(columns) = log.columns.then(|| Columns::of(&line.text)).flatten() {
+        columned(look, &columns, base)
     } else {
         text::styled(&line.text, base)
             .into_iter()
             .map(|span| look.outer(&span.content, theme.translate(span.style)))
             .collect()
     };
-    if !log.needle.is_empty() {
-        body = highlight(body, &log.needle.to_lowercase(), theme.found);
+    if let Some(matcher) = &log.matcher {
+        body = highlight(body, matcher, theme.found);
     }
     if log.found == Some(line.seq) {
         for span in &mut body {
@@ -143,6 +149,47 @@ fn render(
     fold(head, body, used, width)
 }
 
+/// Time, level and message side by side, then the other fields.
+fn columned(look: &Look, columns: &Columns, base: Style) -> Vec<Span<'static>> {
+    let theme = &look.theme;
+    let mut spans = Vec::new();
+    if let Some(time) = &columns.time {
+        // The day stands in the header; a stamp without one is shown as far as it goes.
+        let clock = time
+            .split_once('T')
+            .map_or(time.as_str(), |(_, clock)| clock);
+        let clock = look.plain(clock).into_owned();
+        let clock = text::take(&clock, CLOCK);
+        spans.push(Span::styled(format!("{clock:CLOCK$} "), theme.faint));
+    }
+    let level = columns.level.map_or("", Level::word);
+    spans.push(Span::styled(
+        format!("{level:5} "),
+        columns
+            .level
+            .map_or(theme.muted, |level| weight(look, level)),
+    ));
+    if let Some(message) = &columns.message {
+        spans.push(look.outer(message, base));
+    }
+    for (key, value) in &columns.fields {
+        spans.push(Span::raw("  "));
+        spans.push(look.outer(&format!("{key}="), theme.muted));
+        spans.push(look.outer(value, theme.info));
+    }
+    spans
+}
+
+fn weight(look: &Look, level: Level) -> Style {
+    let theme = &look.theme;
+    match level {
+        Level::Error => theme.bad,
+        Level::Warn => theme.warn,
+        Level::Info => theme.info,
+        Level::Debug => theme.muted,
+    }
+}
+
 /// The sign in front of a line and the style of its text.
 fn stream(look: &Look, line: &LogLine) -> (&'static str, Style) {
     let theme = &look.theme;
@@ -151,7 +198,13 @@ fn stream(look: &Look, line: &LogLine) -> (&'static str, Style) {
         ..theme.text
     };
     match line.stream {
-        Stream::Stdout => (look.glyphs.vertical, plain),
+        Stream::Stdout => {
+            let style = match line.level {
+                Some(level @ (Level::Error | Level::Warn)) => weight(look, level),
+                _ => plain,
+            };
+            (look.glyphs.vertical, style)
+        }
         Stream::Stderr => ("!", theme.warn),
         Stream::Note => (look.glyphs.chevron, theme.muted),
         Stream::Diff if is_file_line(&line.text) => (" ", theme.info),
@@ -169,21 +222,15 @@ fn is_file_line(text: &str) -> bool {
     text.starts_with("--- ") || text.starts_with("+++ ")
 }
 
-/// Every occurrence of `needle` (lower case) in the look of found text.
-fn highlight(spans: Vec<Span<'static>>, needle: &str, found: Style) -> Vec<Span<'static>> {
+/// Everything that was looked for, in the look of found text.
+fn highlight(spans: Vec<Span<'static>>, matcher: &Matcher, found: Style) -> Vec<Span<'static>> {
     let mut result = Vec::new();
     for span in spans {
-        let lower = span.content.to_lowercase();
-        if lower.len() != span.content.len() {
-            // Lower case of another length: positions would not match.
-            result.push(span);
-            continue;
-        }
         let mut rest = 0;
-        for (at, hit) in lower.match_indices(needle) {
+        for place in matcher.places(&span.content) {
             let (Some(before), Some(word)) = (
-                span.content.get(rest..at),
-                span.content.get(at..at + hit.len()),
+                span.content.get(rest..place.start),
+                span.content.get(place.clone()),
             ) else {
                 continue;
             };
@@ -191,7 +238,7 @@ fn highlight(spans: Vec<Span<'static>>, needle: &str, found: Style) -> Vec<Span<
                 result.push(Span::styled(before.to_owned(), span.style));
             }
             result.push(Span::styled(word.to_owned(), span.style.patch(found)));
-            rest = at + hit.len();
+            rest = place.end;
         }
         if let Some(tail) = span.content.get(rest..).filter(|tail| !tail.is_empty()) {
             result.push(Span::styled(tail.to_owned(), span.style));

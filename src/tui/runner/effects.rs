@@ -10,15 +10,15 @@ use super::super::message::{Answer, Effect, LogAsk, LogPage, LogQuery, RunRecord
 use super::super::options::Options;
 use super::super::world::RUNS;
 use crate::client::{Client, Refusal, Request, Response};
-use crate::domain::run::{LogLine, RunId, TaskState};
-use crate::store::{LineFilter, Reader, StoreError};
+use crate::domain::run::{RunId, TaskState};
+use crate::store::{Pattern, Reader, StoreError, Window};
 
 /// The longest the engine may take to answer; plans of large environments take a while.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Newest runs looked through for those that touched a node.
 const LOOKED_THROUGH: usize = 40;
-/// Pages read at most for one search step when two texts must match.
-const SEARCH_PAGES: usize = 400;
+/// Lines of a log looked at for one answer; a fraction of a second, also on a small board.
+const ROWS: u64 = 200_000;
 
 /// Performs effects in tasks of its own and sends the answers back.
 pub(super) struct Performer {
@@ -218,86 +218,60 @@ const fn badness(state: TaskState) -> u8 {
     }
 }
 
-/// A window of a log.
+/// A window of a log. Looks at a bounded number of lines: the view asks again, so that it can show how far it is, and
+/// stop.
 fn page(history: &Reader, query: &LogQuery) -> Result<LogPage, StoreError> {
-    let (run, filter) = (query.run, &query.filter);
-    let lines = match &query.ask {
-        LogAsk::Tail => history.lines_before(run, None, PAGE, filter)?,
-        LogAsk::Start => history.lines(run, 0, PAGE, filter)?,
-        LogAsk::After(seq) => history.lines(run, *seq, PAGE, filter)?,
-        LogAsk::Before(seq) => history.lines_before(run, Some(*seq), PAGE, filter)?,
-        LogAsk::Find { needle, from, back } => return find(history, query, needle, *from, *back),
+    let run = query.run;
+    let window = match &query.ask {
+        LogAsk::Tail => Window::backward(run, u64::MAX, PAGE),
+        LogAsk::Start => Window::forward(run, 0, PAGE),
+        LogAsk::After(seq) => Window::forward(run, *seq, PAGE),
+        LogAsk::Before(seq) => Window::backward(run, *seq, PAGE),
+        LogAsk::Find {
+            pattern,
+            from,
+            back,
+        } => return find(history, query, pattern, *from, *back),
     };
-    Ok(LogPage { lines, found: None })
+    let slice = history.slice(&window.within(ROWS), &query.filter)?;
+    Ok(LogPage {
+        lines: slice.found,
+        found: None,
+        reached: slice.reached,
+        done: slice.done,
+    })
 }
 
-/// The nearest line with `needle`, and what stands around it.
+/// The nearest line that the pattern finds, and what stands around it.
 fn find(
     history: &Reader,
     query: &LogQuery,
-    needle: &str,
+    pattern: &Pattern,
     from: u64,
     back: bool,
 ) -> Result<LogPage, StoreError> {
-    let found = match &query.filter.text {
-        None => {
-            let filter = LineFilter {
-                text: Some(needle.to_owned()),
-                ..query.filter.clone()
-            };
-            step(history, query.run, &filter, from, back, 1)?
-                .first()
-                .map(|line| line.seq)
-        }
-        // The store looks for one text: the other is looked for here, page by page.
-        Some(_) => walk(history, query, &needle.to_lowercase(), from, back)?,
-    };
-    let Some(seq) = found else {
-        return Ok(LogPage::default());
-    };
-    let mut lines = history.lines_before(query.run, Some(seq), PAGE / 2, &query.filter)?;
-    lines.extend(history.lines(query.run, seq, PAGE / 2, &query.filter)?);
-    Ok(LogPage { lines, found })
-}
-
-fn step(
-    history: &Reader,
-    run: RunId,
-    filter: &LineFilter,
-    from: u64,
-    back: bool,
-    limit: usize,
-) -> Result<Vec<LogLine>, StoreError> {
-    if back {
-        history.lines_before(run, Some(from), limit, filter)
+    let window = if back {
+        Window::backward(query.run, from, 1)
     } else {
-        history.lines(run, from, limit, filter)
-    }
-}
-
-fn walk(
-    history: &Reader,
-    query: &LogQuery,
-    needle: &str,
-    mut from: u64,
-    back: bool,
-) -> Result<Option<u64>, StoreError> {
-    for _ in 0..SEARCH_PAGES {
-        let lines = step(history, query.run, &query.filter, from, back, PAGE)?;
-        let hit = |line: &&LogLine| line.text.to_lowercase().contains(needle);
-        let hit = if back {
-            lines.iter().rev().find(hit)
-        } else {
-            lines.iter().find(hit)
-        };
-        if let Some(line) = hit {
-            return Ok(Some(line.seq));
-        }
-        let edge = if back { lines.first() } else { lines.last() };
-        let Some(edge) = edge else {
-            return Ok(None);
-        };
-        from = if back { edge.seq } else { edge.seq + 1 };
-    }
-    Ok(None)
+        Window::forward(query.run, from, 1)
+    };
+    let slice = history.search(&window.within(ROWS), &query.filter, pattern, 0)?;
+    let Some(seq) = slice.found.first().map(|hit| hit.line.seq) else {
+        return Ok(LogPage {
+            reached: slice.reached,
+            done: slice.done,
+            ..LogPage::default()
+        });
+    };
+    let above = Window::backward(query.run, seq, PAGE / 2).within(ROWS);
+    let above = history.slice(&above, &query.filter)?;
+    let below = Window::forward(query.run, seq, PAGE / 2).within(ROWS);
+    let mut lines = above.found;
+    lines.extend(history.slice(&below, &query.filter)?.found);
+    Ok(LogPage {
+        lines,
+        found: Some(seq),
+        reached: above.reached,
+        done: true,
+    })
 }

@@ -78,7 +78,8 @@ pub(super) fn carry_out(model: &mut Model, intents: Vec<Intent>) -> Vec<Effect> 
                     .log
                     .filter
                     .text
-                    .clone()
+                    .as_ref()
+                    .map(ToString::to_string)
                     .unwrap_or_default();
                 model
                     .layers
@@ -200,19 +201,14 @@ fn prompted(model: &mut Model, purpose: Purpose, text: &str, done: bool) -> Vec<
         }
         Purpose::Search => {
             let log = &mut model.screens.run.log;
-            text.clone_into(&mut log.needle);
-            log.found = None;
+            log.seek(text);
             if done {
                 log.find(true, rows)
             } else {
                 Vec::new()
             }
         }
-        Purpose::Narrow if done => {
-            let log = &mut model.screens.run.log;
-            log.filter.text = (!text.is_empty()).then(|| text.to_owned());
-            log.restart()
-        }
+        Purpose::Narrow if done => model.screens.run.log.narrow(text),
         Purpose::Narrow => Vec::new(),
     }
 }

@@ -145,6 +145,11 @@ impl RunScreen {
             Command::FindPrevious => self.log.find(true, rows),
             Command::Follow => self.log.toggle_follow(),
             Command::CycleStream => self.log.next_stream(),
+            Command::CycleLevel => self.log.next_level(),
+            Command::Columns => {
+                self.log.columns = !self.log.columns;
+                Vec::new()
+            }
             Command::Wrap => {
                 self.log.wrap = !self.log.wrap;
                 Vec::new()

@@ -312,8 +312,11 @@ fn log(screen: &RunScreen, world: &World, run: &Run, paint: &mut Paint<'_>, area
     if let Some(stream) = filter.streams.first() {
         title = format!("{title}, only {stream}");
     }
-    if let Some(text) = &filter.text {
-        title = format!("{title}, with {text:?}");
+    if let Some(level) = filter.level {
+        title = format!("{title}, {level} and worse");
+    }
+    if let Some(pattern) = &filter.text {
+        title = format!("{title}, with {pattern}");
     }
     if !model.needle.is_empty() {
         title = format!("{title} /{}", model.needle);
@@ -327,6 +330,18 @@ fn log(screen: &RunScreen, world: &World, run: &Run, paint: &mut Paint<'_>, area
         (true, 0) => right.push(Span::styled("  following", theme.good)),
         (true, lag) => right.push(Span::styled(format!("  {lag} behind"), theme.warn)),
         (false, _) => right.push(Span::styled("  paused, G follows", theme.accent)),
+    }
+    if model.skipped > 0 && model.follow {
+        right.push(Span::styled(
+            format!("  {} skipped, scroll up", model.skipped),
+            theme.warn,
+        ));
+    }
+    if let Some(reached) = model.searching {
+        right = vec![Span::styled(
+            format!("searching, at line {reached}; moving stops it"),
+            theme.accent,
+        )];
     }
     if let Some(trouble) = &model.trouble {
         right = vec![look.outer(trouble, theme.warn)];
