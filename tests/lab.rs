@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use quarterdeck::client::{Client, Event, Request, Response};
 use quarterdeck::clock::SystemClock;
-use quarterdeck::config::check;
+use quarterdeck::config::{Recipes, check};
 use quarterdeck::domain::action::Consent;
 use quarterdeck::domain::finding::Subject;
 use quarterdeck::domain::operator::Operator;
@@ -47,7 +47,7 @@ impl Cockpit {
         })
         .await
         .unwrap();
-        let checked = check(lab.workspace());
+        let checked = check(lab.workspace(), |_| Recipes::default());
         // The lab has more roles than its stack uses; that is warned of, and nothing else is.
         let wrong: Vec<_> = checked
             .diagnostics

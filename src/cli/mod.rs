@@ -9,6 +9,7 @@ mod lab;
 mod look;
 mod output;
 mod run;
+mod schedules;
 mod screens;
 mod session;
 mod tail;
@@ -74,6 +75,8 @@ enum Command {
     Nodes(look::LookArgs),
     /// Ask the services of an environment how they are, or list what is in one
     Services(look::ServicesArgs),
+    /// List what runs by itself and when; run, pause or resume one
+    Schedules(schedules::SchedulesArgs),
     /// Check the workspace and point at every mistake
     Check(workspace::CheckArgs),
     /// Print the JSON Schema of a file, for editors that complete and validate
@@ -136,6 +139,7 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Audit(args)) => audit::audit(global, args).await,
         Some(Command::Nodes(args)) => look::nodes(global, &args).await,
         Some(Command::Services(args)) => look::services(global, &args).await,
+        Some(Command::Schedules(args)) => schedules::schedules(global, args).await,
         Some(Command::Check(args)) => workspace::check(global, &args),
         Some(Command::Schema(args)) => workspace::schema(&args),
         Some(Command::Completions { shell }) => {

@@ -1,6 +1,6 @@
 //! What every command stands on: the workspace, the directories, an engine in this process, and a client of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::exit::{Ended, Exit};
 use super::{Global, output};
 use crate::client::{Client, Request, Response, View};
-use crate::config::{self, Workspace};
+use crate::config::{self, Recipes, Workspace};
 use crate::domain::environment::Environment;
 use crate::domain::operator::Operator;
 use crate::domain::service::ServiceKind;
@@ -74,6 +74,10 @@ impl Session {
             EngineSettings::new(&workspace.name, Arc::new(world), state, cache_dir(global)?);
         settings.environments.clone_from(&workspace.environments);
         settings.recipes = library.recipes().cloned().collect();
+        // What is due is for the engine that keeps a history, not for one that only looks.
+        if scratch.is_none() {
+            settings.schedules.clone_from(&workspace.schedules);
+        }
         settings.read_only = global.read_only;
         settings.node_interval = workspace.settings.poll_nodes;
         settings.service_interval = workspace.settings.poll_services;
@@ -155,11 +159,25 @@ impl Session {
     }
 }
 
+/// The recipes that a workspace's files may name, its own in `directory` among them.
+pub(super) fn recipes(directory: &Path) -> Recipes {
+    let library = Library::load(Some(directory));
+    let name = |file: &Path| Some(file.file_stem()?.to_string_lossy().into_owned());
+    Recipes {
+        broken: library
+            .problems()
+            .iter()
+            .filter_map(|problem| name(&problem.file))
+            .collect(),
+        known: library.recipes().cloned().collect(),
+    }
+}
+
 /// Finds and checks the workspace; warnings are told, errors end it.
 fn load(global: &Global) -> color_eyre::Result<Workspace> {
     let cwd = std::env::current_dir().map_err(Ended::unusable)?;
     let root = config::find(global.workspace.as_deref(), &cwd).map_err(Ended::unusable)?;
-    let checked = config::check(&root.dir);
+    let checked = config::check(&root.dir, recipes);
     checked.workspace.ok_or_else(|| {
         let rendered = config::render(&checked.diagnostics, output::colour());
         Ended::unusable(format!("the workspace has mistakes\n\n{rendered}")).into()

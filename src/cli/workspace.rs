@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::exit::{Ended, Exit};
-use super::{Global, output};
+use super::{Global, output, session};
 use crate::config::{self, Which};
 use crate::steps::library::Library;
 
@@ -30,7 +30,7 @@ pub(super) struct SchemaArgs {
 pub(super) fn check(global: &Global, args: &CheckArgs) -> color_eyre::Result<Exit> {
     let cwd = std::env::current_dir().map_err(Ended::unusable)?;
     let root = config::find(global.workspace.as_deref(), &cwd).map_err(Ended::unusable)?;
-    let checked = config::check(&root.dir);
+    let checked = config::check(&root.dir, session::recipes);
     let (errors, _) = checked.counts();
     if args.json {
         output::json(&checked.diagnostics)?;

@@ -17,6 +17,7 @@ use crate::domain::live::{EnvironmentLive, NodeReport, Observed, ServiceReport};
 use crate::domain::plan::{Plan, PlanRequest};
 use crate::domain::recipe::Recipe;
 use crate::domain::run::{Run, RunId, Task};
+use crate::domain::schedule::ScheduleStatus;
 use crate::domain::table::Table;
 
 /// What a client can ask.
@@ -57,6 +58,24 @@ pub enum Request {
         /// The view's id.
         view: String,
     },
+    /// What runs by itself, and when. Answered by [`Response::Schedules`].
+    Schedules,
+    /// Run a schedule now, at its operator's word. Answered by [`Response::Started`].
+    RunSchedule {
+        /// The environment's name.
+        environment: String,
+        /// The schedule's name.
+        name: String,
+    },
+    /// Let a schedule rest, or go on from now. Kept when the engine ends. Answered by [`Response::Done`].
+    PauseSchedule {
+        /// The environment's name.
+        environment: String,
+        /// The schedule's name.
+        name: String,
+        /// Whether it rests.
+        paused: bool,
+    },
 }
 
 /// What the engine answers.
@@ -78,6 +97,8 @@ pub enum Response {
     Started(Box<Run>),
     /// To [`Request::Table`].
     Table(Table),
+    /// To [`Request::Schedules`]: in the order of environments and their files.
+    Schedules(Vec<ScheduleStatus>),
     /// Accepted.
     Done,
 }
@@ -168,6 +189,8 @@ pub enum Event {
         /// How many the run has now.
         total: u64,
     },
+    /// A schedule was due, paused or resumed, or its run moved on.
+    Schedule(Box<ScheduleStatus>),
     /// The subscriber was too slow and missed this many events: ask for [`Request::Live`] and read the runs again.
     Missed(u64),
 }

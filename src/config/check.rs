@@ -7,11 +7,11 @@ use super::diagnostic::{Diagnostic, Fault, Place, Span, quoted};
 use super::format::environment::EnvironmentFile;
 use super::format::workspace::WorkspaceFile;
 use super::meaning::paths::Paths;
-use super::meaning::{environment, settings};
+use super::meaning::{environment, schedules, settings};
 use super::read::{Read, read};
 use super::schema::Which;
 use super::source::Source;
-use super::workspace::{Checked, Settings, Workspace};
+use super::workspace::{Checked, Recipes, Settings, Workspace};
 use crate::domain::environment::Environment;
 use crate::domain::recipe::Recipe;
 
@@ -24,14 +24,19 @@ const ENVIRONMENTS: &str = "environments";
 /// How many files of one kind are read; more than that is some other directory.
 const MAX_FILES: usize = 512;
 
-/// Reads and checks every file of the workspace at `root`, finding all mistakes in one go.
-pub fn check(root: &Path) -> Checked {
+/// Reads and checks every file of the workspace at `root`, finding all mistakes in one go. `known` tells which recipes
+/// there are, those in the given directory (which need not exist) among them.
+pub fn check(root: &Path, known: impl FnOnce(&Path) -> Recipes) -> Checked {
     let home = directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned());
-    check_at_home(root, home)
+    check_at_home(root, home, known)
 }
 
 /// As [`check`], with `~` meaning `home`.
-pub(crate) fn check_at_home(root: &Path, home: Option<PathBuf>) -> Checked {
+pub(crate) fn check_at_home(
+    root: &Path,
+    home: Option<PathBuf>,
+    known: impl FnOnce(&Path) -> Recipes,
+) -> Checked {
     let mut diagnostics = Vec::new();
     let mut main: Option<Read<WorkspaceFile>> = match Source::read(root, Path::new(FILE)) {
         Ok(source) => Some(read(source, Which::Workspace, true)),
@@ -53,9 +58,11 @@ pub(crate) fn check_at_home(root: &Path, home: Option<PathBuf>) -> Checked {
         },
     };
 
+    let known = known(&settings.recipes);
     let (files, unreadable) = listed(root, Path::new(ENVIRONMENTS));
     let mut later: Vec<Diagnostic> = unreadable;
     let mut environments = Vec::new();
+    let mut planned = Vec::new();
     let mut complete = later.is_empty();
     let paths = Paths {
         base: root.join(ENVIRONMENTS),
@@ -68,7 +75,16 @@ pub(crate) fn check_at_home(root: &Path, home: Option<PathBuf>) -> Checked {
                 let mut read = read::<EnvironmentFile>(source, Which::Environment, true);
                 let mut faults = Vec::new();
                 let environment = read.content().and_then(|(file, top)| {
-                    environment::read(file, top, &read.lost, &paths, &mut faults)
+                    let environment =
+                        environment::read(file, top, &read.lost, &paths, &mut faults)?;
+                    planned.extend(schedules::read(
+                        file,
+                        top,
+                        &environment,
+                        &known,
+                        &mut faults,
+                    ));
+                    Some(environment)
                 });
                 read.faults.extend(faults);
                 complete &= environment.is_some();
@@ -118,6 +134,7 @@ pub(crate) fn check_at_home(root: &Path, home: Option<PathBuf>) -> Checked {
             name: name.0,
             settings,
             environments,
+            schedules: planned,
         }),
         _ => None,
     };

@@ -47,4 +47,4 @@ pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use find::{FindError, Found, WorkspaceRoot, find};
 pub use render::render;
 pub use schema::{Which, schema};
-pub use workspace::{Checked, Settings, Workspace};
+pub use workspace::{Checked, Recipes, Settings, Workspace};

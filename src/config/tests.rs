@@ -64,6 +64,20 @@ fn seen(text: &str) -> String {
     render(&environment(text).1, false)
 }
 
+/// The built-in recipes; with mistakes in none of their files.
+fn recipes(_: &Path) -> Recipes {
+    let source = |name: &str| {
+        let file =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/recipes/{name}.yaml"));
+        let (recipe, _) = recipe_from(&file, &std::fs::read_to_string(&file).unwrap());
+        recipe.unwrap()
+    };
+    Recipes {
+        known: ["deploy", "restart-unit", "verify"].map(source).to_vec(),
+        broken: vec!["nightly".into()],
+    }
+}
+
 fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
 }
@@ -103,7 +117,7 @@ mod sound {
         let Checked {
             workspace,
             diagnostics,
-        } = check(&example());
+        } = check(&example(), recipes);
         assert_eq!(render(&diagnostics, false), "");
         let workspace = workspace.unwrap();
         let protections: Vec<_> = workspace
@@ -343,7 +357,7 @@ mod workspaces {
 
     fn seen(files: &[(&str, &str)]) -> String {
         let dir = workspace(files);
-        let drawn = render(&check(dir.path()).diagnostics, false);
+        let drawn = render(&check(dir.path(), recipes).diagnostics, false);
         drawn.replace(&*dir.path().to_string_lossy(), "ROOT")
     }
 
@@ -390,7 +404,7 @@ mod workspaces {
         write("big.yaml", &vec![b'#'; (1 << 20) + 1]);
         write("latin1.yaml", b"environment:\n  name: caf\xe9\n");
         std::fs::create_dir(dir.path().join("environments/dir.yaml")).unwrap();
-        let checked = check(dir.path());
+        let checked = check(dir.path(), recipes);
         assert!(checked.workspace.is_none());
         assert_snapshot!(render(&checked.diagnostics, false));
     }
@@ -398,7 +412,7 @@ mod workspaces {
     #[test]
     fn a_missing_workspace_file_is_a_diagnostic() {
         let dir = tempfile::tempdir().unwrap();
-        let checked = check(dir.path());
+        let checked = check(dir.path(), recipes);
         assert_eq!(checked.counts(), (1, 0));
         assert_eq!(checked.diagnostics[0].code, "unreadable");
     }
@@ -410,7 +424,7 @@ mod workspaces {
             ("quarterdeck.yaml", "name: home\n"),
             ("environments/a.yaml", &text),
         ]);
-        let checked = check(dir.path());
+        let checked = check(dir.path(), recipes);
         assert_eq!(checked.counts(), (0, 1));
         assert!(checked.workspace.is_some());
     }
@@ -606,5 +620,71 @@ proptest! {
         let (_, diagnostics) = environment(&lines.join("\n"));
         let drawn = render(&diagnostics, false) + &serde_json::to_string(&diagnostics).unwrap();
         prop_assert!(!drawn.contains(&secret), "{drawn}");
+    }
+}
+
+mod schedules {
+    use super::*;
+    use crate::domain::schedule::Missed;
+
+    /// What is seen in a workspace whose only environment is sound but for these schedules.
+    fn with(protection: &str, schedules: &str) -> Checked {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("environments")).unwrap();
+        std::fs::write(dir.path().join(FILE), "name: test\n").unwrap();
+        let sound = SOUND.replace("stack:", &format!("protection: {protection}\n  stack:"));
+        let text = format!("{sound}schedules:\n{schedules}");
+        std::fs::write(dir.path().join("environments/test.yaml"), text).unwrap();
+        check(dir.path(), recipes)
+    }
+
+    #[test]
+    fn a_schedule_needs_a_name_a_recipe_and_a_time() {
+        let checked = with(
+            "two-person",
+            "  - name: look\n    recipe: verify\n    cron: \"*/15 * * * *\"\n",
+        );
+        assert_eq!(render(&checked.diagnostics, false), "");
+        let schedule = &checked.workspace.unwrap().schedules[0];
+        assert_eq!(
+            (
+                schedule.environment.as_str(),
+                schedule.missed,
+                schedule.enabled
+            ),
+            ("test", Missed::RunOnce, true)
+        );
+        let whole = with(
+            "confirm",
+            "  - name: bounce\n    recipe: restart-unit\n    params: {unit: consul}\n    on: [pc2]\n    cron: '@daily'\n    \
+             timezone: Europe/Berlin\n    missed: skip\n    enabled: false\n",
+        );
+        assert_eq!(render(&whole.diagnostics, false), "");
+        let schedule = &whole.workspace.unwrap().schedules[0];
+        assert_eq!(
+            (schedule.timing.zone(), schedule.missed, schedule.enabled),
+            ("Europe/Berlin", Missed::Skip, false)
+        );
+    }
+
+    #[test]
+    fn every_mistake_of_a_schedule_is_told_at_its_place() {
+        let checked = with(
+            "confirm",
+            "  - name: look\n    recipe: verifi\n    cron: \"61 * * * *\"\n    timezone: Berlin\n  \
+             - name: look\n    recipe: restart-unit\n    params: {units: consul}\n    cron: \"@dayly\"\n    on: [pc3]\n  \
+             - name: broken\n    recipe: nightly\n    cron: \"0 3 * * *\"\n",
+        );
+        assert!(checked.workspace.is_none());
+        assert_snapshot!(render(&checked.diagnostics, false));
+    }
+
+    #[test]
+    fn a_change_cannot_be_scheduled_where_more_than_a_yes_is_asked_for() {
+        let schedules = "  - name: roll-out\n    recipe: deploy\n    cron: '@daily'\n";
+        assert_eq!(with("confirm", schedules).counts(), (0, 0));
+        let checked = with("two-person", schedules);
+        assert!(checked.workspace.is_none());
+        assert_snapshot!(render(&checked.diagnostics, false));
     }
 }

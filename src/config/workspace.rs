@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
 use crate::domain::environment::Environment;
+use crate::domain::recipe::Recipe;
+use crate::domain::schedule::Schedule;
 use crate::domain::theme::ThemeName;
 
 /// A workspace without errors.
@@ -18,6 +20,17 @@ pub struct Workspace {
     pub settings: Settings,
     /// Its environments, by file name.
     pub environments: Vec<Environment>,
+    /// What runs by itself, in the order of environments and files.
+    pub schedules: Vec<Schedule>,
+}
+
+/// The recipes that the workspace's files may name.
+#[derive(Debug, Clone, Default)]
+pub struct Recipes {
+    /// Those that can be run.
+    pub known: Vec<Recipe>,
+    /// The names of those whose files are wrong.
+    pub broken: Vec<String>,
 }
 
 impl Workspace {

@@ -117,10 +117,15 @@ pub fn assess(environment: &Environment, live: &EnvironmentLive, now: Timestamp)
         .into_iter()
         .map(|draft| draft.dated(&live.findings, now))
         .collect();
+    rank(&mut findings);
+    findings
+}
+
+/// Sorts findings: worst first, then oldest first.
+pub fn rank(findings: &mut [Finding]) {
     findings.sort_by(|a, b| {
         (a.severity, a.since, &a.subject, &a.key).cmp(&(b.severity, b.since, &b.subject, &b.key))
     });
-    findings
 }
 
 fn assess_node(name: &str, observed: &Observed<NodeReport>, found: &mut Vec<Draft>) {

@@ -13,11 +13,13 @@ pub mod plan;
 pub mod platform;
 pub mod recipe;
 pub mod run;
+pub mod schedule;
 pub mod service;
 pub mod stack;
 pub mod structured;
 pub mod table;
 pub mod theme;
+pub mod timing;
 pub mod undo;
 
 /// Defines a closed set of words: the enum, its text forms, and `Display`/`FromStr`/serde over them.

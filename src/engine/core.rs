@@ -20,6 +20,7 @@ use super::directory::Directory;
 use super::live::Live;
 use super::poll::{NodeSource, Rhythm, ServiceSource, poll};
 use super::run::{Drive, Stop, Tasks, panicked};
+use super::schedule::Schedules;
 use super::undo::RunRecords;
 use super::world::Steps;
 use crate::client::{Event, Link, Refusal, Request, Response, Subscription, View, Workspace};
@@ -29,11 +30,12 @@ use crate::domain::environment::Environment;
 use crate::domain::finding::Subject;
 use crate::domain::operator::Operator;
 use crate::domain::plan::{Plan, PlanRequest};
+use crate::domain::recipe::Recipe;
 use crate::domain::run::{Run, RunId, RunState, TaskState};
 use crate::domain::service::ServiceKind;
 use crate::services;
 use crate::steps;
-use crate::store::{Change, Handle, NewRun, Reader, Redactor};
+use crate::store::{Change, Handle, KnownSchedule, NewRun, Reader, Redactor};
 use crate::transport::Reach;
 
 /// Nodes and services that are being asked at the same time.
@@ -47,11 +49,12 @@ pub(super) struct Core {
     rooms: BTreeMap<String, Room>,
     pub(super) bus: Bus,
     pub(super) audit: Audit,
-    live: Arc<Live>,
-    desk: Desk,
-    store: Handle,
+    pub(super) live: Arc<Live>,
+    pub(super) desk: Desk,
+    pub(super) schedules: Schedules,
+    pub(super) store: Handle,
     redactor: Redactor,
-    clock: SharedClock,
+    pub(super) clock: SharedClock,
     cache: PathBuf,
     concurrency: usize,
     node_rhythm: Rhythm,
@@ -69,7 +72,12 @@ struct Room {
 }
 
 impl Core {
-    pub(super) fn new(settings: EngineSettings, store: Handle, tasks: TaskTracker) -> Arc<Self> {
+    pub(super) fn new(
+        settings: EngineSettings,
+        store: Handle,
+        remembered: Vec<KnownSchedule>,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
         let bus = Bus::new();
         let redactor = Redactor::default();
         let live = Live::new(
@@ -132,6 +140,7 @@ impl Core {
             audit: Audit::new(store.clone(), redactor.clone(), Arc::clone(&settings.clock)),
             live: Arc::new(live),
             desk: Desk::default(),
+            schedules: Schedules::new(settings.schedules, remembered, settings.clock.now()),
             store,
             redactor,
             clock: settings.clock,
@@ -215,26 +224,37 @@ impl Core {
         })
     }
 
-    async fn plan(&self, request: PlanRequest) -> Result<Plan, Refusal> {
-        let environment = Arc::clone(&self.room(&request.environment)?.environment);
-        let recipe = self
-            .workspace
+    pub(super) fn environment(&self, name: &str) -> Option<Arc<Environment>> {
+        self.rooms
+            .get(name)
+            .map(|room| Arc::clone(&room.environment))
+    }
+
+    pub(super) fn recipe(&self, name: &str) -> Option<&Recipe> {
+        self.workspace
             .recipes
             .iter()
-            .find(|recipe| recipe.name == request.recipe)
-            .cloned()
-            .ok_or_else(|| {
-                let known = self
-                    .workspace
-                    .recipes
-                    .iter()
-                    .map(|recipe| recipe.name.as_str());
-                let hint = steps::template::did_you_mean(&request.recipe, known);
-                Refusal::new(format!(
-                    "there is no recipe called {:?}{hint}",
-                    request.recipe
-                ))
-            })?;
+            .find(|recipe| recipe.name == name)
+    }
+
+    pub(super) const fn is_read_only(&self) -> bool {
+        self.workspace.read_only
+    }
+
+    pub(super) async fn plan(&self, request: PlanRequest) -> Result<Plan, Refusal> {
+        let environment = Arc::clone(&self.room(&request.environment)?.environment);
+        let recipe = self.recipe(&request.recipe).cloned().ok_or_else(|| {
+            let known = self
+                .workspace
+                .recipes
+                .iter()
+                .map(|recipe| recipe.name.as_str());
+            let hint = steps::template::did_you_mean(&request.recipe, known);
+            Refusal::new(format!(
+                "there is no recipe called {:?}{hint}",
+                request.recipe
+            ))
+        })?;
         // Renders every template for every host: not for a thread that others wait for.
         tokio::task::spawn_blocking(move || steps::plan(&recipe, &environment, request))
             .await
@@ -247,7 +267,12 @@ impl Core {
     }
 
     /// Starts a plan; a refusal is recorded.
-    async fn start(&self, hash: &str, consent: &Consent, by: &Operator) -> Result<Run, Refusal> {
+    pub(super) async fn start(
+        &self,
+        hash: &str,
+        consent: &Consent,
+        by: &Operator,
+    ) -> Result<Run, Refusal> {
         let plan = self.desk.plan(hash);
         let shown = plan.clone().ok();
         let started = match plan {
@@ -456,6 +481,20 @@ impl Core {
                 subject,
             } => {
                 self.refresh(&environment, &subject)?;
+                Ok(Response::Done)
+            }
+            Request::Schedules => Ok(Response::Schedules(self.schedule_list())),
+            Request::RunSchedule { environment, name } => {
+                let run = self.run_schedule(&environment, &name, operator).await?;
+                Ok(Response::Started(Box::new(run)))
+            }
+            Request::PauseSchedule {
+                environment,
+                name,
+                paused,
+            } => {
+                self.pause_schedule(&environment, &name, paused, operator)
+                    .await?;
                 Ok(Response::Done)
             }
             Request::Table {

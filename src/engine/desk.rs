@@ -135,6 +135,19 @@ impl Desk {
         Some((active.number, active.environment.clone()))
     }
 
+    /// Whether the run is under way.
+    pub(super) fn is_active(&self, run: RunId) -> bool {
+        self.lock().active.contains_key(&run)
+    }
+
+    /// Whether some run is changing the environment.
+    pub(super) fn is_changing(&self, environment: &str) -> bool {
+        self.lock()
+            .active
+            .values()
+            .any(|run| run.changes && run.environment == environment)
+    }
+
     /// Tells a run to stop; `false` when it is not under way.
     pub(super) fn cancel(&self, run: RunId) -> bool {
         let inner = self.lock();

@@ -7,12 +7,14 @@ use super::bus::Bus;
 use crate::client::Event;
 use crate::clock::SharedClock;
 use crate::domain::environment::Environment;
-use crate::domain::finding;
+use crate::domain::finding::{self, Finding};
 use crate::domain::live::{EnvironmentLive, NodeFacts, NodeReport, Observed, ServiceReport};
 
 /// The live view of every environment.
 pub(super) struct Live {
     environments: Mutex<BTreeMap<String, EnvironmentLive>>,
+    /// What the engine itself found, by environment and key; nothing that is polled.
+    own: Mutex<BTreeMap<(String, String), Finding>>,
     bus: Bus,
     clock: SharedClock,
 }
@@ -43,6 +45,7 @@ impl Live {
                     .map(|environment| (environment.name.clone(), blank(environment)))
                     .collect(),
             ),
+            own: Mutex::default(),
             bus,
             clock,
         }
@@ -111,7 +114,39 @@ impl Live {
         let mut live = self.lock();
         let live = live.entry(environment.name.clone()).or_default();
         self.bus.publish(change(live));
-        let findings = finding::assess(environment, live, self.clock.now());
+        self.assess(environment, live);
+    }
+
+    /// Adds a finding of the engine's own to an environment, or (with `None`) takes the one of that key back. Its age is
+    /// kept while it is there.
+    pub(super) fn own(&self, environment: &Environment, key: &str, finding: Option<Finding>) {
+        {
+            let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = (environment.name.clone(), key.to_owned());
+            match finding {
+                Some(finding) => {
+                    let since = own.get(&place).map_or(finding.since, |known| known.since);
+                    own.insert(place, Finding { since, ..finding });
+                }
+                None if own.remove(&place).is_none() => return,
+                None => {}
+            }
+        }
+        let mut live = self.lock();
+        let live = live.entry(environment.name.clone()).or_default();
+        self.assess(environment, live);
+    }
+
+    fn assess(&self, environment: &Environment, live: &mut EnvironmentLive) {
+        let mut findings = finding::assess(environment, live, self.clock.now());
+        {
+            let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+            let here = own
+                .iter()
+                .filter(|((name, _), _)| *name == environment.name);
+            findings.extend(here.map(|(_, finding)| finding.clone()));
+        }
+        finding::rank(&mut findings);
         if findings != live.findings {
             live.findings.clone_from(&findings);
             self.bus.publish(Event::Findings {

@@ -3,6 +3,7 @@
 //! ```text
 //!  client ── Link ──► core ──► desk ── run ── steps (Executor)
 //!                      │                │
+//!                      ├── schedule ── plan, gate, start by the clock
 //!                      ├── poll ── probe, directory ──► live ──► bus ──► subscribers
 //!                      └── store (Writer) ◄─── transitions, log lines
 //! ```
@@ -19,6 +20,7 @@ mod live;
 mod poll;
 mod probe;
 mod run;
+mod schedule;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,7 @@ use crate::domain::environment::Environment;
 use crate::domain::operator::Operator;
 use crate::domain::recipe::Recipe;
 use crate::domain::run::RunId;
+use crate::domain::schedule::Schedule;
 use crate::store::{Handle, Reader, StoreError, Writer};
 
 pub use world::{Network, World};
@@ -53,6 +56,8 @@ pub struct EngineSettings {
     pub environments: Vec<Environment>,
     /// Recipes that can be run.
     pub recipes: Vec<Recipe>,
+    /// What runs by itself.
+    pub schedules: Vec<Schedule>,
     /// Hosts and services.
     pub world: Arc<dyn World>,
     /// Where history is kept; created with mode 0700.
@@ -86,6 +91,7 @@ impl EngineSettings {
             workspace: workspace.into(),
             environments: Vec::new(),
             recipes: Vec::new(),
+            schedules: Vec::new(),
             world,
             state_dir: state_dir.into(),
             cache_dir: cache_dir.into(),
@@ -120,17 +126,19 @@ impl Engine {
         let opened = tokio::task::spawn_blocking(move || {
             let writer = Writer::open(&state_dir, now)?;
             let history = Reader::open(writer.handle().path())?;
-            Ok::<_, StoreError>((writer, history))
+            let remembered = history.schedules()?;
+            Ok::<_, StoreError>((writer, history, remembered))
         });
-        let (mut writer, history) = opened.await.map_err(|error| StoreError {
+        let (mut writer, history, remembered) = opened.await.map_err(|error| StoreError {
             path: settings.state_dir.clone(),
             reason: error.to_string(),
         })??;
         let interrupted = std::mem::take(&mut writer.interrupted);
         let tasks = TaskTracker::new();
-        let core = Core::new(settings, writer.handle(), tasks.clone());
+        let core = Core::new(settings, writer.handle(), remembered, tasks.clone());
         core.account(&history, &interrupted).await;
         core.begin_polling();
+        tasks.spawn(schedule::keep(Arc::clone(&core), history.clone()));
         tasks.spawn(announce_lines(Arc::clone(&core), writer.handle()));
         Ok(Self {
             core,
@@ -144,6 +152,11 @@ impl Engine {
     /// A connection for `operator`, from within this process.
     pub fn client(&self, operator: Operator) -> Client {
         Client::new(self.link(operator), self.history.clone())
+    }
+
+    /// Whether something will run by itself some day, so that the engine must stay although nobody is connected.
+    pub fn has_schedules(&self) -> bool {
+        self.core.schedules.any_is_on()
     }
 
     /// What a connection of `operator` calls; every request on it is made in that name.

@@ -31,12 +31,12 @@ use crate::transport::{
 
 /// What the world is like, for all who look.
 #[derive(Debug, Default)]
-struct Weather {
+pub(super) struct Weather {
     /// Nodes that are out of reach.
     dead: Mutex<Vec<String>>,
 }
 
-struct Memory(Arc<Weather>);
+pub(super) struct Memory(pub(super) Arc<Weather>);
 
 impl World for Memory {
     fn hosts(&self, _environment: &Arc<Environment>) -> Arc<dyn Reach> {
@@ -152,7 +152,7 @@ impl Service for Consul {
     }
 }
 
-fn environment(name: &str, protection: Protection) -> Environment {
+pub(super) fn environment(name: &str, protection: Protection) -> Environment {
     let node = |name: &str| Node {
         name: name.into(),
         address: "192.0.2.7".into(),
@@ -183,7 +183,7 @@ fn environment(name: &str, protection: Protection) -> Environment {
     }
 }
 
-fn recipe(name: &str, risk: Risk, command: &str) -> Recipe {
+pub(super) fn recipe(name: &str, risk: Risk, command: &str) -> Recipe {
     Recipe {
         name: name.into(),
         title: name.into(),
@@ -239,11 +239,11 @@ async fn start(read_only: bool) -> Scene {
     }
 }
 
-fn ada() -> Operator {
+pub(super) fn ada() -> Operator {
     Operator::new("ada", "bastion", 1000)
 }
 
-fn request(environment: &str, recipe: &str) -> PlanRequest {
+pub(super) fn request(environment: &str, recipe: &str) -> PlanRequest {
     PlanRequest {
         environment: environment.into(),
         recipe: recipe.into(),
@@ -275,7 +275,7 @@ impl Scene {
     }
 }
 
-async fn end_of(run: RunId, events: &mut Subscription) -> Run {
+pub(super) async fn end_of(run: RunId, events: &mut Subscription) -> Run {
     loop {
         if let Event::Run(seen) = events.next().await.unwrap()
             && seen.id == run

@@ -14,6 +14,7 @@ mod recover;
 mod redact;
 mod rows;
 mod scan;
+mod schedules;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub use pattern::{BadPattern, Matcher, Pattern};
 pub use reader::Reader;
 pub use redact::{Redactor, TooShort};
 pub use scan::{Hit, Slice, Window};
+pub use schedules::KnownSchedule;
 pub use writer::{CONTINUED, Handle, LINE_LIMIT, Writer};
 
 use jiff::Timestamp;

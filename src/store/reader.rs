@@ -263,7 +263,7 @@ impl Reader {
         self.with(|db| audit::verify(db, &self.pool.path))
     }
 
-    fn with<T>(
+    pub(super) fn with<T>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {

@@ -29,7 +29,8 @@ pub(super) fn instant(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestam
     Timestamp::from_microsecond(micros).map_err(|error| bad(column, error))
 }
 
-fn maybe_instant(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+/// As [`instant`], where there may be none.
+pub(super) fn maybe_instant(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
     if row.get_ref(column)?.data_type() == Type::Null {
         Ok(None)
     } else {
@@ -46,6 +47,18 @@ where
         .as_str()?
         .parse()
         .map_err(|error| bad(column, error))
+}
+
+/// As [`word`], where there may be none.
+pub(super) fn maybe_word<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
+where
+    T: std::str::FromStr<Err = crate::domain::UnknownWord>,
+{
+    if row.get_ref(column)?.data_type() == Type::Null {
+        Ok(None)
+    } else {
+        word(row, column).map(Some)
+    }
 }
 
 /// A count, as far as it fits.

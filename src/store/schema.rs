@@ -135,6 +135,21 @@ CREATE TABLE undo (
 -- 0: the line does not say
 ALTER TABLE lines ADD COLUMN level INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+CREATE TABLE schedules (
+    environment TEXT    NOT NULL,
+    name        TEXT    NOT NULL,
+    settled     INTEGER NOT NULL,
+    paused_by   TEXT,
+    last_due    INTEGER,
+    outcome     TEXT,
+    reason      TEXT,
+    last_run    BLOB,
+    run_state   TEXT,
+    failures    INTEGER NOT NULL,
+    PRIMARY KEY (environment, name)
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Bits of a line's key that hold its position: 68 thousand million lines a run, 134 million runs.

@@ -55,9 +55,14 @@ enum Message {
         Box<Remembered>,
         oneshot::Sender<Result<(), StoreError>>,
     ),
+    /// Rows that stand beside the runs.
+    Beside(Beside, oneshot::Sender<Result<(), StoreError>>),
     Flush(oneshot::Sender<()>),
     Stop,
 }
+
+/// A write that has nothing to do with the ledger. Called again when the transaction is tried again.
+type Beside = Box<dyn Fn(&Connection) -> rusqlite::Result<()> + Send>;
 
 /// Owns the writing thread and the engine's lock.
 pub struct Writer {
@@ -256,6 +261,16 @@ impl Handle {
         Ok(())
     }
 
+    /// Does `write` in the order of everything else; returns when it is on the disk.
+    pub(super) async fn beside(
+        &self,
+        write: impl Fn(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Beside(Box::new(write), reply)).await?;
+        answer.await.map_err(|_| self.closed())?
+    }
+
     /// Returns when everything that was sent before is written.
     pub async fn flush(&self) {
         let (reply, answer) = oneshot::channel();
@@ -303,6 +318,7 @@ enum Done {
     Committed(Result<Committed, StoreError>),
     Audited(Result<Record, StoreError>),
     Remembered(Result<(), StoreError>),
+    Beside(Result<(), StoreError>),
 }
 
 struct Scribe {
@@ -375,6 +391,7 @@ impl Scribe {
                         Message::Commit { .. } => Done::Committed(Err(error.clone())),
                         Message::Audit { .. } => Done::Audited(Err(error.clone())),
                         Message::Remember(..) => Done::Remembered(Err(error.clone())),
+                        Message::Beside(..) => Done::Beside(Err(error.clone())),
                         _ => Done::Nothing,
                     };
                     self.shared.answer(message, done);
@@ -427,6 +444,10 @@ impl Scribe {
                 Message::Remember(run, record, _) => {
                     Done::Remembered(undo::insert(db, *run, record)?.map_err(refuse))
                 }
+                Message::Beside(write, _) => {
+                    write(db)?;
+                    Done::Beside(Ok(()))
+                }
                 Message::Flush(_) | Message::Stop => Done::Nothing,
             });
         }
@@ -445,7 +466,8 @@ impl Shared {
             (Message::Create(_, reply), Done::Created(result)) => drop(reply.send(result)),
             (Message::Commit { reply, .. }, Done::Committed(result)) => drop(reply.send(result)),
             (Message::Audit { reply, .. }, Done::Audited(result)) => drop(reply.send(result)),
-            (Message::Remember(.., reply), Done::Remembered(result)) => drop(reply.send(result)),
+            (Message::Remember(.., reply), Done::Remembered(result))
+            | (Message::Beside(_, reply), Done::Beside(result)) => drop(reply.send(result)),
             (Message::Flush(reply), _) => drop(reply.send(())),
             _ => {}
         }

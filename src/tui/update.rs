@@ -337,6 +337,8 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             effects.extend(screens.run.id.map(Effect::Run));
             effects
         }
-        Event::Node { .. } | Event::Findings { .. } | Event::Run(_) => Vec::new(),
+        Event::Node { .. } | Event::Findings { .. } | Event::Run(_) | Event::Schedule(_) => {
+            Vec::new()
+        }
     }
 }

@@ -262,7 +262,7 @@ impl World {
                     run.lines = run.lines.max(*total);
                 }
             }
-            Event::Task { .. } | Event::Missed(_) => {}
+            Event::Task { .. } | Event::Schedule(_) | Event::Missed(_) => {}
         }
     }
 

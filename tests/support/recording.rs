@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use quarterdeck::client::{Client, Event, Request, Response};
 use quarterdeck::clock::SystemClock;
-use quarterdeck::config;
+use quarterdeck::config::{self, Recipes};
 use quarterdeck::domain::action::Consent;
 use quarterdeck::domain::operator::Operator;
 use quarterdeck::domain::plan::PlanRequest;
@@ -41,7 +41,9 @@ pub(crate) async fn record() {
     })
     .await
     .unwrap();
-    let workspace = config::check(&dir).workspace.unwrap();
+    let workspace = config::check(&dir, |_| Recipes::default())
+        .workspace
+        .unwrap();
     let ssh = SshSettings::default();
     let world = Network::new(move |environment| Arc::new(Pool::new(environment, ssh.clone())));
     let state = home.path().join("state");

@@ -12,6 +12,7 @@ use super::words::{
 use crate::domain::environment::Protection;
 use crate::domain::node::{Elevate, Role};
 use crate::domain::platform::{Arch, Platform};
+use crate::domain::schedule::Missed;
 use crate::domain::service::ServiceKind;
 use crate::domain::stack::Stack;
 
@@ -38,6 +39,9 @@ pub(crate) struct EnvironmentFile {
     /// The systems to watch and to act on; at most 256.
     #[schemars(length(max = 256))]
     pub(crate) services: Vec<ServiceEntry>,
+    /// What the environment runs by itself at set times; at most 256.
+    #[schemars(length(max = 256))]
+    pub(crate) schedules: Vec<ScheduleEntry>,
     /// Packages that you bring along, by software name and architecture.
     pub(crate) artifacts: BTreeMap<String, ArtifactEntry>,
     /// Free values for your own recipes, seen there as `env.variables`. No secrets.
@@ -177,6 +181,31 @@ pub(crate) struct SecretEntry {
     /// A command, as a list of words, that prints the secret.
     #[schemars(length(min = 1))]
     pub(crate) command: Option<Vec<String>>,
+}
+
+/// A recipe that runs by itself at set times. Where the environment asks for more than a yes (`typed`, `two-person`),
+/// only recipes that read can.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Schedule", extend("required" = ["name", "recipe", "cron"]))]
+pub(crate) struct ScheduleEntry {
+    /// Unique within the environment.
+    pub(crate) name: Option<Name>,
+    /// The recipe to run.
+    pub(crate) recipe: Option<Name>,
+    /// Values for the recipe's parameters. No secrets.
+    #[schemars(schema_with = "variables")]
+    pub(crate) params: BTreeMap<String, Value>,
+    /// Only on these nodes; default: all that the recipe selects.
+    pub(crate) on: Vec<Name>,
+    /// When: minute, hour, day of the month, month, day of the week; or @hourly, @daily, @weekly, @monthly, @yearly.
+    pub(crate) cron: Option<String>,
+    /// An IANA name such as Europe/Berlin; default: the engine's machine's.
+    pub(crate) timezone: Option<String>,
+    /// What is done about times that passed while no engine was there; default: run-once.
+    pub(crate) missed: Option<Missed>,
+    /// Whether it runs at all; default: true.
+    pub(crate) enabled: Option<bool>,
 }
 
 /// A package by architecture.

@@ -11,6 +11,7 @@ pub(super) mod jumps;
 pub(super) mod nodes;
 pub(super) mod paths;
 pub(super) mod roles;
+pub(super) mod schedules;
 pub(super) mod services;
 pub(super) mod settings;
 pub(super) mod versions;
