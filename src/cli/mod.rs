@@ -5,9 +5,11 @@
 
 mod audit;
 mod exit;
+mod follow;
 mod lab;
 mod look;
 mod output;
+mod resume;
 mod run;
 mod schedules;
 mod screens;
@@ -65,6 +67,8 @@ enum Command {
     Lab(lab::LabArgs),
     /// Run a recipe and follow its log
     Run(run::RunArgs),
+    /// Take up a run that failed, was cancelled or cut off, at its first unfinished task
+    Resume(resume::ResumeArgs),
     /// List past and present runs
     Runs(look::RunsArgs),
     /// Print the log of a run
@@ -134,6 +138,7 @@ pub async fn main() -> color_eyre::Result<Exit> {
         None => screens::open_workspace(global, &cli.look).await,
         Some(Command::Lab(args)) => lab::lab(global, &cli.look, args).await,
         Some(Command::Run(args)) => run::run(global, args).await,
+        Some(Command::Resume(args)) => resume::resume(global, args).await,
         Some(Command::Runs(args)) => look::runs(global, &args).await,
         Some(Command::Logs(args)) => tail::logs(global, args).await,
         Some(Command::Audit(args)) => audit::audit(global, args).await,

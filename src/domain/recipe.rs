@@ -89,6 +89,10 @@ pub struct Step {
     /// How many hosts at a time; default: the engine's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallel: Option<u32>,
+    /// On how many hosts it may fail before it begins on no other; default: none where `parallel` makes it go host by host,
+    /// otherwise any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_fail: Option<u32>,
     /// Whether it must not be repeated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub once: bool,

@@ -19,7 +19,7 @@ use super::desk::Desk;
 use super::directory::Directory;
 use super::live::Live;
 use super::poll::{NodeSource, Rhythm, ServiceSource, poll};
-use super::run::{Drive, Stop, Tasks, panicked};
+use super::run::{Drive, Stop, Tasks, given_up, panicked};
 use super::schedule::Schedules;
 use super::undo::RunRecords;
 use super::world::Steps;
@@ -29,13 +29,13 @@ use crate::domain::action::{Consent, Gate};
 use crate::domain::environment::Environment;
 use crate::domain::finding::Subject;
 use crate::domain::operator::Operator;
-use crate::domain::plan::{Plan, PlanRequest};
+use crate::domain::plan::{Origin, Plan, PlanRequest};
 use crate::domain::recipe::Recipe;
-use crate::domain::run::{Run, RunId, RunState, TaskState};
+use crate::domain::run::{Run, RunId};
 use crate::domain::service::ServiceKind;
 use crate::services;
 use crate::steps;
-use crate::store::{Change, Handle, KnownSchedule, NewRun, Reader, Redactor};
+use crate::store::{Handle, KnownSchedule, NewRun, Reader, Redactor, StoreError};
 use crate::transport::Reach;
 
 /// Nodes and services that are being asked at the same time.
@@ -53,7 +53,8 @@ pub(super) struct Core {
     pub(super) desk: Desk,
     pub(super) schedules: Schedules,
     pub(super) store: Handle,
-    redactor: Redactor,
+    history: Reader,
+    pub(super) redactor: Redactor,
     pub(super) clock: SharedClock,
     cache: PathBuf,
     concurrency: usize,
@@ -64,8 +65,8 @@ pub(super) struct Core {
 }
 
 /// One environment with its doors.
-struct Room {
-    environment: Arc<Environment>,
+pub(super) struct Room {
+    pub(super) environment: Arc<Environment>,
     reach: Arc<dyn Reach>,
     directory: Arc<Directory>,
     wakes: BTreeMap<Subject, Arc<Notify>>,
@@ -76,6 +77,7 @@ impl Core {
         settings: EngineSettings,
         store: Handle,
         remembered: Vec<KnownSchedule>,
+        history: Reader,
         tasks: TaskTracker,
     ) -> Arc<Self> {
         let bus = Bus::new();
@@ -142,6 +144,7 @@ impl Core {
             desk: Desk::default(),
             schedules: Schedules::new(settings.schedules, remembered, settings.clock.now()),
             store,
+            history,
             redactor,
             clock: settings.clock,
             cache: settings.cache_dir,
@@ -214,7 +217,7 @@ impl Core {
         self.stopped.cancel();
     }
 
-    fn room(&self, environment: &str) -> Result<&Room, Refusal> {
+    pub(super) fn room(&self, environment: &str) -> Result<&Room, Refusal> {
         self.rooms.get(environment).ok_or_else(|| {
             let known: Vec<&str> = self.rooms.keys().map(String::as_str).collect();
             Refusal::new(format!(
@@ -241,7 +244,27 @@ impl Core {
         self.workspace.read_only
     }
 
+    /// Reads history on a thread that may wait.
+    pub(super) async fn recall<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let history = self.history.clone();
+        tokio::task::spawn_blocking(move || read(&history))
+            .await
+            .map_err(|error| Refusal::new(format!("reading history stopped: {error}")))?
+            .map_err(|error| Refusal::new(error.to_string()))
+    }
+
     pub(super) async fn plan(&self, request: PlanRequest) -> Result<Plan, Refusal> {
+        match request.origin {
+            Some(Origin::Resume { run, .. }) => self.plan_resume(run, request, None).await,
+            Some(Origin::Undo { .. }) => Err(Refusal::new("taking back is not known here yet")),
+            None => self.plan_recipe(request).await,
+        }
+    }
+
+    async fn plan_recipe(&self, request: PlanRequest) -> Result<Plan, Refusal> {
         let environment = Arc::clone(&self.room(&request.environment)?.environment);
         let recipe = self.recipe(&request.recipe).cloned().ok_or_else(|| {
             let known = self
@@ -298,6 +321,12 @@ impl Core {
         self.gate(&plan, &room.environment)
             .check(consent, &room.environment.name)
             .map_err(Refusal::new)?;
+        if let Some(open) = plan.undecided.first() {
+            return Err(Refusal::new(format!(
+                "{open} must not be repeated, and it is not known how far it came: say whether to repeat it or to take it as \
+                 done, and plan again"
+            )));
+        }
         let again = self.plan(plan.request.clone()).await?;
         if again.hash != plan.hash {
             return Err(Refusal::new(
@@ -374,7 +403,7 @@ impl Core {
         let (number, environment) = self.desk.place(run).ok_or_else(gone)?;
         self.audit.run_cancelled(by, environment, number).await?;
         // It may have ended meanwhile.
-        self.desk.cancel(run).then_some(()).ok_or_else(gone)
+        self.desk.cancel(run, by).then_some(()).ok_or_else(gone)
     }
 
     fn refresh(&self, environment: &str, subject: &Subject) -> Result<(), Refusal> {
@@ -404,26 +433,7 @@ async fn bury(
     bus: &Bus,
     clock: &SharedClock,
 ) -> Option<Run> {
-    let mut changes: Vec<Change> = tasks
-        .snapshot()
-        .iter()
-        .zip(0u32..)
-        .filter(|(task, _)| !task.state.is_final())
-        .map(|(task, ordinal)| Change::Task {
-            ordinal,
-            state: if task.state == TaskState::Running {
-                TaskState::Failed
-            } else {
-                TaskState::Cancelled
-            },
-            attempt: task.attempts,
-            reason: Some("the run was given up".into()),
-        })
-        .collect();
-    changes.push(Change::Run {
-        state: RunState::Failed,
-        reason: Some(reason),
-    });
+    let changes = given_up(&tasks.snapshot(), reason);
     match store.commit(run, clock.now(), changes).await {
         Ok(committed) => {
             bus.publish(Event::Run(Box::new(committed.run.clone())));

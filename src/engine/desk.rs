@@ -149,11 +149,11 @@ impl Desk {
     }
 
     /// Tells a run to stop; `false` when it is not under way.
-    pub(super) fn cancel(&self, run: RunId) -> bool {
+    pub(super) fn cancel(&self, run: RunId, by: &Operator) -> bool {
         let inner = self.lock();
         let active = inner.active.get(&run);
         if let Some(active) = active {
-            active.stop.cancel();
+            active.stop.cancel(format!("cancelled by {by}"));
         }
         active.is_some()
     }

@@ -19,6 +19,7 @@ mod directory;
 mod live;
 mod poll;
 mod probe;
+mod resume;
 mod run;
 mod schedule;
 mod secrets;
@@ -135,7 +136,13 @@ impl Engine {
         })??;
         let interrupted = std::mem::take(&mut writer.interrupted);
         let tasks = TaskTracker::new();
-        let core = Core::new(settings, writer.handle(), remembered, tasks.clone());
+        let core = Core::new(
+            settings,
+            writer.handle(),
+            remembered,
+            history.clone(),
+            tasks.clone(),
+        );
         core.account(&history, &interrupted).await;
         core.begin_polling();
         tasks.spawn(schedule::keep(Arc::clone(&core), history.clone()));

@@ -1,5 +1,7 @@
 //! The engine as its clients see it, over a world in memory.
 
+mod resume;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -18,7 +20,7 @@ use crate::domain::node::{Node, SshAccess};
 use crate::domain::operator::Operator;
 use crate::domain::plan::{Plan, PlanRequest};
 use crate::domain::platform::{Arch, Platform};
-use crate::domain::recipe::{RunCommand, Selector, Step};
+use crate::domain::recipe::{Param, RunCommand, Selector, Step};
 use crate::domain::run::{Run, RunState};
 use crate::domain::service::{ServiceKind, ServiceSpec};
 use crate::domain::stack::Stack;
@@ -206,6 +208,18 @@ pub(super) fn recipe(name: &str, risk: Risk, command: &str) -> Recipe {
     }
 }
 
+/// A recipe that wants to be told a word.
+fn greeting() -> Recipe {
+    Recipe {
+        params: vec![Param {
+            name: "word".into(),
+            help: "what to say".into(),
+            default: None,
+        }],
+        ..recipe("greet", Risk::Change, "work")
+    }
+}
+
 struct Scene {
     engine: Engine,
     client: Client,
@@ -225,6 +239,7 @@ async fn start(read_only: bool) -> Scene {
         recipe("work", Risk::Change, "work"),
         recipe("hang", Risk::Change, "hang"),
         recipe("look", Risk::Read, "hang"),
+        greeting(),
     ];
     settings.read_only = read_only;
     // Far apart: what is asked again is asked because of a refresh.

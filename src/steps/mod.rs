@@ -20,18 +20,20 @@ mod order;
 pub mod plan;
 mod preview;
 mod report;
+mod resume;
 mod run;
 mod service;
 mod tcp;
 pub mod template;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod wait;
 
 pub use library::Library;
 pub use plan::{PlanError, plan, seal};
+pub use resume::{Earlier, resume};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

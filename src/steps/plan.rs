@@ -74,6 +74,9 @@ pub enum PlanError {
         /// What is wrong.
         error: TemplateError,
     },
+    /// An earlier run cannot be taken up like this.
+    #[error("{0}")]
+    Resume(String),
     /// The recipe itself is wrong. Recipes from the [library](super::library::Library) never are.
     #[error("recipe {recipe}: {reason}")]
     Recipe {
@@ -141,7 +144,7 @@ pub fn seal(mut plan: Plan, environment: &Environment) -> Plan {
 }
 
 /// Renders the step for each of its hosts; the preview is that of the first one that does something.
-fn preview_of(
+pub(super) fn preview_of(
     step: &Step,
     work: &crate::domain::recipe::Work<'_>,
     hosts: Option<&[String]>,
@@ -320,7 +323,7 @@ fn fit(param: &Param, value: &Value, default: &Value) -> Result<Value, PlanError
 }
 
 /// SHA-256 over a value as JSON with sorted keys.
-fn digest(value: &impl Serialize) -> String {
+pub(super) fn digest(value: &impl Serialize) -> String {
     let value =
         serde_json::to_value(value).expect("plans and environments are plain data with text keys");
     let mut canonical = String::new();

@@ -10,7 +10,7 @@ use crate::domain::service::{ServiceKind, ServiceSpec};
 use crate::domain::stack::Stack;
 
 /// Three Consul servers (two of them arm64) and a client.
-pub(super) fn staging() -> Environment {
+pub(crate) fn staging() -> Environment {
     let node = |name: &str, host: u8, arch, role| Node {
         name: name.into(),
         address: format!("10.0.0.{host}"),

@@ -28,7 +28,7 @@ pub use ledger::{Change, Committed, NewLine, NewRun};
 pub use open::{database_path, upgrade};
 pub use pattern::{BadPattern, Matcher, Pattern};
 pub use reader::Reader;
-pub use redact::{Redactor, TooShort};
+pub use redact::{MARK as REDACTED, Redactor, TooShort};
 pub use scan::{Hit, Slice, Window};
 pub use schedules::KnownSchedule;
 pub use writer::{CONTINUED, Handle, LINE_LIMIT, Writer};

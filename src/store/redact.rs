@@ -15,7 +15,7 @@ use regex::{NoExpand, Regex, RegexBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
 /// What is shown instead of a secret.
-const MARK: &str = "[redacted]";
+pub const MARK: &str = "[redacted]";
 /// Shorter values are refused: hiding them would tear every text apart, and show by that what they are.
 const SHORTEST: usize = 4;
 /// Shorter encoded pieces and lines occur by chance.

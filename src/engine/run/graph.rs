@@ -2,8 +2,8 @@
 //!
 //! A step opens when every step it needs has ended well on every host. Its tasks then begin as places become free: one
 //! task per host, at most `parallel` of a step, at most so many of the run. A host that fails does not hold up the other
-//! hosts of its step, but the steps that need it do not open anywhere. Tasks that the plan keeps from an earlier run have
-//! ended well before the first turn.
+//! hosts of its step unless the step says so with `max_fail` or goes host by host with `parallel`; the steps that need it
+//! do not open anywhere. Tasks that the plan keeps from an earlier run have ended well before the first turn.
 //!
 //! Looking for work costs time in proportion to the number of hosts, not of tasks: a plan of ten thousand steps is handled
 //! as quickly per step as one of ten.
@@ -38,6 +38,8 @@ struct StepNode {
     left: usize,
     running: usize,
     parallel: usize,
+    /// On how many hosts it may fail before it begins on no other.
+    max_fail: usize,
     /// Where it failed.
     failed: Vec<String>,
     /// Why it will not open.
@@ -116,6 +118,11 @@ impl Graph {
                     .step
                     .parallel
                     .map_or(usize::MAX, |most| most.max(1) as usize),
+                max_fail: match (planned.step.max_fail, planned.step.parallel) {
+                    (Some(most), _) => most as usize,
+                    (None, Some(_)) => 0,
+                    (None, None) => usize::MAX,
+                },
                 failed: Vec::new(),
                 barred: None,
             });
@@ -211,12 +218,31 @@ impl Graph {
         if end == End::Bad {
             let place = self.tasks[ordinal].key.host.clone();
             self.steps[step].failed.push(place.unwrap_or_default());
+            if self.steps[step].failed.len() > self.steps[step].max_fail {
+                self.hold_back(step);
+            }
         }
         self.unfinished -= 1;
         self.steps[step].left -= 1;
         if self.steps[step].left == 0 {
             for free in self.close(step) {
                 self.open(free);
+            }
+        }
+    }
+
+    /// A step that goes host by host has failed too often: it begins on no other host.
+    fn hold_back(&mut self, step: usize) {
+        let reason = format!(
+            "not begun: {} failed on {}, and goes on only while it works",
+            self.steps[step].id,
+            self.steps[step].failed.join(", ")
+        );
+        for ordinal in self.steps[step].tasks.clone() {
+            if self.queues[self.tasks[ordinal].queue].remove(&ordinal) {
+                self.steps[step].left -= 1;
+                self.unfinished -= 1;
+                self.skipped.push((ordinal, reason.clone()));
             }
         }
     }

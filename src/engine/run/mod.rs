@@ -10,11 +10,13 @@ mod journal;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +37,9 @@ use crate::store::{Change, Redactor, StoreError};
 
 /// Endings and retries that may wait for the loop.
 const INBOX: usize = 256;
+/// The pause before the end of a run is stored again, when the store failed; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Everything a run needs.
 pub(super) struct Drive {
@@ -80,19 +85,21 @@ pub(super) struct Stop {
     /// Fires for either cause.
     token: CancellationToken,
     /// The engine is ending: the run is interrupted rather than cancelled.
-    engine: Arc<std::sync::atomic::AtomicBool>,
+    engine: CancellationToken,
+    /// Who stopped it and how.
+    cause: Arc<OnceLock<String>>,
 }
 
 impl Stop {
-    /// An operator wants it.
-    pub(super) fn cancel(&self) {
+    /// An operator wants it; `cause` says how and who, such as `cancelled by ada@bastion`. The first cause counts.
+    pub(super) fn cancel(&self, cause: String) {
+        self.cause.get_or_init(|| cause);
         self.token.cancel();
     }
 
     /// The engine ends.
     pub(super) fn interrupt(&self) {
-        self.engine
-            .store(true, std::sync::atomic::Ordering::Relaxed);
+        self.engine.cancel();
         self.token.cancel();
     }
 
@@ -102,7 +109,11 @@ impl Stop {
     }
 
     fn is_engine(&self) -> bool {
-        self.engine.load(std::sync::atomic::Ordering::Relaxed)
+        self.engine.is_cancelled()
+    }
+
+    fn cause(&self) -> &str {
+        self.cause.get().map_or("cancelled", String::as_str)
     }
 }
 
@@ -143,23 +154,39 @@ impl Permit for Line {
 impl Drive {
     /// Carries the run out to its end; returns it as it was last committed.
     ///
-    /// Never panics and never hangs: a task that panics has failed, one that does not stop is abandoned, and when the store
-    /// fails the run ends at once.
+    /// Never panics: a task that panics has failed, and one that does not stop is abandoned. When the store fails the run is
+    /// given up at once, and its end is stored as soon as the store works again, or by the next engine.
     pub(super) async fn carry_out(mut self) -> Run {
         let result = match Graph::new(&self.plan, self.concurrency) {
             Ok(graph) => self.turn(graph).await,
             Err(reason) => self.fail(reason).await,
         };
         if let Err(error) = result {
-            // There is nowhere to store this; the next engine will find the run unfinished and account for it.
             tracing::error!(run = %self.run.id, %error, "the run was given up");
+            let reason = format!("given up because the store failed: {error}");
             self.run.state = RunState::Failed;
             self.run.ended_at = Some(self.clock.now());
-            self.run.reason = Some(format!("given up because the store failed: {error}"));
-            self.seat = None;
+            self.run.reason = Some(reason.clone());
             self.bus.publish(Event::Run(Box::new(self.run.clone())));
+            self.store_the_end(reason).await;
         }
         self.run
+    }
+
+    /// Tries until it works, or the engine ends: then the next one finds the run unfinished and accounts for it.
+    async fn store_the_end(&mut self, reason: String) {
+        let engine = self.stop.engine.clone();
+        let mut pause = FIRST_PAUSE;
+        while engine.run_until_cancelled(sleep(pause)).await.is_some() {
+            let changes = given_up(&self.tasks.snapshot(), reason.clone());
+            match self.commit(changes).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(run = %self.run.id, %error, "the end of a run cannot be stored yet");
+                }
+            }
+            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        }
     }
 
     /// A plan that cannot be carried out at all.
@@ -352,7 +379,7 @@ impl Drive {
             let (state, word) = if self.stop.is_engine() {
                 (RunState::Interrupted, "the engine was ended")
             } else {
-                (RunState::Cancelled, "cancelled")
+                (RunState::Cancelled, self.stop.cause())
             };
             let account =
                 format!("{word}: {done} of {total} tasks done, {half}, {waiting} not started");
@@ -367,6 +394,7 @@ impl Drive {
             let barred = tasks
                 .iter()
                 .filter(|task| task.state == TaskState::Skipped && task.attempts == 0)
+                .filter(|task| self.plan.kept.iter().all(|kept| kept.key != task.key))
                 .count();
             if barred > 0 {
                 account = format!("{account}; {barred} not started because of it");
@@ -442,6 +470,36 @@ impl Drive {
     async fn note(&self, text: &str) {
         self.log(None).line(Stream::Note, text.into()).await;
     }
+}
+
+/// Ends a run in whose middle Quarterdeck itself failed, so that it does not stay "running".
+pub(super) fn given_up(tasks: &[Task], reason: String) -> Vec<Change> {
+    let unfinished = tasks
+        .iter()
+        .zip(0u32..)
+        .filter(|(task, _)| !task.state.is_final());
+    let mut changes: Vec<Change> = unfinished
+        .map(|(task, ordinal)| {
+            let (state, reason) = if task.state == TaskState::Running {
+                let unknown =
+                    "the run was given up while this was in progress; how far it came is not known";
+                (TaskState::Failed, unknown)
+            } else {
+                (TaskState::Cancelled, "the run was given up before its turn")
+            };
+            Change::Task {
+                ordinal,
+                state,
+                attempt: task.attempts,
+                reason: Some(reason.into()),
+            }
+        })
+        .collect();
+    changes.push(Change::Run {
+        state: RunState::Failed,
+        reason: Some(reason),
+    });
+    changes
 }
 
 fn skipped(ordinal: usize, reason: String) -> Change {

@@ -9,6 +9,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
 
+mod resume;
+mod rolling;
+
 use super::*;
 use crate::clock::ManualClock;
 use crate::domain::action::Risk;
@@ -23,8 +26,8 @@ use crate::store::{Committed, NewLine};
 struct Memory {
     inner: Mutex<Option<(Run, Vec<Task>)>>,
     lines: Mutex<Vec<NewLine>>,
-    /// The commit with this number fails, and those after it.
-    breaks_at: Option<usize>,
+    /// The commits with these numbers fail.
+    breaks_at: Option<std::ops::Range<usize>>,
     commits: AtomicUsize,
 }
 
@@ -37,7 +40,11 @@ impl Journal for Memory {
         changes: Vec<Change>,
     ) -> Result<Committed, StoreError> {
         let number = self.commits.fetch_add(1, Ordering::Relaxed);
-        if self.breaks_at.is_some_and(|breaks| number >= breaks) {
+        if self
+            .breaks_at
+            .as_ref()
+            .is_some_and(|breaks| breaks.contains(&number))
+        {
             return Err(StoreError {
                 path: "history".into(),
                 reason: "the disk is full".into(),
@@ -498,13 +505,15 @@ async fn cancelling_stops_what_runs_starts_nothing_more_and_tells_what_is_half_d
     let stop = scene.stop.clone();
     tokio::spawn(async move {
         sleep(Duration::from_secs(5)).await;
-        stop.cancel();
+        stop.cancel("cancelled by ada@bastion".into());
     });
     let run = scene.play().await;
     assert_eq!(run.state, RunState::Cancelled);
     assert_eq!(
         run.reason.as_deref(),
-        Some("cancelled: 2 of 5 tasks done, stopped while in progress: long@pc1, 2 not started")
+        Some(
+            "cancelled by ada@bastion: 2 of 5 tasks done, stopped while in progress: long@pc1, 2 not started"
+        )
     );
     assert_eq!(scene.state("long", Some("pc2")).0, TaskState::Ok);
     assert_eq!(scene.stage.attempts("never", Some("pc2")), 0);
@@ -517,7 +526,7 @@ async fn cancelling_stops_what_runs_starts_nothing_more_and_tells_what_is_half_d
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_cancelled_before_it_begins_starts_nothing() {
     let mut scene = Scene::new(plan(vec![step("one", &[], None)]), Stage::default());
-    scene.stop.cancel();
+    scene.stop.cancel("cancelled by ada@bastion".into());
     let run = scene.play().await;
     assert_eq!(run.state, RunState::Cancelled);
     assert_eq!(scene.stage.attempts("one", None), 0);
@@ -531,7 +540,7 @@ async fn cancelling_after_the_last_task_ended_leaves_the_run_succeeded() {
     tokio::spawn(async move {
         // Fires while the work is on its way; it does not listen and comes to its end within the grace.
         sleep(Duration::from_millis(500)).await;
-        stop.cancel();
+        stop.cancel("cancelled by ada@bastion".into());
     });
     assert_eq!(scene.play().await.state, RunState::Succeeded);
 }
@@ -555,24 +564,48 @@ async fn the_end_of_the_engine_interrupts_a_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_fails_in_the_middle_ends_the_run_and_stops_its_work() {
+async fn a_store_that_fails_in_the_middle_ends_the_run_stops_its_work_and_gets_the_end_later() {
     let steps = vec![
         step("hang", &[], Some(&["pc1"])),
         step("quick", &[], Some(&["pc2"])),
     ];
     let stage = Stage::default().with("hang", Some("pc1"), &[Act::Hang]);
     let journal = Memory {
-        breaks_at: Some(1),
+        breaks_at: Some(1..4),
         ..Memory::default()
     };
     let mut scene = Scene::with_journal(plan(steps), stage, journal);
     let run = scene.play().await;
     assert_eq!(run.state, RunState::Failed);
-    assert!(run.reason.unwrap().contains("the disk is full"));
+    assert!(run.reason.as_ref().unwrap().contains("the disk is full"));
+    let (stored, tasks) = scene.journal.inner.lock().unwrap().clone().unwrap();
+    assert_eq!(stored, run);
+    assert_eq!((stored.tally.failed, stored.tally.running), (2, 0));
+    assert!(tasks[0].reason.as_ref().unwrap().contains("not known"));
     // The worker that hung was told to stop.
     while scene.stage.seen.lock().unwrap().moves.len() < 4 {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_end_cannot_be_stored_is_left_to_the_next_engine_when_this_one_ends() {
+    let journal = Memory {
+        breaks_at: Some(1..usize::MAX),
+        ..Memory::default()
+    };
+    let plan = plan(vec![step("one", &[], None)]);
+    let mut scene = Scene::with_journal(plan, Stage::default(), journal);
+    let stop = scene.stop.clone();
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(3600)).await;
+        stop.interrupt();
+    });
+    let begun = Instant::now();
+    assert_eq!(scene.play().await.state, RunState::Failed);
+    assert_eq!(begun.elapsed().as_secs(), 3600);
+    let tries = scene.journal.commits.load(Ordering::Relaxed);
+    assert!((100..200).contains(&tries), "{tries}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -734,7 +767,7 @@ proptest! {
             let mut scene = Scene::new(plan.clone(), stage);
             if let Some(millis) = cancel_at {
                 let stop = scene.stop.clone();
-                tokio::spawn(async move { sleep(Duration::from_millis(millis)).await; stop.cancel(); });
+                tokio::spawn(async move { sleep(Duration::from_millis(millis)).await; stop.cancel("cancelled by ada@bastion".into()); });
             }
             (scene.play().await, scene)
         });
@@ -775,7 +808,8 @@ proptest! {
             let barred = planned.step.needs.iter().any(|need| bad[need.as_str()]);
             let own = tasks.iter().filter(|task| task.key.step == id);
             bad.insert(id, barred || own.clone().any(|task| task.state == TaskState::Failed));
-            for task in own.filter(|_| !cancelled) {
+            let held_back = planned.step.parallel.is_some() && bad[id];
+            for task in own.filter(|_| !cancelled && !held_back) {
                 prop_assert_eq!(task.attempts == 0, barred, "{}", &task.key);
             }
         }

@@ -1,0 +1,313 @@
+//! From a plan to the end of its run: shown, agreed to, started, followed; the same way for every command that begins one.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use clap::Args;
+
+use super::exit::{Ended, Exit};
+use super::output;
+use super::session::asked_to_end;
+use super::tail::{Printer, exit_of};
+use crate::client::{Client, Event, Request, Response};
+use crate::domain::action::{Consent, Gate};
+use crate::domain::plan::{Plan, PlanRequest};
+use crate::domain::run::{Run, RunState, Task};
+use crate::store::LineFilter;
+
+/// What the operator gives beforehand, and how he wants to be told.
+#[derive(Debug, Args)]
+pub(super) struct Give {
+    /// Say yes where the environment asks for a confirmation
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    /// Type the environment's name where it asks for that
+    #[arg(long, value_name = "NAME")]
+    pub(super) confirm: Option<String>,
+    /// Print the plan and every log line as one JSON object per line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// A plan and what stands before it.
+pub(super) struct Planned {
+    /// What will happen.
+    pub(super) plan: Plan,
+    gate: Gate,
+}
+
+impl Planned {
+    /// Shows the plan: as JSON on standard output, or in words on standard error.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn show(&self, json: bool) -> io::Result<()> {
+        show(&self.plan, json)
+    }
+}
+
+/// Asks the engine for a plan.
+///
+/// # Errors
+/// [`Exit::Unusable`] with the engine's reason when there is none.
+pub(super) async fn plan(client: &Client, request: PlanRequest) -> color_eyre::Result<Planned> {
+    match client
+        .call(Request::Plan(request))
+        .await
+        .map_err(Ended::unusable)?
+    {
+        Response::Plan { plan, gate } => Ok(Planned { plan: *plan, gate }),
+        _ => Err(Ended::unusable("the engine answered something else than a plan").into()),
+    }
+}
+
+/// Starts a plan that was shown, and follows its run to the end.
+///
+/// # Errors
+/// [`Exit::Refused`] when the gate stays shut; a run that fails is [`Exit::Failed`].
+pub(super) async fn carry_out(
+    client: &Client,
+    planned: Planned,
+    give: Give,
+) -> color_eyre::Result<Exit> {
+    let Planned { plan, gate } = planned;
+    let consent = consent(gate, &plan, give.yes, give.confirm)?;
+    // Subscribed before the start, so that nothing of the run is missed.
+    let mut events = client.subscribe();
+    let start = Request::Start {
+        hash: plan.hash.clone(),
+        consent,
+    };
+    let Response::Started(run) = client.call(start).await.map_err(Ended::refused)? else {
+        return Err(Ended::unusable("the engine answered something else than a run").into());
+    };
+    let mut follower = Follower::new(client, *run, &plan, give.json);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(event) => follower.take(&event).await?,
+                None => break,
+            },
+            () = asked_to_end() => {
+                if stopping {
+                    return Ok(Exit::Cancelled);
+                }
+                stopping = true;
+                output::remark("stopping the run; press ctrl-c again to leave at once");
+                client.call(Request::Cancel { run: follower.run.id }).await.map_err(Ended::refused)?;
+            }
+        }
+        if follower.run.state.is_final() {
+            break;
+        }
+    }
+    follower.finish().await
+}
+
+/// Copies a run's lines from the store to standard output as events say that there are more.
+struct Follower<'a> {
+    client: &'a Client,
+    run: Run,
+    next: u64,
+    printer: Printer,
+    /// Whether anybody reads standard output; a run goes on without a reader.
+    read: bool,
+}
+
+impl<'a> Follower<'a> {
+    fn new(client: &'a Client, run: Run, plan: &Plan, json: bool) -> Self {
+        let width = plan
+            .steps
+            .iter()
+            .flat_map(crate::domain::plan::PlannedStep::tasks)
+            .map(|task| task.to_string().chars().count())
+            .max()
+            .unwrap_or(0);
+        Self {
+            client,
+            run,
+            next: 0,
+            printer: Printer {
+                json,
+                columns: false,
+                width,
+            },
+            read: true,
+        }
+    }
+
+    async fn take(&mut self, event: &Event) -> color_eyre::Result<()> {
+        match event {
+            Event::Run(run) if run.id == self.run.id => {
+                self.run = (**run).clone();
+                self.copy().await
+            }
+            Event::Lines { run, .. } if *run == self.run.id => self.copy().await,
+            Event::Missed(_) => {
+                if let Some(run) = self.client.history.run(self.run.id)? {
+                    self.run = run;
+                }
+                self.copy().await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn copy(&mut self) -> color_eyre::Result<()> {
+        const WINDOW: usize = 2_000;
+        loop {
+            let (history, run, from) = (self.client.history.clone(), self.run.id, self.next);
+            let window = tokio::task::spawn_blocking(move || {
+                history.lines(run, from, WINDOW, &LineFilter::default())
+            })
+            .await??;
+            self.next = window.last().map_or(self.next, |line| line.seq + 1);
+            self.read = self.read && self.printer.lines(&window)?;
+            if window.len() < WINDOW {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn finish(mut self) -> color_eyre::Result<Exit> {
+        self.copy().await?;
+        if !self.read {
+            return Ok(exit_of(self.run.state));
+        }
+        if self.printer.json {
+            output::json(&self.run)?;
+        } else {
+            output::remark(&summary(&self.run));
+        }
+        Ok(exit_of(self.run.state))
+    }
+}
+
+/// One sentence about an ended run.
+pub(super) fn summary(run: &Run) -> String {
+    let tally = run.tally;
+    let mut text = format!(
+        "run {} {} ({} on {}): {} ok, {} changed, {} skipped, {} failed",
+        run.number,
+        run.state,
+        run.recipe,
+        run.environment,
+        tally.ok,
+        tally.changed,
+        tally.skipped,
+        tally.failed
+    );
+    if let Some(reason) = run
+        .reason
+        .as_deref()
+        .filter(|_| run.state != RunState::Succeeded)
+    {
+        text.push_str("\n  ");
+        text.push_str(&output::plain(reason));
+    }
+    text
+}
+
+/// Shows a plan: every step with its hosts and what it will do, what is kept of an earlier run, and what to read first.
+pub(super) fn show(plan: &Plan, json: bool) -> io::Result<()> {
+    if json {
+        return output::json(plan);
+    }
+    let what = if plan.request.dry_run {
+        "dry run, nothing will change"
+    } else {
+        plan.risk.word()
+    };
+    output::remark(&format!(
+        "{} on {} ({what})",
+        plan.title, plan.request.environment
+    ));
+    for planned in &plan.steps {
+        let kept: Vec<&Task> = plan
+            .kept
+            .iter()
+            .filter(|task| task.key.step == planned.step.id)
+            .collect();
+        let is_kept = |host: &String| kept.iter().any(|task| task.key.host.as_ref() == Some(host));
+        let hosts: Option<Vec<&str>> = planned.hosts.as_ref().map(|hosts| {
+            let left = hosts.iter().filter(|host| !is_kept(host));
+            left.map(String::as_str).collect()
+        });
+        let place = match &hosts {
+            None if kept.is_empty() => "here".to_owned(),
+            None => "kept".to_owned(),
+            Some(left) if left.is_empty() && !kept.is_empty() => "kept".to_owned(),
+            Some(left) => left.join(" "),
+        };
+        output::remark(&format!(
+            "  {:<20} {}  [{place}]",
+            planned.step.id, planned.step.title
+        ));
+        for task in &kept {
+            let reason = task.reason.as_deref().unwrap_or_default();
+            output::remark(&format!(
+                "      kept: {} {}: {}",
+                task.key,
+                task.state,
+                output::plain(reason)
+            ));
+        }
+        if place != "kept" {
+            for line in &planned.preview {
+                output::remark(&format!("      {}", output::plain(line)));
+            }
+        }
+    }
+    for caution in &plan.cautions {
+        output::remark(&format!("note: {}", output::plain(caution)));
+    }
+    Ok(())
+}
+
+/// What the operator gives at the gate: from the flags, or asked for on a terminal. The default is no.
+fn consent(
+    gate: Gate,
+    plan: &Plan,
+    yes: bool,
+    typed: Option<String>,
+) -> color_eyre::Result<Consent> {
+    let environment = plan.request.environment.as_str();
+    let given = match typed {
+        Some(name) => Consent::Typed(name),
+        None if yes => Consent::Yes,
+        None => Consent::None,
+    };
+    let Err(missing) = gate.check(&given, environment) else {
+        return Ok(given);
+    };
+    let asked = given == Consent::None && io::stdin().is_terminal();
+    let question = match gate {
+        Gate::Confirm if asked => "Go on? [y/N] ".to_owned(),
+        Gate::TypeName if asked => format!("Type {environment} to go on: "),
+        Gate::Confirm => return Err(Ended::refused(format!("{missing}: add --yes")).into()),
+        Gate::TypeName => {
+            return Err(Ended::refused(format!("{missing}: add --confirm {environment}")).into());
+        }
+        Gate::Open | Gate::SecondOperator | Gate::ReadOnly => {
+            return Err(Ended::refused(missing).into());
+        }
+    };
+    let answer = ask(&question)?;
+    let given = match gate {
+        Gate::Confirm if matches!(answer.as_str(), "y" | "Y" | "yes") => Consent::Yes,
+        Gate::TypeName => Consent::Typed(answer),
+        _ => Consent::None,
+    };
+    gate.check(&given, environment)
+        .map_err(|missing| Ended::refused(format!("{missing}; nothing was done")))?;
+    Ok(given)
+}
+
+/// Asks a question on the terminal; the answer without the space around it.
+pub(super) fn ask(question: &str) -> io::Result<String> {
+    write!(io::stderr(), "{question}")?;
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim().to_owned())
+}
