@@ -11,81 +11,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// The program with its files under `home`, and nobody at its keyboard.
-fn quarterdeck(home: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_quarterdeck"));
-    command
-        .args(args)
-        .current_dir(home)
-        .env("HOME", home)
-        .env("XDG_STATE_HOME", home.join("state"))
-        .env("XDG_CACHE_HOME", home.join("cache"))
-        .env("XDG_CONFIG_HOME", home.join("config"))
-        .env_remove("SSH_AUTH_SOCK")
-        .stdin(Stdio::null());
-    command
-}
+#[path = "support/program.rs"]
+mod program;
 
-fn run(home: &Path, args: &[&str]) -> Output {
-    quarterdeck(home, args).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Asserts the exit status and hands back what was said.
-fn expect(output: &Output, code: i32) -> (String, String) {
-    let said = (stdout(output), stderr(output));
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "stdout:\n{}\nstderr:\n{}",
-        said.0,
-        said.1
-    );
-    assert!(!said.1.contains("panicked"), "{}", said.1);
-    said
-}
-
-/// A practice cluster without screens, ended when dropped.
-struct Lab {
-    child: Child,
-    workspace: PathBuf,
-}
-
-impl Lab {
-    fn start(home: &Path) -> Self {
-        let mut child = quarterdeck(home, &["lab", "--headless", "--pace", "0.1"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        Self {
-            child,
-            workspace: line.trim().into(),
-        }
-    }
-
-    fn args<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
-        [&["--workspace", self.workspace.to_str().unwrap()], args].concat()
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use program::{Lab, expect, quarterdeck, run};
 
 #[test]
 fn help_tells_the_exit_statuses() {
@@ -294,7 +223,7 @@ fn the_lab_is_deployed_looked_at_and_left_alone() {
 }
 
 #[test]
-fn an_interrupt_cancels_the_run_and_a_second_session_is_refused_meanwhile() {
+fn an_interrupt_cancels_the_run_and_a_second_change_is_refused_meanwhile() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let lab = Lab::start(home);
@@ -305,11 +234,8 @@ fn an_interrupt_cancels_the_run_and_a_second_session_is_refused_meanwhile() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     lines.next().unwrap().unwrap();
-    let (_, said) = expect(&run(home, &lab.args(&["run", "verify"])), 3);
-    assert!(
-        said.contains(&child.id().to_string()),
-        "the owner of the store is named: {said}"
-    );
+    let (_, said) = expect(&run(home, &lab.args(&["run", "deploy", "--yes"])), 4);
+    assert!(said.contains("run 1"), "who changes it is named: {said}");
     let pid = child.id().to_string();
     assert!(
         Command::new("kill")

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::exit::{Ended, Exit};
 use super::output;
-use super::session::asked_to_end;
+use super::session::{Asked, Session, asked_to_end};
 use super::tail::{Printer, exit_of};
 use crate::client::{Client, Event, Request, Response};
 use crate::domain::action::{Consent, Gate};
@@ -23,6 +23,9 @@ pub(super) struct Give {
     /// Type the environment's name where it asks for that
     #[arg(long, value_name = "NAME")]
     pub(super) confirm: Option<String>,
+    /// Print the run's number and do not wait for its end
+    #[arg(long, short, conflicts_with = "own_engine")]
+    pub(super) detach: bool,
     /// Print the plan and every log line as one JSON object per line
     #[arg(long)]
     pub(super) json: bool,
@@ -65,10 +68,11 @@ pub(super) async fn plan(client: &Client, request: PlanRequest) -> color_eyre::R
 /// # Errors
 /// [`Exit::Refused`] when the gate stays shut; a run that fails is [`Exit::Failed`].
 pub(super) async fn carry_out(
-    client: &Client,
+    session: &Session,
     planned: Planned,
     give: Give,
 ) -> color_eyre::Result<Exit> {
+    let client = session.client();
     let Planned { plan, gate } = planned;
     let consent = consent(gate, &plan, give.yes, give.confirm)?;
     // Subscribed before the start, so that nothing of the run is missed.
@@ -80,6 +84,14 @@ pub(super) async fn carry_out(
     let Response::Started(run) = client.call(start).await.map_err(Ended::refused)? else {
         return Err(Ended::unusable("the engine answered something else than a run").into());
     };
+    if give.detach {
+        if give.json {
+            output::json(&run)?;
+        } else {
+            output::line(&run.number.to_string())?;
+        }
+        return Ok(Exit::Success);
+    }
     let mut follower = Follower::new(client, *run, &plan, give.json);
     let mut stopping = false;
     loop {
@@ -88,8 +100,12 @@ pub(super) async fn carry_out(
                 Some(event) => follower.take(&event).await?,
                 None => break,
             },
-            () = asked_to_end() => {
-                if stopping {
+            asked = asked_to_end() => {
+                if stopping || (asked == Asked::Leave && session.runs_outlive_it()) {
+                    let number = follower.run.number;
+                    output::remark(&format!(
+                        "run {number} goes on without this program; `quarterdeck logs {number} --follow` shows it"
+                    ));
                     return Ok(Exit::Cancelled);
                 }
                 stopping = true;
@@ -143,6 +159,10 @@ impl<'a> Follower<'a> {
                 self.copy().await
             }
             Event::Lines { run, .. } if *run == self.run.id => self.copy().await,
+            Event::Connection { lost: Some(reason) } => {
+                output::remark(&format!("no engine: {reason}"));
+                Ok(())
+            }
             Event::Missed(_) => {
                 if let Some(run) = self.client.history.run(self.run.id)? {
                     self.run = run;

@@ -56,7 +56,7 @@ pub(super) async fn lab(global: &Global, look: &Look, args: LabArgs) -> color_ey
             workspace: Some(dir),
             ..global.clone()
         };
-        let session = Session::open(&global).await?;
+        let session = Session::own(&global).await?;
         screens::show(session, look, Some(Practice::new(Arc::clone(lab.world())))).await
     };
     lab.stop().await;

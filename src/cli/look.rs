@@ -137,7 +137,7 @@ struct Seen<T> {
 /// # Errors
 /// When the workspace cannot be used.
 pub(super) async fn nodes(global: &Global, args: &LookArgs) -> color_eyre::Result<Exit> {
-    let session = Session::observe(global).await?;
+    let session = Session::observe(global, "nodes").await?;
     let environment = session.environment(args.environment.as_deref())?.clone();
     let live = settle(&session, &environment, Duration::from_secs(args.wait)).await?;
     session.close().await;
@@ -240,7 +240,7 @@ fn nodes_table(environment: &Environment, live: &EnvironmentLive) -> Table {
 /// # Errors
 /// When the workspace cannot be used, or the service cannot be asked.
 pub(super) async fn services(global: &Global, args: &ServicesArgs) -> color_eyre::Result<Exit> {
-    let session = Session::observe(global).await?;
+    let session = Session::observe(global, "services").await?;
     let environment = session
         .environment(args.look.environment.as_deref())?
         .clone();

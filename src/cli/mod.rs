@@ -4,6 +4,8 @@
 //! everything else to standard error, so that pipes carry data only. This is the one room that prints.
 
 mod audit;
+mod background;
+mod engine;
 mod exit;
 mod follow;
 mod lab;
@@ -59,6 +61,9 @@ struct Global {
     /// Pin unknown SSH host keys on first contact instead of refusing them
     #[arg(long, global = true)]
     accept_new_host_keys: bool,
+    /// Run the engine within this program where none runs yet, instead of in the background; runs then end with it
+    #[arg(long, global = true, env = "QUARTERDECK_OWN_ENGINE")]
+    own_engine: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +86,9 @@ enum Command {
     Services(look::ServicesArgs),
     /// List what runs by itself and when; run, pause or resume one
     Schedules(schedules::SchedulesArgs),
+    /// The background process that owns runs: status, start, stop, restart, logs
+    #[command(subcommand)]
+    Engine(engine::EngineCommand),
     /// Check the workspace and point at every mistake
     Check(workspace::CheckArgs),
     /// Print the JSON Schema of a file, for editors that complete and validate
@@ -131,7 +139,9 @@ pub fn complain(report: &color_eyre::Report) -> std::process::ExitCode {
 pub async fn main() -> color_eyre::Result<Exit> {
     let cli = Cli::parse();
     let global = &cli.global;
-    if std::env::var_os(trace::VARIABLE).is_some() {
+    if std::env::var_os(trace::VARIABLE).is_some()
+        && !matches!(cli.command, Some(Command::Engine(_)))
+    {
         trace::begin(&session::state_dir(global)?)?;
     }
     match cli.command {
@@ -145,6 +155,7 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Nodes(args)) => look::nodes(global, &args).await,
         Some(Command::Services(args)) => look::services(global, &args).await,
         Some(Command::Schedules(args)) => schedules::schedules(global, args).await,
+        Some(Command::Engine(command)) => engine::engine(global, command).await,
         Some(Command::Check(args)) => workspace::check(global, &args),
         Some(Command::Schema(args)) => workspace::schema(&args),
         Some(Command::Completions { shell }) => {

@@ -11,7 +11,6 @@ use super::follow::{Give, Planned, ask, carry_out, plan};
 use super::run::parameter;
 use super::session::Session;
 use super::{Global, output};
-use crate::client::Client;
 use crate::domain::plan::{OnceAnswer, Origin, PlanRequest};
 use crate::domain::run::{Run, RunState};
 use crate::store::{Reader, StoreError};
@@ -45,13 +44,14 @@ pub(super) struct ResumeArgs {
 /// # Errors
 /// When the run cannot be taken up; a run that fails is [`Exit::Failed`].
 pub(super) async fn resume(global: &Global, args: ResumeArgs) -> color_eyre::Result<Exit> {
-    let session = Session::open(global).await?;
-    let outcome = begin(session.client(), args).await;
+    let session = Session::open(global, "resume").await?;
+    let outcome = begin(&session, args).await;
     session.close().await;
     outcome
 }
 
-async fn begin(client: &Client, args: ResumeArgs) -> color_eyre::Result<Exit> {
+async fn begin(session: &Session, args: ResumeArgs) -> color_eyre::Result<Exit> {
+    let client = session.client();
     let run = find(&client.history, args.run)?;
     let answers = |tasks: Vec<String>, answer| tasks.into_iter().map(move |task| (task, answer));
     let request = PlanRequest {
@@ -75,7 +75,7 @@ async fn begin(client: &Client, args: ResumeArgs) -> color_eyre::Result<Exit> {
         planned = plan(client, request).await?;
     }
     planned.show(args.give.json)?;
-    carry_out(client, planned, args.give).await
+    carry_out(session, planned, args.give).await
 }
 
 /// Asks about each task that must not be repeated and may have been done. The default is to stop.

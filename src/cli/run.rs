@@ -47,7 +47,7 @@ pub(super) fn parameter(text: &str) -> Result<(String, Value), String> {
 /// # Errors
 /// When it cannot be planned or started; a run that fails is [`Exit::Failed`].
 pub(super) async fn run(global: &Global, args: RunArgs) -> color_eyre::Result<Exit> {
-    let session = Session::open(global).await?;
+    let session = Session::open(global, "run").await?;
     let outcome = begin(&session, args).await;
     session.close().await;
     outcome
@@ -65,7 +65,7 @@ async fn begin(session: &Session, args: RunArgs) -> color_eyre::Result<Exit> {
     };
     let planned = plan(session.client(), request).await?;
     planned.show(args.give.json)?;
-    carry_out(session.client(), planned, args.give).await
+    carry_out(session, planned, args.give).await
 }
 
 #[cfg(test)]

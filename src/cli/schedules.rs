@@ -49,7 +49,7 @@ enum Action {
 /// # Errors
 /// When the engine cannot be reached, or refuses.
 pub(super) async fn schedules(global: &Global, args: SchedulesArgs) -> color_eyre::Result<Exit> {
-    let session = Session::open(global).await?;
+    let session = Session::open(global, "schedules").await?;
     let outcome = act(&session, args).await;
     session.close().await;
     outcome

@@ -18,7 +18,7 @@ use crate::tui::{self, Argument, ExtraCommand, Extras, Options};
 /// When there is no terminal, or the workspace cannot be used.
 pub(super) async fn open_workspace(global: &Global, look: &Look) -> color_eyre::Result<Exit> {
     require_terminal()?;
-    let session = Session::open(global).await?;
+    let session = Session::open(global, "screens").await?;
     show(session, look, None).await
 }
 
@@ -62,6 +62,7 @@ pub(super) async fn show(
 fn options(session: &Session, look: &Look, practice: Option<Practice>) -> Result<Options, Ended> {
     let variable = |name: &str| std::env::var(name).ok();
     let mut options = Options::suited(variable);
+    options.runs_outlive_us = session.runs_outlive_it();
     let no_color = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
     // What is asked for on the command line wins; what the workspace prefers does not override NO_COLOR.
     if let Some(theme) = &look.theme {

@@ -1,4 +1,4 @@
-//! What every command stands on: the workspace, the directories, an engine in this process, and a client of it.
+//! What every command stands on: the workspace, the directories, and a client of an engine.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,12 +8,13 @@ use directories::ProjectDirs;
 use sha2::{Digest as _, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::background::Background;
 use super::exit::{Ended, Exit};
 use super::{Global, output};
+use crate::client::socket::Remote;
 use crate::client::{Client, Request, Response, View};
 use crate::config::{self, Recipes, Workspace};
 use crate::domain::environment::Environment;
-use crate::domain::operator::Operator;
 use crate::domain::service::ServiceKind;
 use crate::engine::{Engine, EngineSettings, Network};
 use crate::steps::library::Library;
@@ -21,80 +22,105 @@ use crate::store::{self, Reader};
 use crate::transport::ssh::{Pool, SshSettings};
 
 /// How long runs get to end in good order when the program ends.
-const GRACE: Duration = Duration::from_secs(15);
+pub(super) const GRACE: Duration = Duration::from_secs(15);
 
-/// An engine on a workspace, and a client of it.
+/// A workspace and a client of its engine.
 pub(super) struct Session {
     /// The workspace as checked.
     pub(super) workspace: Workspace,
     client: Client,
-    engine: Engine,
+    /// An engine within this process, which ends with the session.
+    engine: Option<Engine>,
     /// Holds the store of an engine that only looks; removed at the end.
     _scratch: Option<tempfile::TempDir>,
 }
 
 impl Session {
-    /// Opens the workspace and its store, and starts to poll.
+    /// Opens the workspace and connects to its engine, which is started in the background when there is none, or within
+    /// this process when `--own-engine` says so. `role` is what the engine lists this client as.
+    ///
+    /// # Errors
+    /// [`Exit::Unusable`] when the workspace has mistakes, or there is no engine and none can be started.
+    pub(super) async fn open(global: &Global, role: &str) -> color_eyre::Result<Self> {
+        let workspace = load(global)?;
+        let state = State::for_workspace(global, &workspace)?.dir;
+        let background = Background::new(global, &workspace, &state)?;
+        let link = if global.own_engine {
+            background.link_if_running(role).await?
+        } else {
+            Some(background.link(role).await?)
+        };
+        match link {
+            Some(link) => Self::attached(workspace, link, &background).await,
+            None => Self::with_own_engine(global, workspace, state).await,
+        }
+    }
+
+    /// An engine within this process that other processes can use too.
     ///
     /// # Errors
     /// [`Exit::Unusable`] when the workspace has mistakes, or the state directory cannot be used or is in use.
-    pub(super) async fn open(global: &Global) -> color_eyre::Result<Self> {
+    pub(super) async fn own(global: &Global) -> color_eyre::Result<Self> {
         let workspace = load(global)?;
         let state = State::for_workspace(global, &workspace)?.dir;
-        Self::start(global, workspace, state, None).await
+        Self::with_own_engine(global, workspace, state).await
     }
 
-    /// As [`Session::open`], but keeps nothing: for commands that only look, while another engine may own the store.
+    /// As [`Session::open`], but starts no engine that stays: for commands that only look.
     ///
     /// # Errors
     /// As [`Session::open`].
-    pub(super) async fn observe(global: &Global) -> color_eyre::Result<Self> {
+    pub(super) async fn observe(global: &Global, role: &str) -> color_eyre::Result<Self> {
         let workspace = load(global)?;
+        let state = State::for_workspace(global, &workspace)?.dir;
+        let background = Background::new(global, &workspace, &state)?;
+        if let Some(link) = background.link_if_running(role).await? {
+            return Self::attached(workspace, link, &background).await;
+        }
         let scratch = tempfile::tempdir().map_err(Ended::unusable)?;
-        let state = scratch.path().to_owned();
-        Self::start(global, workspace, state, Some(scratch)).await
+        let engine =
+            start_engine(global, &workspace, scratch.path().to_owned(), None, false).await?;
+        Ok(Self {
+            workspace,
+            client: engine.own_client(),
+            engine: Some(engine),
+            _scratch: Some(scratch),
+        })
     }
 
-    async fn start(
+    async fn attached(
+        workspace: Workspace,
+        link: Remote,
+        background: &Background,
+    ) -> color_eyre::Result<Self> {
+        let path = store::database_path(&background.state_dir);
+        let history = tokio::task::spawn_blocking(move || Reader::open(&path)).await??;
+        Ok(Self {
+            workspace,
+            client: Client::new(Arc::new(link), history),
+            engine: None,
+            _scratch: None,
+        })
+    }
+
+    async fn with_own_engine(
         global: &Global,
         workspace: Workspace,
         state: PathBuf,
-        scratch: Option<tempfile::TempDir>,
     ) -> color_eyre::Result<Self> {
-        let library = Library::load(Some(&workspace.settings.recipes));
-        for problem in library.problems() {
-            output::remark(&format!("warning: recipe left out: {problem}"));
-        }
-        let ssh = SshSettings {
-            accept_new: global.accept_new_host_keys,
-            ..SshSettings::default()
-        };
-        let world = Network::new(move |environment| Arc::new(Pool::new(environment, ssh.clone())));
-        let mut settings =
-            EngineSettings::new(&workspace.name, Arc::new(world), state, cache_dir(global)?);
-        settings.environments.clone_from(&workspace.environments);
-        settings.recipes = library.recipes().cloned().collect();
-        // What is due is for the engine that keeps a history, not for one that only looks.
-        if scratch.is_none() {
-            settings.schedules.clone_from(&workspace.schedules);
-        }
-        settings.read_only = global.read_only;
-        settings.node_interval = workspace.settings.poll_nodes;
-        settings.service_interval = workspace.settings.poll_services;
-        settings.concurrency = workspace.settings.concurrency;
-        let engine = Engine::start(settings).await.map_err(Ended::unusable)?;
-        if !engine.interrupted.is_empty() {
-            output::remark(&format!(
-                "{} run(s) of an earlier session were interrupted; `quarterdeck runs` shows where they stood",
-                engine.interrupted.len()
-            ));
-        }
+        let mut engine = start_engine(global, &workspace, state, None, true).await?;
+        engine.open_door().map_err(Ended::unusable)?;
         Ok(Self {
             workspace,
-            client: engine.client(operator()),
-            engine,
-            _scratch: scratch,
+            client: engine.own_client(),
+            engine: Some(engine),
+            _scratch: None,
         })
+    }
+
+    /// Whether runs go on when this session ends.
+    pub(super) fn runs_outlive_it(&self) -> bool {
+        self.engine.is_none()
     }
 
     /// A client of the engine.
@@ -153,9 +179,11 @@ impl Session {
         }
     }
 
-    /// Ends the engine in good order.
+    /// Ends an engine within this process in good order; one in the background is left as it is.
     pub(super) async fn close(self) {
-        self.engine.shutdown(GRACE).await;
+        if let Some(engine) = self.engine {
+            engine.shutdown(GRACE).await;
+        }
     }
 }
 
@@ -173,8 +201,56 @@ pub(super) fn recipes(directory: &Path) -> Recipes {
     }
 }
 
+/// Starts an engine on a workspace within this process.
+///
+/// # Errors
+/// [`Exit::Unusable`] when the state directory cannot be used or is in use.
+pub(super) async fn start_engine(
+    global: &Global,
+    workspace: &Workspace,
+    state: PathBuf,
+    idle_exit: Option<Duration>,
+    keeps_history: bool,
+) -> color_eyre::Result<Engine> {
+    let library = Library::load(Some(&workspace.settings.recipes));
+    for problem in library.problems() {
+        output::remark(&format!("warning: recipe left out: {problem}"));
+    }
+    let ssh = SshSettings {
+        accept_new: global.accept_new_host_keys,
+        ..SshSettings::default()
+    };
+    let world = Network::new(move |environment| Arc::new(Pool::new(environment, ssh.clone())));
+    let mut settings =
+        EngineSettings::new(&workspace.name, Arc::new(world), state, cache_dir(global)?);
+    settings.environments.clone_from(&workspace.environments);
+    settings.recipes = library.recipes().cloned().collect();
+    // What is due is for the engine that keeps a history, not for one that only looks.
+    if keeps_history {
+        settings.schedules.clone_from(&workspace.schedules);
+    }
+    settings.read_only = global.read_only;
+    settings.node_interval = workspace.settings.poll_nodes;
+    settings.service_interval = workspace.settings.poll_services;
+    settings.concurrency = workspace.settings.concurrency;
+    settings.fingerprint = config::fingerprint(workspace);
+    settings.accepts_new_host_keys = global.accept_new_host_keys;
+    settings.idle_exit = idle_exit;
+    let engine = Engine::start(settings).await.map_err(Ended::unusable)?;
+    if !engine.interrupted.is_empty() {
+        output::remark(&format!(
+            "{} run(s) of an earlier session were interrupted; `quarterdeck runs` shows where they stood",
+            engine.interrupted.len()
+        ));
+    }
+    Ok(engine)
+}
+
 /// Finds and checks the workspace; warnings are told, errors end it.
-fn load(global: &Global) -> color_eyre::Result<Workspace> {
+///
+/// # Errors
+/// [`Exit::Unusable`] with every mistake.
+pub(super) fn load(global: &Global) -> color_eyre::Result<Workspace> {
     let cwd = std::env::current_dir().map_err(Ended::unusable)?;
     let root = config::find(global.workspace.as_deref(), &cwd).map_err(Ended::unusable)?;
     let checked = config::check(&root.dir, recipes);
@@ -198,7 +274,14 @@ impl State {
         Self::for_workspace(global, &load(global)?)
     }
 
-    fn for_workspace(global: &Global, workspace: &Workspace) -> color_eyre::Result<Self> {
+    /// The state directory of a workspace.
+    ///
+    /// # Errors
+    /// [`Exit::Unusable`] without a home directory.
+    pub(super) fn for_workspace(
+        global: &Global,
+        workspace: &Workspace,
+    ) -> color_eyre::Result<Self> {
         // Two workspaces of the same name in different places have histories of their own.
         let root =
             std::fs::canonicalize(&workspace.root).unwrap_or_else(|_| workspace.root.clone());
@@ -217,6 +300,11 @@ impl State {
             .collect();
         let dir = state_dir(global)?.join(format!("{label}-{}", crate::domain::hex(&digest[..4])));
         Ok(Self { dir })
+    }
+
+    /// The directory.
+    pub(super) fn dir(&self) -> &std::path::Path {
+        &self.dir
     }
 
     /// Whether anything has ever run here.
@@ -270,39 +358,38 @@ fn project_dirs() -> color_eyre::Result<ProjectDirs> {
     })
 }
 
-/// Waits until the operator or the system asks this process to end: an interrupt, a termination, a lost terminal.
-pub(super) async fn asked_to_end() {
-    let mut kinds = Vec::new();
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ] {
+/// How this process is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// By the operator: ctrl-c.
+    Interrupt,
+    /// By the system, or because the terminal is gone.
+    Leave,
+}
+
+/// Waits until the operator or the system asks this process to end.
+pub(super) async fn asked_to_end() -> Asked {
+    let kinds = [
+        (SignalKind::interrupt(), Asked::Interrupt),
+        (SignalKind::terminate(), Asked::Leave),
+        (SignalKind::hangup(), Asked::Leave),
+    ];
+    let mut streams = Vec::new();
+    for (kind, asked) in kinds {
         match signal(kind) {
-            Ok(stream) => kinds.push(stream),
+            Ok(stream) => streams.push((stream, asked)),
             // Without a handler the signal ends the process, which is what it asks for.
             Err(error) => tracing::warn!("signal {}: {error}", kind.as_raw_value()),
         }
     }
-    if kinds.is_empty() {
+    if streams.is_empty() {
         return std::future::pending().await;
     }
-    let asked = kinds.iter_mut().map(|stream| Box::pin(stream.recv()));
-    futures::future::select_all(asked).await;
-}
-
-/// Who is at the keyboard: who became root by sudo is still himself.
-pub(super) fn operator() -> Operator {
-    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
-    let own = rustix::process::getuid().as_raw();
-    let uid = number("SUDO_UID").filter(|_| own == 0).unwrap_or(own);
-    let user = uzers::get_user_by_uid(uid).map_or_else(
-        || format!("uid{uid}"),
-        |user| user.name().to_string_lossy().into_owned(),
-    );
-    let host = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    Operator::new(user, host, uid)
+    let waiting = streams.iter_mut().map(|(stream, asked)| {
+        Box::pin(async move {
+            stream.recv().await;
+            *asked
+        })
+    });
+    futures::future::select_all(waiting).await.0
 }

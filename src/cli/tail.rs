@@ -206,7 +206,7 @@ pub(super) async fn logs(global: &Global, args: LogsArgs) -> color_eyre::Result<
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            () = asked_to_end() => return Ok(Exit::Cancelled),
+            _ = asked_to_end() => return Ok(Exit::Cancelled),
         }
     }
 }

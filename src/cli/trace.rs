@@ -14,6 +14,28 @@ use super::exit::Ended;
 /// The variable that asks for diagnostics: a filter such as `debug` or `quarterdeck=trace,russh=info`.
 pub(super) const VARIABLE: &str = "QUARTERDECK_LOG";
 
+/// Begins to write the diagnostics of an engine to standard error: what [`VARIABLE`] asks for, else what its operator
+/// should know.
+///
+/// # Errors
+/// [`super::Exit::Unusable`] when the filter cannot be read.
+pub(super) fn begin_engine() -> Result<(), Ended> {
+    let wanted = std::env::var(VARIABLE).unwrap_or_default();
+    let wanted = if wanted.is_empty() {
+        "warn,quarterdeck=info"
+    } else {
+        wanted.as_str()
+    };
+    let filter = EnvFilter::try_new(wanted)
+        .map_err(|error| Ended::unusable(format!("{VARIABLE}: {error}")))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
+    Ok(())
+}
+
 /// Begins to write diagnostics to `quarterdeck.log` in `dir`, when [`VARIABLE`] asks for them.
 ///
 /// # Errors

@@ -2,18 +2,26 @@
 //!
 //! A client sends a [`Request`] and gets a [`Response`] or a [`Refusal`]; it subscribes to [`Event`]s, which carry what
 //! changed and never a flood: log lines are read from the store, a window at a time, when an event says that there are
-//! more. All types are plain data that go over a socket as JSON; today the engine is in the same process.
+//! more. All types are plain data that go over the engine's socket as JSON lines ([`wire`], [`socket`]); an engine in the same
+//! process is called without a detour.
+
+pub mod path;
+pub mod socket;
+pub mod wire;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::action::{Consent, Gate};
 use crate::domain::environment::Environment;
 use crate::domain::finding::{Finding, Subject};
 use crate::domain::live::{EnvironmentLive, NodeReport, Observed, ServiceReport};
+use crate::domain::operator::Operator;
 use crate::domain::plan::{Plan, PlanRequest};
 use crate::domain::recipe::Recipe;
 use crate::domain::run::{Run, RunId, Task};
@@ -42,6 +50,8 @@ pub enum Request {
         /// Which run.
         run: RunId,
     },
+    /// How the engine itself is. Answered by [`Response::Engine`].
+    Engine,
     /// Poll something now instead of at its time. Answered by [`Response::Done`].
     Refresh {
         /// The environment's name.
@@ -78,6 +88,25 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether a session that is read-only may not ask this. What depends on the plan or the run is decided there: only a
+    /// plan knows its risk.
+    pub const fn is_change(&self) -> bool {
+        match self {
+            Self::RunSchedule { .. } | Self::PauseSchedule { .. } => true,
+            Self::Workspace
+            | Self::Live
+            | Self::Plan(_)
+            | Self::Start { .. }
+            | Self::Cancel { .. }
+            | Self::Engine
+            | Self::Refresh { .. }
+            | Self::Table { .. }
+            | Self::Schedules => false,
+        }
+    }
+}
+
 /// What the engine answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "response", content = "with")]
@@ -99,8 +128,54 @@ pub enum Response {
     Table(Table),
     /// To [`Request::Schedules`]: in the order of environments and their files.
     Schedules(Vec<ScheduleStatus>),
+    /// To [`Request::Engine`].
+    Engine(Box<EngineReport>),
     /// Accepted.
     Done,
+}
+
+/// How the engine itself is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EngineReport {
+    /// Its version, for people.
+    pub version: String,
+    /// The protocol it speaks.
+    pub protocol: u32,
+    /// Its process.
+    pub pid: u32,
+    /// Since when it runs.
+    pub started_at: Timestamp,
+    /// The workspace's name.
+    pub workspace: String,
+    /// Where it keeps history.
+    pub state_dir: PathBuf,
+    /// Runs that are under way, by number.
+    pub running: Vec<i64>,
+    /// Who is connected, the longest first.
+    pub clients: Vec<Guest>,
+    /// Seconds without clients, runs and schedules after which it ends by itself; `None` when it never does.
+    pub idle_exit: Option<u64>,
+    /// Memory in use (resident set), bytes; `None` where the system does not tell.
+    pub memory: Option<u64>,
+    /// The most memory it ever used, bytes.
+    pub memory_peak: Option<u64>,
+    /// What an operator should know of how it runs, such as that it will not outlive his session.
+    pub remarks: Vec<String>,
+}
+
+/// Somebody connected to the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guest {
+    /// Who.
+    pub operator: Operator,
+    /// What it is, such as `screens`.
+    pub role: String,
+    /// The client's process, where the system tells.
+    pub pid: Option<u32>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether it may not change anything.
+    pub read_only: bool,
 }
 
 /// A request that the engine did not carry out.
@@ -191,6 +266,11 @@ pub enum Event {
     },
     /// A schedule was due, paused or resumed, or its run moved on.
     Schedule(Box<ScheduleStatus>),
+    /// The connection to the engine was lost and is being made again, or is there again.
+    Connection {
+        /// Why it was lost; `None` when it is there again.
+        lost: Option<String>,
+    },
     /// The subscriber was too slow and missed this many events: ask for [`Request::Live`] and read the runs again.
     Missed(u64),
 }

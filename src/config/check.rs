@@ -19,7 +19,7 @@ use crate::domain::recipe::Recipe;
 pub const FILE: &str = "quarterdeck.yaml";
 
 /// Where the environments are, in a workspace.
-const ENVIRONMENTS: &str = "environments";
+pub(super) const ENVIRONMENTS: &str = "environments";
 
 /// How many files of one kind are read; more than that is some other directory.
 const MAX_FILES: usize = 512;

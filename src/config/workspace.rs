@@ -62,6 +62,8 @@ pub struct Settings {
     pub poll_services: Duration,
     /// How many hosts a step works on at a time, 1..=256.
     pub concurrency: usize,
+    /// After how long without clients, runs and schedules the engine ends by itself; `None` for never.
+    pub idle_exit: Option<Duration>,
     /// How the screens look; `None` is what suits the terminal.
     pub theme: Option<ThemeName>,
     /// The directory of the workspace's own recipes; need not exist.
@@ -75,6 +77,7 @@ impl Default for Settings {
             poll_nodes: Duration::from_secs(5),
             poll_services: Duration::from_secs(5),
             concurrency: 16,
+            idle_exit: Some(Duration::from_secs(15 * 60)),
             theme: None,
             recipes: PathBuf::from("recipes"),
         }

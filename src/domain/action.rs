@@ -17,6 +17,9 @@ words! {
     }
 }
 
+/// Why a session that is read-only refuses something.
+pub const READ_ONLY: &str = "this session is read-only; start Quarterdeck without --read-only";
+
 /// What stands between a plan and its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -70,9 +73,7 @@ impl Gate {
                 "{environment} asks for the consent of a second operator, which this version cannot collect yet; \
                  plan and --dry-run work"
             )),
-            (Self::ReadOnly, _) => {
-                Err("this session is read-only; start Quarterdeck without --read-only".into())
-            }
+            (Self::ReadOnly, _) => Err(READ_ONLY.into()),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
+use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,15 +18,20 @@ use super::audit::Audit;
 use super::bus::Bus;
 use super::desk::Desk;
 use super::directory::Directory;
+use super::door::Guestbook;
 use super::live::Live;
 use super::poll::{NodeSource, Rhythm, ServiceSource, poll};
+use super::process;
 use super::run::{Drive, Stop, Tasks, given_up, panicked};
 use super::schedule::Schedules;
 use super::undo::RunRecords;
 use super::world::Steps;
-use crate::client::{Event, Link, Refusal, Request, Response, Subscription, View, Workspace};
+use crate::client::wire::{PROTOCOL, Welcome};
+use crate::client::{
+    EngineReport, Event, Link, Refusal, Request, Response, Subscription, View, Workspace,
+};
 use crate::clock::SharedClock;
-use crate::domain::action::{Consent, Gate};
+use crate::domain::action::{Consent, Gate, READ_ONLY};
 use crate::domain::environment::Environment;
 use crate::domain::finding::Subject;
 use crate::domain::operator::Operator;
@@ -40,6 +46,7 @@ use crate::transport::Reach;
 
 /// Nodes and services that are being asked at the same time.
 const PLACES: usize = 64;
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long a table may take.
 const TABLE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -62,6 +69,17 @@ pub(super) struct Core {
     service_rhythm: Rhythm,
     tasks: TaskTracker,
     pub(super) stopped: CancellationToken,
+    pub(super) guestbook: Arc<Guestbook>,
+    birth: Birth,
+}
+
+/// What an engine was started as.
+struct Birth {
+    at: Timestamp,
+    state_dir: PathBuf,
+    fingerprint: String,
+    accepts_new_host_keys: bool,
+    idle_exit: Option<Duration>,
 }
 
 /// One environment with its doors.
@@ -127,6 +145,13 @@ impl Core {
             interval,
             deadline: settings.deadline,
         };
+        let birth = Birth {
+            at: settings.clock.now(),
+            state_dir: settings.state_dir,
+            fingerprint: settings.fingerprint,
+            accepts_new_host_keys: settings.accepts_new_host_keys,
+            idle_exit: settings.idle_exit,
+        };
         Arc::new(Self {
             node_rhythm: rhythm(settings.node_interval),
             service_rhythm: rhythm(settings.service_interval),
@@ -151,6 +176,8 @@ impl Core {
             concurrency: settings.concurrency,
             tasks,
             stopped: CancellationToken::new(),
+            guestbook: Arc::default(),
+            birth,
         })
     }
 
@@ -211,6 +238,62 @@ impl Core {
         serde_json::from_str(&self.redactor.clean(&text)).map_err(broken)
     }
 
+    /// Whether somebody would miss the engine: clients, runs under way, schedules.
+    pub(super) fn is_needed(&self) -> bool {
+        !self.guestbook.guests().is_empty()
+            || !self.running().is_empty()
+            || self.schedules.any_is_on()
+    }
+
+    /// Carries out `work` even when nobody waits for it any more; [`super::Engine::shutdown`] does.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work);
+    }
+
+    /// Numbers of the runs under way.
+    pub(super) fn running(&self) -> Vec<i64> {
+        self.desk.running()
+    }
+
+    /// After how long without anybody who needs it the engine asks to be ended.
+    pub(super) fn idle_exit(&self) -> Option<Duration> {
+        self.birth.idle_exit
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn welcome(&self) -> Welcome {
+        Welcome {
+            protocol: PROTOCOL,
+            version: VERSION.into(),
+            pid: std::process::id(),
+            started_at: self.birth.at,
+            running: u32::try_from(self.running().len()).unwrap_or(u32::MAX),
+            fingerprint: self.birth.fingerprint.clone(),
+            accepts_new_host_keys: self.birth.accepts_new_host_keys,
+        }
+    }
+
+    fn report(&self) -> EngineReport {
+        let (memory, memory_peak) = process::memory();
+        EngineReport {
+            version: VERSION.into(),
+            protocol: PROTOCOL,
+            pid: std::process::id(),
+            started_at: self.birth.at,
+            workspace: self.workspace.name.clone(),
+            state_dir: self.birth.state_dir.clone(),
+            running: self.running(),
+            clients: self.guestbook.guests(),
+            idle_exit: self.birth.idle_exit.map(|limit| limit.as_secs()),
+            memory,
+            memory_peak,
+            remarks: process::remarks(),
+        }
+    }
+
     /// Stops polling, takes no more runs and interrupts those under way. May be called again.
     pub(super) fn stop(&self) {
         self.desk.close();
@@ -240,6 +323,7 @@ impl Core {
             .find(|recipe| recipe.name == name)
     }
 
+    /// Whether nobody may change anything.
     pub(super) const fn is_read_only(&self) -> bool {
         self.workspace.read_only
     }
@@ -285,21 +369,18 @@ impl Core {
             .map_err(|error| Refusal::new(error.to_string()))
     }
 
-    fn gate(&self, plan: &Plan, environment: &Environment) -> Gate {
-        Gate::of(plan.risk, environment.protection, self.workspace.read_only)
-    }
-
     /// Starts a plan; a refusal is recorded.
     pub(super) async fn start(
         &self,
         hash: &str,
         consent: &Consent,
         by: &Operator,
+        read_only: bool,
     ) -> Result<Run, Refusal> {
         let plan = self.desk.plan(hash);
         let shown = plan.clone().ok();
         let started = match plan {
-            Ok(plan) => self.begin(plan, hash, consent, by).await,
+            Ok(plan) => self.begin(plan, hash, consent, by, read_only).await,
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = &started {
@@ -316,9 +397,10 @@ impl Core {
         hash: &str,
         consent: &Consent,
         by: &Operator,
+        read_only: bool,
     ) -> Result<Run, Refusal> {
         let room = self.room(&plan.request.environment)?;
-        self.gate(&plan, &room.environment)
+        Gate::of(plan.risk, room.environment.protection, read_only)
             .check(consent, &room.environment.name)
             .map_err(Refusal::new)?;
         if let Some(open) = plan.undecided.first() {
@@ -398,12 +480,20 @@ impl Core {
         Ok(run)
     }
 
-    async fn cancel(&self, run: RunId, by: &Operator) -> Result<(), Refusal> {
+    async fn cancel(&self, run: RunId, caller: &Counter) -> Result<(), Refusal> {
         let gone = || Refusal::new("this run is not under way");
-        let (number, environment) = self.desk.place(run).ok_or_else(gone)?;
-        self.audit.run_cancelled(by, environment, number).await?;
+        let (number, environment, changes) = self.desk.place(run).ok_or_else(gone)?;
+        if changes && caller.read_only {
+            return Err(Refusal::new(READ_ONLY));
+        }
+        self.audit
+            .run_cancelled(&caller.operator, environment, number)
+            .await?;
         // It may have ended meanwhile.
-        self.desk.cancel(run, by).then_some(()).ok_or_else(gone)
+        self.desk
+            .cancel(run, &caller.operator)
+            .then_some(())
+            .ok_or_else(gone)
     }
 
     fn refresh(&self, environment: &str, subject: &Subject) -> Result<(), Refusal> {
@@ -450,12 +540,17 @@ async fn bury(
 pub(super) struct Counter {
     pub(super) core: Arc<Core>,
     pub(super) operator: Operator,
+    /// Whether everything that changes anything is refused here.
+    pub(super) read_only: bool,
 }
 
 #[async_trait]
 impl Link for Counter {
     async fn call(&self, request: Request) -> Result<Response, Refusal> {
-        self.core.answer(request, &self.operator).await
+        if self.read_only && request.is_change() {
+            return Err(Refusal::new(READ_ONLY));
+        }
+        self.core.answer(request, self).await
     }
 
     fn subscribe(&self) -> Subscription {
@@ -464,14 +559,17 @@ impl Link for Counter {
 }
 
 impl Core {
-    async fn answer(&self, request: Request, operator: &Operator) -> Result<Response, Refusal> {
+    async fn answer(&self, request: Request, caller: &Counter) -> Result<Response, Refusal> {
         match request {
-            Request::Workspace => Ok(Response::Workspace(Box::new(self.workspace.clone()))),
+            Request::Workspace => Ok(Response::Workspace(Box::new(Workspace {
+                read_only: caller.read_only,
+                ..self.workspace.clone()
+            }))),
             Request::Live => Ok(Response::Live(self.live.snapshot())),
             Request::Plan(request) => {
                 let plan = Arc::new(self.plan(request).await?);
                 let room = self.room(&plan.request.environment)?;
-                let gate = self.gate(&plan, &room.environment);
+                let gate = Gate::of(plan.risk, room.environment.protection, caller.read_only);
                 self.desk.keep(Arc::clone(&plan));
                 Ok(Response::Plan {
                     plan: Box::new(Plan::clone(&plan)),
@@ -479,13 +577,16 @@ impl Core {
                 })
             }
             Request::Start { hash, consent } => {
-                let run = self.start(&hash, &consent, operator).await?;
+                let run = self
+                    .start(&hash, &consent, &caller.operator, caller.read_only)
+                    .await?;
                 Ok(Response::Started(Box::new(run)))
             }
             Request::Cancel { run } => {
-                self.cancel(run, operator).await?;
+                self.cancel(run, caller).await?;
                 Ok(Response::Done)
             }
+            Request::Engine => Ok(Response::Engine(Box::new(self.report()))),
             Request::Refresh {
                 environment,
                 subject,
@@ -495,7 +596,9 @@ impl Core {
             }
             Request::Schedules => Ok(Response::Schedules(self.schedule_list())),
             Request::RunSchedule { environment, name } => {
-                let run = self.run_schedule(&environment, &name, operator).await?;
+                let run = self
+                    .run_schedule(&environment, &name, &caller.operator)
+                    .await?;
                 Ok(Response::Started(Box::new(run)))
             }
             Request::PauseSchedule {
@@ -503,7 +606,7 @@ impl Core {
                 name,
                 paused,
             } => {
-                self.pause_schedule(&environment, &name, paused, operator)
+                self.pause_schedule(&environment, &name, paused, &caller.operator)
                     .await?;
                 Ok(Response::Done)
             }

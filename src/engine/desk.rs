@@ -128,11 +128,11 @@ impl Desk {
         inner.plans.retain(|plan| plan.hash != hash);
     }
 
-    /// The number (once it is stored) and environment of a run under way.
-    pub(super) fn place(&self, run: RunId) -> Option<(Option<i64>, String)> {
+    /// The number (once it is stored) and environment of a run under way, and whether it changes anything.
+    pub(super) fn place(&self, run: RunId) -> Option<(Option<i64>, String, bool)> {
         let inner = self.lock();
         let active = inner.active.get(&run)?;
-        Some((active.number, active.environment.clone()))
+        Some((active.number, active.environment.clone(), active.changes))
     }
 
     /// Whether the run is under way.
@@ -156,6 +156,16 @@ impl Desk {
             active.stop.cancel(format!("cancelled by {by}"));
         }
         active.is_some()
+    }
+
+    /// Numbers of the runs under way; one that is just being stored counts as 0.
+    pub(super) fn running(&self) -> Vec<i64> {
+        let inner = self.lock();
+        let numbers = inner
+            .active
+            .values()
+            .map(|active| active.number.unwrap_or(0));
+        numbers.collect()
     }
 
     /// Takes no more runs and interrupts those under way.

@@ -16,9 +16,12 @@ mod bus;
 mod core;
 mod desk;
 mod directory;
+mod door;
 mod live;
+mod peer;
 mod poll;
 mod probe;
+mod process;
 mod resume;
 mod run;
 mod schedule;
@@ -35,6 +38,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 use self::core::{Core, Counter};
+use self::door::Door;
 use crate::client::{Client, Event, Link};
 use crate::clock::{SharedClock, SystemClock};
 use crate::domain::environment::Environment;
@@ -44,8 +48,11 @@ use crate::domain::run::RunId;
 use crate::domain::schedule::Schedule;
 use crate::store::{Handle, Reader, StoreError, Writer};
 
+pub use door::{DoorError, Farewell, socket_path};
 pub use world::{Network, World};
 
+/// How long clients are told that the engine ends.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// The least time between two announcements of a run's new lines.
 const ANNOUNCE: Duration = Duration::from_millis(50);
 
@@ -67,8 +74,14 @@ pub struct EngineSettings {
     pub cache_dir: PathBuf,
     /// Where the time comes from.
     pub clock: SharedClock,
-    /// Whether changes are refused.
+    /// Whether nobody may change anything. A client that comes in by the socket may also ask for that for itself alone.
     pub read_only: bool,
+    /// What the engine was started from, for clients that were started from something newer.
+    pub fingerprint: String,
+    /// Whether `world` pins unknown SSH host keys on first contact.
+    pub accepts_new_host_keys: bool,
+    /// After how long without clients, runs and schedules the engine asks to be ended; `None` for never.
+    pub idle_exit: Option<Duration>,
     /// From one probe of a node to the next.
     pub node_interval: Duration,
     /// From one poll of a service to the next.
@@ -98,6 +111,9 @@ impl EngineSettings {
             cache_dir: cache_dir.into(),
             clock: Arc::new(SystemClock),
             read_only: false,
+            fingerprint: String::new(),
+            accepts_new_host_keys: false,
+            idle_exit: None,
             node_interval: Duration::from_secs(5),
             service_interval: Duration::from_secs(5),
             deadline: Duration::from_secs(5),
@@ -109,6 +125,8 @@ impl EngineSettings {
 /// A running engine. Dropped without [`Engine::shutdown`] it stops polling and interrupts its runs, without waiting.
 pub struct Engine {
     core: Arc<Core>,
+    state_dir: PathBuf,
+    door: Option<Door>,
     history: Reader,
     tasks: TaskTracker,
     /// Gone after the shutdown.
@@ -124,8 +142,9 @@ impl Engine {
     /// [`StoreError`] when the store cannot be used: see [`Writer::open`].
     pub async fn start(settings: EngineSettings) -> Result<Self, StoreError> {
         let (state_dir, now) = (settings.state_dir.clone(), settings.clock.now());
+        let place = state_dir.clone();
         let opened = tokio::task::spawn_blocking(move || {
-            let writer = Writer::open(&state_dir, now)?;
+            let writer = Writer::open(&place, now)?;
             let history = Reader::open(writer.handle().path())?;
             let remembered = history.schedules()?;
             Ok::<_, StoreError>((writer, history, remembered))
@@ -149,6 +168,8 @@ impl Engine {
         tasks.spawn(announce_lines(Arc::clone(&core), writer.handle()));
         Ok(Self {
             core,
+            state_dir,
+            door: None,
             history,
             tasks,
             writer: Some(writer),
@@ -161,22 +182,46 @@ impl Engine {
         Client::new(self.link(operator), self.history.clone())
     }
 
-    /// Whether something will run by itself some day, so that the engine must stay although nobody is connected.
-    pub fn has_schedules(&self) -> bool {
-        self.core.schedules.any_is_on()
-    }
-
     /// What a connection of `operator` calls; every request on it is made in that name.
     fn link(&self, operator: Operator) -> Arc<dyn Link> {
         Arc::new(Counter {
             core: Arc::clone(&self.core),
             operator,
+            read_only: self.core.is_read_only(),
         })
+    }
+
+    /// A connection for the operator of this process.
+    pub fn own_client(&self) -> Client {
+        self.client(peer::this_process())
+    }
+
+    /// Lets clients in other processes in, by [`socket_path`] of the state directory.
+    ///
+    /// # Errors
+    /// [`DoorError`] when the socket cannot be made.
+    pub fn open_door(&mut self) -> Result<(), DoorError> {
+        self.door = Some(Door::open(&self.core, &self.state_dir, &self.tasks)?);
+        self.tasks.spawn(door::end_when_idle(
+            Arc::clone(&self.core),
+            socket_path(&self.state_dir),
+            self.core.idle_exit(),
+        ));
+        Ok(())
+    }
+
+    /// Waits until a client wants the engine to end, or nobody has needed it for long.
+    pub async fn asked_to_end(&self) -> Farewell {
+        self.core.guestbook.ending.cancelled().await;
+        self.core.guestbook.farewell()
     }
 
     /// Stops polling, interrupts the runs under way and gives them `grace` to end in good order, writes what waits and
     /// closes the store. Subscriptions end. What did not stop in time is accounted for when the store is opened next.
     pub async fn shutdown(mut self, grace: Duration) {
+        if let Some(door) = &self.door {
+            door.close();
+        }
         self.core.stop();
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait())
@@ -190,6 +235,10 @@ impl Engine {
             writer.close().await;
         }
         self.core.bus.close();
+        if let Some(door) = &self.door {
+            // Those who still read hear why the engine ends; those who do not are not waited for.
+            let _ = tokio::time::timeout(GOODBYE, door.guests.wait()).await;
+        }
     }
 }
 

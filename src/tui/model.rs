@@ -28,6 +28,8 @@ pub struct Setup {
     pub environment: Option<String>,
     /// Commands for the palette beside the built-in ones.
     pub extra: Vec<ExtraCommand>,
+    /// Whether runs go on without this program.
+    pub runs_outlive_us: bool,
     /// The time it is.
     pub now: Timestamp,
     /// Columns and rows.
@@ -44,6 +46,7 @@ impl Setup {
             place: Place::Bridge,
             environment: None,
             extra: Vec::new(),
+            runs_outlive_us: false,
             now,
             size,
         }
@@ -84,6 +87,7 @@ pub struct Model {
     pub(crate) ticket: u64,
     /// Runs that were started from here.
     pub(crate) started: Vec<RunId>,
+    pub(crate) runs_outlive_us: bool,
 }
 
 impl Model {
@@ -104,6 +108,7 @@ impl Model {
             mouse: setup.mouse,
             ticket: 0,
             started: Vec::new(),
+            runs_outlive_us: setup.runs_outlive_us,
         }
     }
 
@@ -172,7 +177,12 @@ impl Model {
                 run.tally.done(),
                 run.tally.total()
             );
-            if let Some(reason) = &run.reason {
+            if alive && self.runs_outlive_us {
+                let number = run.number;
+                line = format!(
+                    "{line}; it goes on, and `quarterdeck logs {number} --follow` shows it"
+                );
+            } else if let Some(reason) = &run.reason {
                 line = format!("{line}: {}", super::text::clean(reason));
             }
             lines.push(line);

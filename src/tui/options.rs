@@ -21,6 +21,8 @@ pub struct Options {
     pub place: Place,
     /// The environment to begin with; `None` is the first.
     pub environment: Option<String>,
+    /// Whether runs go on without this program, because the engine is another one.
+    pub runs_outlive_us: bool,
     /// Commands that the caller adds to the palette.
     pub extras: Option<Arc<dyn Extras>>,
 }
@@ -39,6 +41,7 @@ impl Options {
             mouse: false,
             place: Place::Bridge,
             environment: None,
+            runs_outlive_us: false,
             extras: None,
         }
     }

@@ -206,7 +206,7 @@ fn has_log(model: &Model) -> bool {
 fn quit(model: &mut Model) -> Vec<Effect> {
     let alive = model.world.alive().count();
     let asking = |layer: &Layer| matches!(layer, Layer::Question(question) if question.is_quit());
-    if alive == 0 {
+    if alive == 0 || model.runs_outlive_us {
         return vec![Effect::Quit];
     }
     if !model.layers.iter().any(asking) {
@@ -331,6 +331,14 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
                 effects.extend(screens.run.log.grew(total));
             }
             effects
+        }
+        Event::Connection { lost: Some(reason) } => {
+            model.say(format!("No engine: {reason}"), Tone::Bad);
+            Vec::new()
+        }
+        Event::Connection { lost: None } => {
+            model.say("The engine is there again.", Tone::Good);
+            Vec::new()
         }
         Event::Missed(_) => {
             let mut effects = vec![Effect::Live, Effect::Runs];

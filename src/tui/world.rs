@@ -262,7 +262,10 @@ impl World {
                     run.lines = run.lines.max(*total);
                 }
             }
-            Event::Task { .. } | Event::Schedule(_) | Event::Missed(_) => {}
+            Event::Task { .. }
+            | Event::Schedule(_)
+            | Event::Connection { .. }
+            | Event::Missed(_) => {}
         }
     }
 

@@ -20,10 +20,20 @@ pub(crate) struct WorkspaceFile {
     /// How many hosts a step works on at a time; default: 16.
     #[schemars(range(min = 1, max = 256))]
     pub(crate) concurrency: Option<u16>,
+    /// The background process that owns runs and polling.
+    pub(crate) engine: Option<Engine>,
     /// The colours of the screens; default: default.
     pub(crate) theme: Option<ThemeName>,
     /// The directory of the workspace's own recipes, relative to this file; default: recipes.
     pub(crate) recipes: Option<Path>,
+}
+
+/// The background process that owns runs and polling.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Engine {
+    /// After how long without clients, runs and schedules it ends by itself; 0s for never, default: 15m.
+    pub(crate) idle_exit: Option<Span>,
 }
 
 /// How often endpoints are asked how they are.

@@ -37,6 +37,14 @@ pub(crate) fn read(
         poll_nodes: pause(nodes, "nodes", defaults.poll_nodes),
         poll_services: pause(services, "services", defaults.poll_services),
         concurrency: file.concurrency.map_or(defaults.concurrency, usize::from),
+        idle_exit: match file
+            .engine
+            .as_ref()
+            .and_then(|engine| engine.idle_exit.as_ref())
+        {
+            None => defaults.idle_exit,
+            Some(text) => duration(&text.0).filter(|limit| !limit.is_zero()),
+        },
         theme: file.theme,
         recipes,
     }

@@ -404,7 +404,8 @@ impl Core {
         }
         let hash = plan.hash.clone();
         self.desk.keep(plan);
-        self.start(&hash, &Consent::Yes, by).await
+        self.start(&hash, &Consent::Yes, by, self.is_read_only())
+            .await
     }
 
     /// The newest run of the schedule, if it is still under way: as people call it.

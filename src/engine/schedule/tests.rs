@@ -142,7 +142,7 @@ impl Scene {
 async fn a_due_time_starts_one_run_in_the_name_of_the_schedule() {
     let (dir, clock) = (TempDir::new().unwrap(), noon());
     let mut scene = start(&dir, &clock, schedule("s", "work", Missed::RunOnce), false).await;
-    assert!(scene.engine.has_schedules());
+    assert!(scene.engine.core.schedules.any_is_on());
     pass(&clock, 15);
     let status = scene.ended().await;
     assert_eq!(status.memory.last_due, Some(at("12:15:00")));
@@ -305,7 +305,7 @@ async fn a_pause_outlives_the_engine_and_leaves_no_debt() {
     let work = schedule("s", "work", Missed::RunOnce);
     let scene = start(&dir, &clock, work.clone(), false).await;
     scene.pause(true).await;
-    assert!(!scene.engine.has_schedules());
+    assert!(!scene.engine.core.schedules.any_is_on());
     scene.engine.shutdown(Duration::from_secs(10)).await;
     pass(&clock, 60);
     let mut scene = start(&dir, &clock, work, false).await;

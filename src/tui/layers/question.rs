@@ -39,7 +39,7 @@ impl Question {
         Self {
             title: "Quit?".into(),
             sentence: format!(
-                "{subject}; quitting stops {object}. In this version the engine lives inside this program: nothing can go on without it."
+                "{subject}; quitting stops {object}, because the engine lives inside this program."
             ),
             no: "Stay".into(),
             yes: "Quit and stop".into(),

@@ -71,6 +71,7 @@ pub async fn run(
             .as_ref()
             .map(|extras| extras.list())
             .unwrap_or_default(),
+        runs_outlive_us: options.runs_outlive_us,
         now: clock.now(),
         size: terminal::size()?,
     });

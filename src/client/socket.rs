@@ -1,0 +1,389 @@
+//! A client of an engine in another process: calls and events over its Unix socket, and a connection that mends itself.
+//!
+//! One task owns the connection. When it is lost the task makes it again, with a pause that grows, starting a new engine
+//! when there is none; what was asked meanwhile is refused with the reason rather than asked twice, because a request may
+//! have been carried out just before the connection broke. Subscribers hear [`Event::Connection`] and, afterwards,
+//! [`Event::Missed`], which tells them to read everything again.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use tokio::net::UnixStream;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::wire::{Asked, Ear, Hello, LONGEST_TOLD, Mouth, PROTOCOL, Told, Welcome, halves};
+use super::{Event, Link, Refusal, Request, Response, Subscription};
+
+/// Events kept for a subscriber within this process that is behind.
+const BEHIND: usize = 8192;
+/// Requests that may wait to be sent.
+const WAITING: usize = 64;
+/// How long the engine may take to say who it is.
+const GREETING: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Starts an engine that listens at the socket; returns when it does.
+pub type Starter = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Refusal>> + Send + Sync>;
+
+/// How to reach an engine.
+#[derive(Clone)]
+pub struct Dial {
+    /// The engine's socket.
+    pub socket: PathBuf,
+    /// Who calls.
+    pub hello: Hello,
+    /// What is done when nobody listens; `None` leaves it at that.
+    pub starter: Option<Starter>,
+}
+
+/// A greeted connection.
+pub struct Greeted {
+    /// What the engine said of itself.
+    pub welcome: Welcome,
+    ear: Ear,
+    mouth: Mouth,
+}
+
+impl Dial {
+    /// Connects and exchanges greetings, whatever the engine's version.
+    ///
+    /// # Errors
+    /// [`Refusal`] when nobody listens (see [`Dial::is_absent`]), or who listens does not greet in time.
+    pub async fn greet(&self) -> Result<Greeted, Refusal> {
+        let stream = connect(&self.socket)
+            .await
+            .map_err(|error| Refusal::new(format!("{}: {error}", self.socket.display())))?;
+        let (mut ear, mut mouth) = halves(stream, LONGEST_TOLD);
+        let greeting = async {
+            mouth.say(&Asked::Hello(self.hello.clone())).await?;
+            ear.hear::<Told>().await
+        };
+        let told = timeout(GREETING, greeting)
+            .await
+            .map_err(|_| {
+                Refusal::new(format!(
+                    "the engine did not answer within {} s",
+                    GREETING.as_secs()
+                ))
+            })?
+            .map_err(|error| Refusal::new(format!("the engine's greeting: {error}")))?;
+        match told {
+            Told::Welcome(welcome) => Ok(Greeted {
+                welcome,
+                ear,
+                mouth,
+            }),
+            Told::Sorry { message } => Err(Refusal::new(message)),
+            Told::Bye { reason, .. } => Err(Refusal::new(reason)),
+            other => Err(Refusal::new(format!("the engine greeted with {other:?}"))),
+        }
+    }
+
+    /// Whether nobody listens at the socket: no file, or one that a dead engine left behind.
+    pub async fn is_absent(&self) -> bool {
+        use std::io::ErrorKind::{ConnectionRefused, NotFound};
+        connect(&self.socket)
+            .await
+            .is_err_and(|error| matches!(error.kind(), NotFound | ConnectionRefused))
+    }
+
+    /// Asks the engine to end, and waits until it has closed the connection; works with every version.
+    ///
+    /// # Errors
+    /// [`Refusal`] when it has runs under way and `force` is not given, or does not end within `patience`.
+    pub async fn stop(
+        &self,
+        force: bool,
+        restart: bool,
+        patience: Duration,
+    ) -> Result<(), Refusal> {
+        let Greeted {
+            mut ear, mut mouth, ..
+        } = self.greet().await?;
+        mouth
+            .say(&Asked::Stop { force, restart })
+            .await
+            .map_err(|error| Refusal::new(error.to_string()))?;
+        let ended = async {
+            loop {
+                match ear.hear::<Told>().await {
+                    Ok(Told::Sorry { message }) => return Err(Refusal::new(message)),
+                    Err(super::wire::WireError::NotUnderstood(_)) | Ok(_) => {}
+                    Err(_) => return Ok(()),
+                }
+            }
+        };
+        timeout(patience, ended).await.map_err(|_| {
+            Refusal::new(format!(
+                "the engine did not end within {} s",
+                patience.as_secs()
+            ))
+        })?
+    }
+}
+
+/// Connects to a socket by its path, however long that is.
+///
+/// # Errors
+/// As connect(2) says.
+async fn connect(path: &std::path::Path) -> std::io::Result<UnixStream> {
+    let short = super::path::short(path)?;
+    UnixStream::connect(short.path()).await
+}
+
+impl Greeted {
+    /// A link that keeps this connection, and makes it again by `dial` when it is lost.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the engine speaks another protocol.
+    pub fn keep(self, dial: Dial) -> Result<Remote, Refusal> {
+        self.check()?;
+        let (outbox, inbox) = mpsc::channel(WAITING);
+        let shared = Arc::new(Shared {
+            outbox,
+            events: Mutex::new(Some(broadcast::channel(BEHIND).0)),
+            ended: Mutex::new(None),
+        });
+        let keeper = Keeper {
+            dial,
+            shared: Arc::clone(&shared),
+            inbox,
+            next: 1,
+        };
+        let task = tokio::spawn(keeper.keep(self));
+        Ok(Remote { shared, task })
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        let Welcome {
+            protocol, version, ..
+        } = &self.welcome;
+        if *protocol == PROTOCOL {
+            return Ok(());
+        }
+        Err(Refusal::new(format!(
+            "the engine is Quarterdeck {version} and speaks protocol {protocol}, this program speaks {PROTOCOL}; `quarterdeck engine \
+             restart` replaces it once its runs have ended"
+        )))
+    }
+}
+
+/// The link to an engine in another process. The connection ends when this is dropped.
+pub struct Remote {
+    shared: Arc<Shared>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Shared {
+    outbox: mpsc::Sender<Call>,
+    /// Gone when the engine has ended for good.
+    events: Mutex<Option<broadcast::Sender<Event>>>,
+    /// Why nothing can be asked any more.
+    ended: Mutex<Option<String>>,
+}
+
+struct Call {
+    request: Request,
+    reply: oneshot::Sender<Result<Response, Refusal>>,
+}
+
+#[async_trait]
+impl Link for Remote {
+    async fn call(&self, request: Request) -> Result<Response, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || Refusal::new(self.shared.ended());
+        self.shared
+            .outbox
+            .send(Call { request, reply })
+            .await
+            .map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    fn subscribe(&self) -> Subscription {
+        let events = self.shared.lock_events();
+        Subscription::new(match &*events {
+            Some(events) => events.subscribe(),
+            None => broadcast::channel(1).1,
+        })
+    }
+}
+
+impl Shared {
+    fn lock_events(&self) -> std::sync::MutexGuard<'_, Option<broadcast::Sender<Event>>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, event: Event) {
+        if let Some(events) = &*self.lock_events() {
+            // An error means that nobody listens.
+            let _ = events.send(event);
+        }
+    }
+
+    fn end(&self, reason: String) {
+        self.publish(Event::Connection {
+            lost: Some(reason.clone()),
+        });
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        self.lock_events().take();
+    }
+
+    fn ended(&self) -> String {
+        self.ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+            .unwrap_or_else(|| "the connection to the engine is closed".into())
+    }
+}
+
+struct Keeper {
+    dial: Dial,
+    shared: Arc<Shared>,
+    inbox: mpsc::Receiver<Call>,
+    next: u64,
+}
+
+/// Why a connection is over.
+enum Over {
+    /// Broken: to be made again.
+    Lost(String),
+    /// Nobody will ask any more, or the engine was ended on purpose.
+    Ended(String),
+}
+
+impl Keeper {
+    async fn keep(mut self, mut greeted: Greeted) {
+        loop {
+            let reason = match self.serve(greeted).await {
+                Over::Ended(reason) => return self.shared.end(reason),
+                Over::Lost(reason) => reason,
+            };
+            self.shared
+                .publish(Event::Connection { lost: Some(reason) });
+            greeted = match self.again().await {
+                Ok(greeted) => greeted,
+                Err(refusal) => return self.shared.end(refusal.message),
+            };
+            self.shared.publish(Event::Connection { lost: None });
+            self.shared.publish(Event::Missed(0));
+        }
+    }
+
+    /// Makes the connection again, however long it takes; refuses meanwhile what is asked.
+    async fn again(&mut self) -> Result<Greeted, Refusal> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let dial = self.dial.clone();
+            let attempt = async move {
+                if let Some(starter) = &dial.starter
+                    && dial.is_absent().await
+                {
+                    starter().await?;
+                }
+                dial.greet().await
+            };
+            let waiting = |call: Call, reason: &str| {
+                // One that has gone away is no error.
+                let _ = call.reply.send(Err(Refusal::new(reason)));
+            };
+            tokio::pin!(attempt);
+            let outcome = loop {
+                tokio::select! {
+                    outcome = &mut attempt => break outcome,
+                    call = self.inbox.recv() => match call {
+                        Some(call) => waiting(call, "the engine cannot be reached; trying again"),
+                        None => return Err(Refusal::new("closed")),
+                    },
+                }
+            };
+            match outcome {
+                Ok(greeted) => {
+                    greeted.check()?;
+                    return Ok(greeted);
+                }
+                Err(refusal) => {
+                    self.shared.publish(Event::Connection {
+                        lost: Some(refusal.message.clone()),
+                    });
+                    let rest = sleep(pause);
+                    tokio::pin!(rest);
+                    loop {
+                        tokio::select! {
+                            () = &mut rest => break,
+                            call = self.inbox.recv() => match call {
+                                Some(call) => waiting(call, &refusal.message),
+                                None => return Err(Refusal::new("closed")),
+                            },
+                        }
+                    }
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Carries calls and events until the connection is over.
+    async fn serve(&mut self, greeted: Greeted) -> Over {
+        let Greeted {
+            mut ear, mut mouth, ..
+        } = greeted;
+        let mut pending: HashMap<u64, oneshot::Sender<Result<Response, Refusal>>> = HashMap::new();
+        let over = loop {
+            tokio::select! {
+                told = ear.hear::<Told>() => match told {
+                    Ok(Told::Answer { id, result }) => {
+                        if let Some(reply) = pending.remove(&id) {
+                            let _ = reply.send(result);
+                        }
+                    }
+                    Ok(Told::Event(event)) => self.shared.publish(event),
+                    Ok(Told::Bye { reason, restart: false }) => break Over::Ended(reason),
+                    Ok(Told::Bye { reason, restart: true }) => break Over::Lost(reason),
+                    Ok(Told::Sorry { message }) => tracing::warn!(message, "the engine could not do something"),
+                    Ok(Told::Welcome(_)) => {}
+                    Err(super::wire::WireError::NotUnderstood(error)) => {
+                        tracing::error!(%error, "a line of the engine cannot be understood");
+                    }
+                    Err(error) => break Over::Lost(format!("lost the engine: {error}")),
+                },
+                call = self.inbox.recv() => {
+                    let Some(call) = call else {
+                        break Over::Ended("closed".into());
+                    };
+                    let id = self.next;
+                    self.next += 1;
+                    pending.insert(id, call.reply);
+                    if let Err(error) = mouth.say(&Asked::Call { id, request: call.request }).await {
+                        break Over::Lost(format!("lost the engine: {error}"));
+                    }
+                }
+            }
+            // A caller that has given up needs no place.
+            pending.retain(|_, reply| !reply.is_closed());
+        };
+        let reason = match &over {
+            Over::Lost(reason) => format!(
+                "{reason}; it is not known whether this was still carried out: look before trying again"
+            ),
+            Over::Ended(reason) => reason.clone(),
+        };
+        for (_, reply) in pending {
+            let _ = reply.send(Err(Refusal::new(reason.clone())));
+        }
+        over
+    }
+}
