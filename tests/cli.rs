@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +14,49 @@ use serde_json::Value;
 #[path = "support/program.rs"]
 mod program;
 
-use program::{Lab, expect, quarterdeck, run};
+use program::{expect, quarterdeck, run};
+
+/// A practice cluster without screens, ended when dropped.
+struct Lab {
+    child: Child,
+    home: PathBuf,
+    /// Directory of its workspace.
+    workspace: PathBuf,
+}
+
+impl Lab {
+    /// Starts it; its files are under `home`.
+    fn start(home: &Path) -> Self {
+        let mut child = quarterdeck(home, &["lab", "--headless", "--pace", "0.1"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        Self {
+            child,
+            home: home.into(),
+            workspace: line.trim().into(),
+        }
+    }
+
+    /// `args` for the program, to use this workspace.
+    fn args<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
+        [&["--workspace", self.workspace.to_str().unwrap()], args].concat()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // An engine that was started for it lives on otherwise.
+        let _ = run(&self.home, &self.args(&["engine", "stop", "--force"]));
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
 
 #[test]
 fn help_tells_the_exit_statuses() {

@@ -71,26 +71,6 @@ impl Background {
         Self { scope, ..self }
     }
 
-    /// Where its own log is.
-    pub(super) fn log(&self) -> PathBuf {
-        self.state_dir.join("engine.log")
-    }
-
-    /// How to call it, as a client in the role of `role`; starts nothing.
-    pub(super) fn dial(&self, role: &str, events: bool) -> Dial {
-        Dial {
-            socket: socket_path(&self.state_dir),
-            hello: Hello {
-                protocol: PROTOCOL,
-                version: env!("CARGO_PKG_VERSION").into(),
-                role: role.into(),
-                read_only: self.global.read_only,
-                events,
-            },
-            starter: None,
-        }
-    }
-
     /// A link to the engine, which is started when there is none. One that is older than the workspace or this program
     /// is replaced when nothing runs on it, and otherwise told of.
     ///
@@ -104,7 +84,7 @@ impl Background {
         });
         let dial = Dial {
             starter: Some(starter),
-            ..self.dial(role, true)
+            ..dial(&self.global, &self.state_dir, role, true)
         };
         if dial.is_absent().await {
             this.start().await.map_err(Ended::unusable)?;
@@ -121,7 +101,7 @@ impl Background {
     /// # Errors
     /// [`super::Exit::Unusable`] when it does not answer or speaks another protocol.
     pub(super) async fn link_if_running(&self, role: &str) -> Result<Option<Remote>, Ended> {
-        let dial = self.dial(role, true);
+        let dial = dial(&self.global, &self.state_dir, role, true);
         if dial.is_absent().await {
             return Ok(None);
         }
@@ -198,12 +178,12 @@ impl Background {
             .recursive(true)
             .create(&self.state_dir)
             .map_err(|error| broken(&self.state_dir, &error))?;
-        let path = self.log();
-        let (log, from) = open_log(&path).map_err(|error| broken(&path, &error))?;
+        let path = log(&self.state_dir);
+        let (file, from) = open_log(&path).map_err(|error| broken(&path, &error))?;
         let mut child = self
-            .spawn(log)
+            .spawn(file)
             .map_err(|error| Refusal::new(format!("the engine cannot be started: {error}")))?;
-        let dial = self.dial("start", false);
+        let dial = dial(&self.global, &self.state_dir, "start", false);
         let deadline = Instant::now() + START;
         loop {
             if !dial.is_absent().await {
@@ -260,6 +240,26 @@ impl Background {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
+    }
+}
+
+/// Where an engine's own log is within its state directory.
+pub(super) fn log(state_dir: &Path) -> PathBuf {
+    state_dir.join("engine.log")
+}
+
+/// How to call the engine whose state is in `state_dir`, as a client in the role of `role`; starts nothing.
+pub(super) fn dial(global: &Global, state_dir: &Path, role: &str, events: bool) -> Dial {
+    Dial {
+        socket: socket_path(state_dir),
+        hello: Hello {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").into(),
+            role: role.into(),
+            read_only: global.read_only,
+            events,
+        },
+        starter: None,
     }
 }
 

@@ -8,10 +8,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::background::{Background, STOP};
+use super::background::{self, Background, STOP};
 use super::exit::{Ended, Exit};
 use super::session::{self, State, asked_to_end};
 use super::{Global, output, trace};
+use crate::client::socket::Dial;
 use crate::client::wire::PROTOCOL;
 use crate::client::{EngineReport, Link as _, Request, Response};
 use crate::engine::Farewell;
@@ -78,35 +79,46 @@ pub(super) async fn engine(global: &Global, command: EngineCommand) -> color_eyr
     if let EngineCommand::Run { detached } = command {
         return run(global, detached).await;
     }
-    let workspace = session::load(global)?;
-    let state = State::for_workspace(global, &workspace)?;
-    let background = Background::new(global, &workspace, state.dir())?;
+    // What asks and ends an engine works whatever mistakes are in the workspace's files.
+    let state = match State::of(global) {
+        Ok(state) => state,
+        Err(mistakes) => State::existing(global).map_err(|_| mistakes)?,
+    };
+    let state = &state;
+    let dial = |role| background::dial(global, state.dir(), role, false);
+    let start = |scope| async move {
+        let workspace = session::load(global)?;
+        let background = Background::new(global, &workspace, state.dir())?.in_scope(scope);
+        background.start().await.map_err(Ended::unusable)?;
+        color_eyre::Result::<()>::Ok(())
+    };
     match command {
-        EngineCommand::Status { json } => status(&background, json).await,
-        EngineCommand::Start { scope } => start(background.in_scope(scope)).await,
-        EngineCommand::Stop { force } => stop(&background, force).await,
-        EngineCommand::Restart { force, scope } => {
-            let background = background.in_scope(scope);
-            let dial = background.dial("restart", false);
-            if !dial.is_absent().await {
-                dial.stop(force, true, STOP).await.map_err(Ended::refused)?;
+        EngineCommand::Status { json } => status(state.dir(), dial("status"), json).await,
+        EngineCommand::Start { scope } => {
+            if dial("start").is_absent().await {
+                start(scope).await?;
             }
-            start(background).await
+            status(state.dir(), dial("start"), false).await
         }
-        EngineCommand::Logs(args) => logs(&background.log(), &args).await,
+        EngineCommand::Stop { force } => stop(&dial("stop"), force).await,
+        EngineCommand::Restart { force, scope } => {
+            // Before anything is ended: an engine that cannot be started again had better go on.
+            session::load(global)?;
+            if !dial("restart").is_absent().await {
+                dial("restart")
+                    .stop(force, true, STOP)
+                    .await
+                    .map_err(Ended::refused)?;
+            }
+            start(scope).await?;
+            status(state.dir(), dial("restart"), false).await
+        }
+        EngineCommand::Logs(args) => logs(&background::log(state.dir()), &args).await,
         EngineCommand::Run { .. } => Ok(Exit::Success),
     }
 }
 
-async fn start(background: Background) -> color_eyre::Result<Exit> {
-    if background.dial("start", false).is_absent().await {
-        background.start().await.map_err(Ended::unusable)?;
-    }
-    status(&background, false).await
-}
-
-async fn stop(background: &Background, force: bool) -> color_eyre::Result<Exit> {
-    let dial = background.dial("stop", false);
+async fn stop(dial: &Dial, force: bool) -> color_eyre::Result<Exit> {
     if dial.is_absent().await {
         output::remark("no engine is running");
         return Ok(Exit::Success);
@@ -118,8 +130,7 @@ async fn stop(background: &Background, force: bool) -> color_eyre::Result<Exit> 
     Ok(Exit::Success)
 }
 
-async fn status(background: &Background, json: bool) -> color_eyre::Result<Exit> {
-    let dial = background.dial("status", false);
+async fn status(state_dir: &Path, dial: Dial, json: bool) -> color_eyre::Result<Exit> {
     if dial.is_absent().await {
         if json {
             output::json(&serde_json::json!({ "running": false }))?;
@@ -145,7 +156,7 @@ async fn status(background: &Background, json: bool) -> color_eyre::Result<Exit>
     if json {
         output::json(&report)?;
     } else {
-        show(&report, &background.log())?;
+        show(&report, &background::log(state_dir))?;
     }
     Ok(Exit::Success)
 }
@@ -269,10 +280,13 @@ async fn logs(path: &Path, args: &LogsArgs) -> color_eyre::Result<Exit> {
         output::line(&output::plain(line))?;
     }
     let mut read = bytes.len() as u64;
-    while args.follow {
+    if !args.follow {
+        return Ok(Exit::Success);
+    }
+    loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            _ = asked_to_end() => break,
+            _ = asked_to_end() => return Ok(Exit::Success),
         }
         let Ok(mut file) = File::open(path) else {
             continue;
@@ -289,5 +303,4 @@ async fn logs(path: &Path, args: &LogsArgs) -> color_eyre::Result<Exit> {
             output::line(&output::plain(line))?;
         }
     }
-    Ok(Exit::Success)
 }

@@ -13,6 +13,10 @@ use crate::domain::plan::PlanRequest;
 
 /// Flags of `quarterdeck run`.
 #[derive(Debug, Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of the command line"
+)]
 pub(super) struct RunArgs {
     /// Name of the recipe, such as `deploy` or `verify`
     recipe: String,

@@ -282,10 +282,6 @@ impl State {
         global: &Global,
         workspace: &Workspace,
     ) -> color_eyre::Result<Self> {
-        // Two workspaces of the same name in different places have histories of their own.
-        let root =
-            std::fs::canonicalize(&workspace.root).unwrap_or_else(|_| workspace.root.clone());
-        let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
         let label: String = workspace
             .name
             .chars()
@@ -298,8 +294,37 @@ impl State {
             })
             .take(40)
             .collect();
-        let dir = state_dir(global)?.join(format!("{label}-{}", crate::domain::hex(&digest[..4])));
+        let dir = state_dir(global)?.join(format!("{label}-{}", mark(&workspace.root)));
         Ok(Self { dir })
+    }
+
+    /// The state directory that the workspace found from here has had so far, whatever mistakes are in its files now.
+    ///
+    /// # Errors
+    /// [`Exit::Unusable`] without a workspace, a home directory, or a state.
+    pub(super) fn existing(global: &Global) -> color_eyre::Result<Self> {
+        let cwd = std::env::current_dir().map_err(Ended::unusable)?;
+        let root = config::find(global.workspace.as_deref(), &cwd).map_err(Ended::unusable)?;
+        let (all, end) = (state_dir(global)?, format!("-{}", mark(&root.dir)));
+        let found = std::fs::read_dir(&all)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| {
+                path.as_os_str()
+                    .as_encoded_bytes()
+                    .ends_with(end.as_bytes())
+            });
+        let none = || {
+            Ended::unusable(format!(
+                "{}: nothing was kept of this workspace yet",
+                all.display()
+            ))
+        };
+        Ok(Self {
+            dir: found.ok_or_else(none)?,
+        })
     }
 
     /// The directory.
@@ -325,6 +350,13 @@ impl State {
         }
         Ok(Reader::open(&path)?)
     }
+}
+
+/// Tells a workspace from others of its name in other places.
+fn mark(root: &std::path::Path) -> String {
+    let root = std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+    let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
+    crate::domain::hex(&digest[..4])
 }
 
 /// Where everything that lasts is kept.

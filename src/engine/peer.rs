@@ -4,7 +4,7 @@
 //! - its *login* user (`/proc/PID/loginuid`, proc(5)), which sudo and su do not change: two people who share an account by
 //!   `sudo -u ops` are still two people;
 //! - the SSH key that opened the session, which sshd names in a file (`SSH_USER_AUTH`, with `ExposeAuthInfo yes` in
-//!   sshd_config(5)): two people who share an account by two keys are told apart.
+//!   `sshd_config(5)`): two people who share an account by two keys are told apart.
 //!
 //! The second is a guard among colleagues and no wall: who can run programs as a user can also forge that user's
 //! environment.
