@@ -119,7 +119,7 @@ mod tests {
         // `ssh-keygen -lf` of this public key gives the fingerprint below.
         let key = "AAAAC3NzaC1lZDI1NTE5AAAAIB0w9TwzwRHx+4c1jPle3Im7rhtebiCRjMCI48/+EM4K";
         let told = format!("password\npublickey ssh-ed25519 {key}\n");
-        let expected = "SHA256:iYL4P8z8k9vNAtgEmmmN0XAXnt1EKUvOVbKvRlVhVQ4";
+        let expected = "SHA256:7o4l2qhd3RYqYd8Yb3zz1uAVyev9mnqf2k0N4afXW6U";
         assert_eq!(fingerprint(&told).as_deref(), Some(expected));
         assert_eq!(fingerprint("password\n"), None);
         assert_eq!(fingerprint("publickey ssh-ed25519\n"), None);
