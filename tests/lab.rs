@@ -15,7 +15,7 @@ use quarterdeck::config::{Recipes, check};
 use quarterdeck::domain::action::Consent;
 use quarterdeck::domain::finding::Subject;
 use quarterdeck::domain::operator::Operator;
-use quarterdeck::domain::plan::PlanRequest;
+use quarterdeck::domain::plan::{Origin, PlanRequest};
 use quarterdeck::domain::run::{Run, RunState};
 use quarterdeck::engine::{Engine, EngineSettings, Network};
 use quarterdeck::lab::{Lab, LabSettings};
@@ -85,14 +85,32 @@ impl Cockpit {
 
     /// Plans a recipe, starts it and waits for its end; the log comes along for complaints.
     async fn run(&self, recipe: &str, dry_run: bool) -> (Run, String) {
-        let mut events = self.client.subscribe();
-        let plan = Request::Plan(PlanRequest {
+        let request = PlanRequest {
             environment: "lab".into(),
             recipe: recipe.into(),
             dry_run,
             ..PlanRequest::default()
-        });
-        let Response::Plan { plan, .. } = self.client.call(plan).await.unwrap() else {
+        };
+        self.carry_out(request).await.unwrap()
+    }
+
+    /// Takes a run back as [`Cockpit::run`] runs a recipe; the refusal when it cannot be planned.
+    async fn undo(&self, run: &Run, dry_run: bool, force: bool) -> Result<(Run, String), String> {
+        self.carry_out(PlanRequest {
+            environment: "lab".into(),
+            recipe: run.recipe.clone(),
+            dry_run,
+            origin: Some(Origin::Undo { run: run.id, force }),
+            ..PlanRequest::default()
+        })
+        .await
+    }
+
+    async fn carry_out(&self, request: PlanRequest) -> Result<(Run, String), String> {
+        let recipe = request.recipe.clone();
+        let mut events = self.client.subscribe();
+        let plan = self.client.call(Request::Plan(request)).await;
+        let Response::Plan { plan, .. } = plan.map_err(|refusal| refusal.message)? else {
             panic!("{recipe}: no plan");
         };
         let start = Request::Start {
@@ -125,7 +143,7 @@ impl Cockpit {
             let task = line.task.map(|task| task.to_string()).unwrap_or_default();
             writeln!(log, "{task:28} {:6} {}", line.stream.word(), line.text).unwrap();
         }
-        (run, log)
+        Ok((run, log))
     }
 
     async fn stop(self) {
@@ -165,6 +183,75 @@ async fn deploy_brings_the_missing_agents_and_a_second_one_changes_nothing() {
     let (third, log) = cockpit.run("deploy", false).await;
     assert_eq!(third.state, RunState::Succeeded, "{log}");
     assert!(third.tally.changed > 0, "{log}");
+    cockpit.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undo_leaves_the_nodes_as_they_were_before_and_a_second_one_finds_nothing() {
+    const NODES: [&str; 5] = ["pc1", "pc2", "pc3", "pc4", "pc5"];
+    let cockpit = Cockpit::start(0.05).await;
+    let world = Arc::clone(cockpit.lab.world());
+    let state = || {
+        NODES.map(|node| {
+            let file = |path| world.file(node, path);
+            (
+                file("/usr/bin/consul"),
+                file("/etc/consul.d/quarterdeck.json"),
+                file("/etc/systemd/system/consul.service"),
+                file("/var/cache/quarterdeck/consul.deb"),
+                world.unit_active(node, "consul.service"),
+            )
+        })
+    };
+    let before = state();
+    let (deployed, log) = cockpit.run("deploy", false).await;
+    assert_eq!(deployed.state, RunState::Succeeded, "{log}");
+    let after = state();
+    assert_ne!(before, after);
+
+    let (rehearsal, log) = cockpit.undo(&deployed, true, false).await.unwrap();
+    assert_eq!(rehearsal.state, RunState::Succeeded, "{log}");
+    assert!(
+        log.contains("file /etc/consul.d/quarterdeck.json: "),
+        "{log}"
+    );
+    assert!(
+        log.contains("--- /etc/consul.d/quarterdeck.json (now)"),
+        "{log}"
+    );
+    assert_eq!(state(), after, "a rehearsal changes nothing");
+
+    // Somebody edits a file that the run left: that one is refused, and so the run fails.
+    world
+        .command("drift pc4 /etc/consul.d/quarterdeck.json")
+        .unwrap();
+    let (refused, log) = cockpit.undo(&deployed, false, false).await.unwrap();
+    assert_eq!(refused.state, RunState::Failed, "{log}");
+    assert!(log.contains("its content was changed since"), "{log}");
+    assert!(
+        world
+            .file("pc4", "/etc/consul.d/quarterdeck.json")
+            .is_some()
+    );
+
+    // Asked for again, with force: only what is left is taken back.
+    let (undone, log) = cockpit.undo(&deployed, false, true).await.unwrap();
+    assert_eq!(undone.state, RunState::Succeeded, "{log}");
+    assert_eq!(state(), before, "{log}");
+
+    let runs = cockpit.client.history.runs(10).unwrap();
+    let deployed = runs.iter().find(|run| run.id == deployed.id).unwrap();
+    assert_eq!(deployed.tally.changed, 0);
+    assert!(deployed.tally.undone > 0);
+    assert!(
+        deployed
+            .kinship(&runs)
+            .contains(&format!("undone by run {}", undone.number)),
+        "{:?}",
+        deployed.kinship(&runs)
+    );
+    let nothing = cockpit.undo(deployed, false, false).await.unwrap_err();
+    assert!(nothing.contains("was undone already"), "{nothing}");
     cockpit.stop().await;
 }
 

@@ -97,11 +97,14 @@ fn runs_table(runs: &[Run]) -> Table {
             RunState::Cancelled | RunState::WaitingApproval => Tone::Warn,
             RunState::Queued | RunState::Running => Tone::Accent,
         };
-        let recipe = if run.dry_run {
-            format!("{} (dry run)", run.recipe)
-        } else {
-            run.recipe.clone()
-        };
+        let mut recipe = run.recipe.clone();
+        let mut remarks = run.kinship(runs);
+        if run.dry_run {
+            remarks.insert(0, "dry run".into());
+        }
+        if !remarks.is_empty() {
+            recipe = format!("{recipe} ({})", remarks.join(", "));
+        }
         table.push(
             run.id.to_string(),
             [

@@ -18,6 +18,7 @@ mod screens;
 mod session;
 mod tail;
 mod trace;
+mod undo;
 mod workspace;
 
 use std::path::PathBuf;
@@ -74,6 +75,8 @@ enum Command {
     Run(run::RunArgs),
     /// Take up a run that failed, was cancelled or cut off, at its first unfinished task
     Resume(resume::ResumeArgs),
+    /// Take back what a run changed, in reverse order, as a run of its own
+    Undo(undo::UndoArgs),
     /// List past and present runs
     Runs(look::RunsArgs),
     /// Print the log of a run
@@ -149,6 +152,7 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Lab(args)) => lab::lab(global, &cli.look, args).await,
         Some(Command::Run(args)) => run::run(global, args).await,
         Some(Command::Resume(args)) => resume::resume(global, args).await,
+        Some(Command::Undo(args)) => undo::undo(global, args).await,
         Some(Command::Runs(args)) => look::runs(global, &args).await,
         Some(Command::Logs(args)) => tail::logs(global, args).await,
         Some(Command::Audit(args)) => audit::audit(global, args).await,

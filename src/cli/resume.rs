@@ -13,7 +13,7 @@ use super::session::Session;
 use super::{Global, output};
 use crate::domain::plan::{OnceAnswer, Origin, PlanRequest};
 use crate::domain::run::{Run, RunState};
-use crate::store::{Reader, StoreError};
+use crate::store::Reader;
 
 /// Flags of `quarterdeck resume`.
 #[derive(Debug, Args)]
@@ -52,7 +52,14 @@ pub(super) async fn resume(global: &Global, args: ResumeArgs) -> color_eyre::Res
 
 async fn begin(session: &Session, args: ResumeArgs) -> color_eyre::Result<Exit> {
     let client = session.client();
-    let run = find(&client.history, args.run)?;
+    let stopped =
+        |run: &Run| run.state.is_final() && run.state != RunState::Succeeded && !run.dry_run;
+    let run = find(
+        &client.history,
+        args.run,
+        stopped,
+        "no run stopped before its end; name the one to take up",
+    )?;
     let answers = |tasks: Vec<String>, answer| tasks.into_iter().map(move |task| (task, answer));
     let request = PlanRequest {
         environment: run.environment,
@@ -102,8 +109,14 @@ fn decide(planned: &Planned, mut request: PlanRequest) -> color_eyre::Result<Pla
     Ok(request)
 }
 
-/// The run with this number; without one the newest that stopped before its end and was not taken up since.
-fn find(history: &Reader, number: Option<i64>) -> color_eyre::Result<Run> {
+/// The run with this number; without one the newest that is `wanted` and that no other took up since. `none` says what to do
+/// where there is none.
+pub(super) fn find(
+    history: &Reader,
+    number: Option<i64>,
+    wanted: impl Fn(&Run) -> bool,
+    none: &str,
+) -> color_eyre::Result<Run> {
     /// Runs that are looked at.
     const BACK: usize = 200;
     if let Some(number) = number {
@@ -114,14 +127,11 @@ fn find(history: &Reader, number: Option<i64>) -> color_eyre::Result<Run> {
             .into()
         });
     }
-    let stopped = |run: &Run| -> Result<bool, StoreError> {
-        let open = run.state.is_final() && run.state != RunState::Succeeded && !run.dry_run;
-        Ok(open && history.descendants(run.id)?.is_empty())
-    };
     for run in history.runs(BACK)? {
-        if stopped(&run)? {
+        let taken_up = |other: &Run| matches!(other.origin, Some(Origin::Resume { .. }));
+        if wanted(&run) && !history.descendants(run.id)?.iter().any(taken_up) {
             return Ok(run);
         }
     }
-    Err(Ended::unusable("no run stopped before its end; name the one to take up").into())
+    Err(Ended::unusable(none).into())
 }

@@ -49,6 +49,9 @@ pub enum Origin {
     Undo {
         /// The earlier run.
         run: RunId,
+        /// Overwrite what somebody changed since.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
     },
 }
 
@@ -56,7 +59,7 @@ impl Origin {
     /// The earlier run.
     pub const fn run(&self) -> RunId {
         match self {
-            Self::Resume { run, .. } | Self::Undo { run } => *run,
+            Self::Resume { run, .. } | Self::Undo { run, .. } => *run,
         }
     }
 }

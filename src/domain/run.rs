@@ -107,7 +107,7 @@ impl TaskState {
             (self, next),
             (Pending, Running | Skipped | Cancelled)
                 | (Running, Ok | Changed | Skipped | Failed | Cancelled)
-                | (Changed | Failed, Undone)
+                | (Changed | Failed | Cancelled, Undone)
         )
     }
 }
@@ -197,6 +197,29 @@ pub struct Run {
     /// The earlier run that this one takes up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+}
+
+impl Run {
+    /// What this run has to do with `others`, such as `undoes run 7` or `resumed by run 9`, as far as they are known.
+    pub fn kinship(&self, others: &[Self]) -> Vec<String> {
+        let verb = |origin: &Origin| match origin {
+            Origin::Resume { .. } => ("resumes", "resumed"),
+            Origin::Undo { .. } => ("undoes", "undone"),
+        };
+        let own = self.origin.iter().map(|origin| {
+            let earlier = others.iter().find(|other| other.id == origin.run());
+            let earlier = earlier.map_or_else(
+                || "an older run".into(),
+                |other| format!("run {}", other.number),
+            );
+            format!("{} {earlier}", verb(origin).0)
+        });
+        let later = others.iter().filter_map(|other| {
+            let origin = other.origin.filter(|origin| origin.run() == self.id)?;
+            (!other.dry_run).then(|| format!("{} by run {}", verb(&origin).1, other.number))
+        });
+        own.chain(later).collect()
+    }
 }
 
 /// How many tasks are in which state.

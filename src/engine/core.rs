@@ -22,9 +22,9 @@ use super::door::Guestbook;
 use super::live::Live;
 use super::poll::{NodeSource, Rhythm, ServiceSource, poll};
 use super::process;
-use super::run::{Drive, Stop, Tasks, given_up, panicked};
+use super::run::{Drive, Executor, Stop, Tasks, given_up, panicked};
 use super::schedule::Schedules;
-use super::undo::RunRecords;
+use super::undo::{RunRecords, TakeBack};
 use super::world::Steps;
 use crate::client::wire::{PROTOCOL, Welcome};
 use crate::client::{
@@ -343,7 +343,7 @@ impl Core {
     pub(super) async fn plan(&self, request: PlanRequest) -> Result<Plan, Refusal> {
         match request.origin {
             Some(Origin::Resume { run, .. }) => self.plan_resume(run, request, None).await,
-            Some(Origin::Undo { .. }) => Err(Refusal::new("taking back is not known here yet")),
+            Some(Origin::Undo { run, .. }) => self.plan_undo(run, request).await,
             None => self.plan_recipe(request).await,
         }
     }
@@ -415,6 +415,10 @@ impl Core {
                 "what the plan was made from has changed since it was shown; plan again",
             ));
         }
+        let past = match plan.request.origin {
+            Some(Origin::Undo { run, .. }) => Some(self.past(run).await?),
+            Some(Origin::Resume { .. }) | None => None,
+        };
         let id = RunId(uuid::Uuid::now_v7());
         let stop = Stop::default();
         let seat = self.desk.seat(id, &plan, by, stop.clone())?;
@@ -437,17 +441,22 @@ impl Core {
             bury(id, &tasks, reason, &self.store, &self.bus, &self.clock).await;
             return Err(refusal);
         }
+        let steps = Steps {
+            environment: Arc::clone(&room.environment),
+            reach: Arc::clone(&room.reach),
+            services: room.directory.clone(),
+            tasks: tasks.clone(),
+            params: Arc::new(plan.request.params.clone()),
+            dry_run: plan.request.dry_run,
+            cache: self.cache.clone(),
+            records: RunRecords::new(id, &plan, self.store.clone(), self.redactor.clone()),
+        };
+        let executor: Arc<dyn Executor> = match past {
+            Some(past) => Arc::new(TakeBack::new(self, &past, run.number, &plan, steps)),
+            None => Arc::new(steps),
+        };
         let drive = Drive {
-            executor: Arc::new(Steps {
-                environment: Arc::clone(&room.environment),
-                reach: Arc::clone(&room.reach),
-                services: room.directory.clone(),
-                tasks: tasks.clone(),
-                params: Arc::new(plan.request.params.clone()),
-                dry_run: plan.request.dry_run,
-                cache: self.cache.clone(),
-                records: RunRecords::new(id, &plan, self.store.clone(), self.redactor.clone()),
-            }),
+            executor,
             run: run.clone(),
             plan,
             tasks: tasks.clone(),

@@ -137,7 +137,8 @@ fn refuse_redacted(plan: &Plan) -> Result<(), Refusal> {
     }
 }
 
-fn has_mark(value: &Value) -> bool {
+/// Whether a secret was taken out of it.
+pub(super) fn has_mark(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains(REDACTED),
         Value::Array(items) => items.iter().any(has_mark),

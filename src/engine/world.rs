@@ -16,6 +16,7 @@ use crate::domain::recipe::Step;
 use crate::domain::run::Task;
 use crate::domain::service::ServiceSpec;
 use crate::resources::Log;
+use crate::resources::undo::Records;
 use crate::services::{self, Service, ServiceError};
 use crate::steps::{self, AskService, Context, Outcome, SeeTasks, StepError};
 use crate::transport::Reach;
@@ -84,16 +85,15 @@ impl SeeTasks for Tasks {
     }
 }
 
-#[async_trait]
-impl Executor for Steps {
-    async fn execute(
+impl Steps {
+    /// What a task may use.
+    pub(super) fn context(
         &self,
-        step: &Step,
-        host: Option<&str>,
         log: Arc<dyn Log>,
         cancel: CancellationToken,
-    ) -> Result<Outcome, StepError> {
-        let context = Context {
+        records: Arc<dyn Records>,
+    ) -> Context {
+        Context {
             environment: Arc::clone(&self.environment),
             reach: Arc::clone(&self.reach),
             services: Arc::clone(&self.services),
@@ -103,8 +103,21 @@ impl Executor for Steps {
             cache: self.cache.clone(),
             log,
             cancel,
-            records: self.records.of_task(step, host),
-        };
+            records,
+        }
+    }
+}
+
+#[async_trait]
+impl Executor for Steps {
+    async fn execute(
+        &self,
+        step: &Step,
+        host: Option<&str>,
+        log: Arc<dyn Log>,
+        cancel: CancellationToken,
+    ) -> Result<Outcome, StepError> {
+        let context = self.context(log, cancel, self.records.of_task(step, host));
         steps::execute(step, host, &context).await
     }
 }

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use super::exec::{look, look_well};
 use super::{Difference, Means, ResourceError, directory, file, package, supervised, systemd};
 use crate::domain::recipe::Resource;
-use crate::domain::undo::{Before, UnitBefore};
+use crate::domain::undo::{Before, UnitBefore, Was};
 use crate::transport::{Command, Host};
 
 /// Takes down what was there before a change.
@@ -153,6 +153,38 @@ pub async fn settle(
         supervised::undo::settle(unit, host, means).await
     } else {
         systemd::undo::settle(unit, host, means).await
+    }
+}
+
+/// Removes the copy that the host keeps for `before`: what it was kept for is done.
+///
+/// # Errors
+/// [`ResourceError`] when the host is out of reach.
+pub async fn forget(
+    before: &Before,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<(), ResourceError> {
+    let Some(kept) = kept_by(before) else {
+        return Ok(());
+    };
+    look_well(host, ["rm", "-f", kept], means.cancel).await?;
+    if let Some((folder, _)) = kept.rsplit_once('/') {
+        // The last one out; other copies of the run may still be there.
+        look(host, &Command::new(["rmdir", folder]), means.cancel).await?;
+    }
+    Ok(())
+}
+
+fn kept_by(before: &Before) -> Option<&str> {
+    let file = match before {
+        Before::File(file) => Some(file),
+        Before::Unit(unit) => unit.file.as_ref(),
+        Before::Directory(_) | Before::Package(_) | Before::Command { .. } => None,
+    };
+    match &file?.was {
+        Was::File { kept, .. } => kept.as_deref(),
+        Was::Absent { .. } | Was::Link { .. } => None,
     }
 }
 

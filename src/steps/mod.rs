@@ -29,11 +29,13 @@ pub mod template;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod wait;
 
 pub use library::Library;
 pub use plan::{PlanError, plan, seal};
 pub use resume::{Earlier, resume};
+pub use undo::{Past, Trace, plan_undo, take_back, traces};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

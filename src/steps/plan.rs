@@ -77,6 +77,9 @@ pub enum PlanError {
     /// An earlier run cannot be taken up like this.
     #[error("{0}")]
     Resume(String),
+    /// A run cannot be taken back.
+    #[error("{0}")]
+    Undo(String),
     /// The recipe itself is wrong. Recipes from the [library](super::library::Library) never are.
     #[error("recipe {recipe}: {reason}")]
     Recipe {
@@ -194,7 +197,7 @@ fn select(selector: &Selector, environment: &Environment, only: &[String]) -> Ve
         .collect()
 }
 
-fn check_nodes(environment: &Environment, nodes: &[String]) -> Result<(), PlanError> {
+pub(super) fn check_nodes(environment: &Environment, nodes: &[String]) -> Result<(), PlanError> {
     match nodes.iter().find(|name| environment.node(name).is_none()) {
         None => Ok(()),
         Some(name) => Err(PlanError::UnknownNode {

@@ -113,7 +113,7 @@ pub fn resume(
 }
 
 /// The recorded parameters, with those that are given again in their place.
-fn params(
+pub(super) fn params(
     earlier: &Earlier,
     given: &BTreeMap<String, Value>,
 ) -> Result<BTreeMap<String, Value>, PlanError> {

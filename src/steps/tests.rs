@@ -45,7 +45,7 @@ impl SeeTasks for NoTasks {
     }
 }
 
-fn context(host: &Arc<TempHost>) -> Context {
+pub(super) fn context(host: &Arc<TempHost>) -> Context {
     Context {
         environment: Arc::new(staging()),
         reach: Arc::new(OneHost(host.clone())),

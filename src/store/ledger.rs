@@ -389,7 +389,8 @@ impl Open {
         if state == TaskState::Running && task.started_at.is_none() {
             task.started_at = Some(at);
         }
-        if state.is_final() {
+        // A task that is taken back keeps the time of its end, by which others are taken back in order.
+        if state.is_final() && state != TaskState::Undone {
             task.ended_at = Some(at);
         }
         db.prepare_cached(

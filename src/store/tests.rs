@@ -104,7 +104,10 @@ async fn a_run_that_takes_up_another_is_found_by_it_and_begins_with_what_it_keep
     let handle = writer.handle();
     begin(&handle, id(1)).await;
     let mut taken_up = plan();
-    let origin = Origin::Undo { run: id(1) };
+    let origin = Origin::Undo {
+        run: id(1),
+        force: false,
+    };
     taken_up.request.origin = Some(origin);
     let kept = Task {
         state: TaskState::Changed,
