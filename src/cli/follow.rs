@@ -74,7 +74,7 @@ pub(super) async fn carry_out(
 ) -> color_eyre::Result<Exit> {
     let client = session.client();
     let Planned { plan, gate } = planned;
-    let consent = consent(gate, &plan, give.yes, give.confirm)?;
+    let consent = consent(gate, &plan.request.environment, give.yes, give.confirm)?;
     // Subscribed before the start, so that nothing of the run is missed.
     let mut events = client.subscribe();
     let start = Request::Start {
@@ -155,6 +155,15 @@ impl<'a> Follower<'a> {
     async fn take(&mut self, event: &Event) -> color_eyre::Result<()> {
         match event {
             Event::Run(run) if run.id == self.run.id => {
+                if run.state == RunState::WaitingApproval && run.state != self.run.state {
+                    let what = run.reason.as_deref().unwrap_or("waits for an approval");
+                    output::remark(&format!(
+                        "run {} {}: `quarterdeck approvals` shows it, `quarterdeck approve {}` lets it go on",
+                        run.number,
+                        output::plain(what),
+                        run.number
+                    ));
+                }
                 self.run = (**run).clone();
                 self.copy().await
             }
@@ -285,13 +294,12 @@ pub(super) fn show(plan: &Plan, json: bool) -> io::Result<()> {
 }
 
 /// What the operator gives at the gate: from the flags, or asked for on a terminal. The default is no.
-fn consent(
+pub(super) fn consent(
     gate: Gate,
-    plan: &Plan,
+    environment: &str,
     yes: bool,
     typed: Option<String>,
 ) -> color_eyre::Result<Consent> {
-    let environment = plan.request.environment.as_str();
     let given = match typed {
         Some(name) => Consent::Typed(name),
         None if yes => Consent::Yes,
@@ -303,19 +311,19 @@ fn consent(
     let asked = given == Consent::None && io::stdin().is_terminal();
     let question = match gate {
         Gate::Confirm if asked => "Go on? [y/N] ".to_owned(),
-        Gate::TypeName if asked => format!("Type {environment} to go on: "),
+        Gate::TypeName | Gate::SecondOperator if asked => format!("Type {environment} to go on: "),
         Gate::Confirm => return Err(Ended::refused(format!("{missing}: add --yes")).into()),
-        Gate::TypeName => {
+        Gate::TypeName | Gate::SecondOperator => {
             return Err(Ended::refused(format!("{missing}: add --confirm {environment}")).into());
         }
-        Gate::Open | Gate::SecondOperator | Gate::ReadOnly => {
+        Gate::Open | Gate::ReadOnly => {
             return Err(Ended::refused(missing).into());
         }
     };
     let answer = ask(&question)?;
     let given = match gate {
         Gate::Confirm if matches!(answer.as_str(), "y" | "Y" | "yes") => Consent::Yes,
-        Gate::TypeName => Consent::Typed(answer),
+        Gate::TypeName | Gate::SecondOperator => Consent::Typed(answer),
         _ => Consent::None,
     };
     gate.check(&given, environment)

@@ -3,12 +3,14 @@
 //! Every command is a client of the same engine as the screens. Data goes to standard output (`--json` makes it JSON),
 //! everything else to standard error, so that pipes carry data only. This is the one room that prints.
 
+mod approvals;
 mod audit;
 mod background;
 mod engine;
 mod exit;
 mod follow;
 mod lab;
+mod locks;
 mod look;
 mod output;
 mod resume;
@@ -77,6 +79,16 @@ enum Command {
     Resume(resume::ResumeArgs),
     /// Take back what a run changed, in reverse order, as a run of its own
     Undo(undo::UndoArgs),
+    /// List what waits for an operator's decision
+    Approvals(approvals::ApprovalsArgs),
+    /// Show what a run will do, and approve of it
+    Approve(approvals::ApproveArgs),
+    /// Refuse a run that waits for an approval
+    Refuse(approvals::RefuseArgs),
+    /// List which environments are locked, by whom and since when
+    Locks(locks::LocksArgs),
+    /// Take an environment from the run that is changing it
+    Unlock(locks::UnlockArgs),
     /// List past and present runs
     Runs(look::RunsArgs),
     /// Print the log of a run
@@ -153,6 +165,11 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Run(args)) => run::run(global, args).await,
         Some(Command::Resume(args)) => resume::resume(global, args).await,
         Some(Command::Undo(args)) => undo::undo(global, args).await,
+        Some(Command::Approvals(args)) => approvals::list(global, &args).await,
+        Some(Command::Approve(args)) => approvals::approve(global, args).await,
+        Some(Command::Refuse(args)) => approvals::refuse(global, args).await,
+        Some(Command::Locks(args)) => locks::list(global, &args).await,
+        Some(Command::Unlock(args)) => locks::unlock(global, args).await,
         Some(Command::Runs(args)) => look::runs(global, &args).await,
         Some(Command::Logs(args)) => tail::logs(global, args).await,
         Some(Command::Audit(args)) => audit::audit(global, args).await,

@@ -18,13 +18,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::action::{Consent, Gate};
+use crate::domain::approval::{Decision, Waiting};
 use crate::domain::environment::Environment;
 use crate::domain::finding::{Finding, Subject};
-use crate::domain::live::{EnvironmentLive, NodeReport, Observed, ServiceReport};
+use crate::domain::live::{EnvironmentLive, Lock, NodeReport, Observed, ServiceReport};
 use crate::domain::operator::Operator;
 use crate::domain::plan::{Plan, PlanRequest};
 use crate::domain::recipe::Recipe;
-use crate::domain::run::{Run, RunId, Task};
+use crate::domain::run::{Run, RunId, Task, TaskKey};
 use crate::domain::schedule::ScheduleStatus;
 use crate::domain::table::Table;
 
@@ -52,6 +53,30 @@ pub enum Request {
     },
     /// How the engine itself is. Answered by [`Response::Engine`].
     Engine,
+    /// What waits for an operator's decision. Answered by [`Response::Approvals`].
+    Approvals,
+    /// Decide about something that waits. Answered by [`Response::Done`] when the decision is on record.
+    Approve {
+        /// The run.
+        run: RunId,
+        /// The step that asks; `None` for the run as a whole.
+        step: Option<String>,
+        /// [`Plan::hash`] of the plan that was looked at.
+        hash: String,
+        /// What is decided.
+        decision: Decision,
+        /// Why.
+        note: Option<String>,
+    },
+    /// Take an environment from the run that is changing it. Answered by [`Response::Unlocked`].
+    BreakLock {
+        /// The environment's name.
+        environment: String,
+        /// What was given at the gate: the same as for something that destroys, but never a second operator.
+        consent: Consent,
+        /// Also when tasks are in progress; they are stopped in the middle.
+        force: bool,
+    },
     /// Poll something now instead of at its time. Answered by [`Response::Done`].
     Refresh {
         /// The environment's name.
@@ -93,13 +118,17 @@ impl Request {
     /// plan knows its risk.
     pub const fn is_change(&self) -> bool {
         match self {
-            Self::RunSchedule { .. } | Self::PauseSchedule { .. } => true,
+            Self::RunSchedule { .. }
+            | Self::PauseSchedule { .. }
+            | Self::Approve { .. }
+            | Self::BreakLock { .. } => true,
             Self::Workspace
             | Self::Live
             | Self::Plan(_)
             | Self::Start { .. }
             | Self::Cancel { .. }
             | Self::Engine
+            | Self::Approvals
             | Self::Refresh { .. }
             | Self::Table { .. }
             | Self::Schedules => false,
@@ -124,6 +153,15 @@ pub enum Response {
     },
     /// To [`Request::Start`].
     Started(Box<Run>),
+    /// To [`Request::Approvals`], in the order of the runs.
+    Approvals(Vec<Waiting>),
+    /// To [`Request::BreakLock`].
+    Unlocked {
+        /// The run that had the lock, as it ended.
+        run: Box<Run>,
+        /// What was in progress when it was stopped.
+        half_done: Vec<TaskKey>,
+    },
     /// To [`Request::Table`].
     Table(Table),
     /// To [`Request::Schedules`]: in the order of environments and their files.
@@ -247,6 +285,13 @@ pub enum Event {
         environment: String,
         /// Worst first.
         findings: Vec<Finding>,
+    },
+    /// An environment was locked by a run, or is free again.
+    Lock {
+        /// The environment's name.
+        environment: String,
+        /// Who has it now.
+        lock: Option<Lock>,
     },
     /// A run was created or moved on; its tally and number of stored lines are current.
     Run(Box<Run>),

@@ -54,24 +54,28 @@ impl Gate {
         }
     }
 
-    /// Whether `consent` opens this gate for the environment called `environment`.
+    /// Whether `consent` opens this gate for the environment called `environment`. What opens [`Gate::SecondOperator`] lets
+    /// the run wait for the other operator.
     ///
     /// # Errors
     /// A sentence that says what is missing.
     pub fn check(self, consent: &Consent, environment: &str) -> Result<(), String> {
         match (self, consent) {
             (Self::Open, _) | (Self::Confirm, Consent::Yes | Consent::Typed(_)) => Ok(()),
-            (Self::TypeName, Consent::Typed(name)) if name == environment => Ok(()),
+            (Self::TypeName | Self::SecondOperator, Consent::Typed(name))
+                if name == environment =>
+            {
+                Ok(())
+            }
             (Self::Confirm, Consent::None) => Err(format!(
                 "{environment} asks for a confirmation of every change"
             )),
-            (Self::TypeName, Consent::Typed(name)) => Err(format!(
+            (Self::TypeName | Self::SecondOperator, Consent::Typed(name)) => Err(format!(
                 "{name:?} was typed, but the environment is called {environment:?}"
             )),
             (Self::TypeName, _) => Err(format!("{environment} asks for its name to be typed")),
             (Self::SecondOperator, _) => Err(format!(
-                "{environment} asks for the consent of a second operator, which this version cannot collect yet; \
-                 plan and --dry-run work"
+                "{environment} asks for its name to be typed, and then for the consent of a second operator"
             )),
             (Self::ReadOnly, _) => Err(READ_ONLY.into()),
         }
@@ -115,6 +119,21 @@ mod tests {
     #[test]
     fn a_typed_gate_wants_the_exact_name() {
         let gate = Gate::of(Risk::Change, Protection::Typed, false);
+        assert!(gate.check(&Consent::Yes, "production").is_err());
+        assert!(
+            gate.check(&Consent::Typed("prod".into()), "production")
+                .is_err()
+        );
+        assert!(
+            gate.check(&Consent::Typed("production".into()), "production")
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn two_persons_begin_with_one_who_types_the_name() {
+        let gate = Gate::of(Risk::Change, Protection::TwoPerson, false);
+        assert_eq!(gate, Gate::SecondOperator);
         assert!(gate.check(&Consent::Yes, "production").is_err());
         assert!(
             gate.check(&Consent::Typed("prod".into()), "production")

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::finding::Finding;
+use super::run::RunId;
 use super::words;
 
 /// The last thing seen of something, and the trouble with seeing it again.
@@ -207,4 +208,22 @@ pub struct EnvironmentLive {
     pub services: BTreeMap<String, Observed<ServiceReport>>,
     /// Ranked, worst first.
     pub findings: Vec<Finding>,
+    /// The run that is changing it; no other may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Lock>,
+}
+
+/// Who may change an environment just now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// The run.
+    pub run: RunId,
+    /// Its number.
+    pub number: i64,
+    /// Its title.
+    pub title: String,
+    /// `user@host` of who started it.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
 }

@@ -3,6 +3,7 @@
 //! Pure: no I/O, no async, no clock. Every other room may use this one; it uses none.
 
 pub mod action;
+pub mod approval;
 pub mod audit;
 pub mod environment;
 pub mod finding;

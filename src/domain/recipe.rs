@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::action::Risk;
+use super::approval::Approver;
 use super::node::{Node, Role};
 use super::words;
 
@@ -63,7 +64,7 @@ pub struct Param {
     pub default: Option<Value>,
 }
 
-/// One step. Exactly one of `ensure`, `run`, `local`, `http`, `tcp`, `service` and `report` says what it does.
+/// One step. Exactly one of `ensure`, `run`, `local`, `http`, `tcp`, `service`, `approve` and `report` says what it does.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -114,6 +115,9 @@ pub struct Step {
     /// Wait until a service of the environment reports as wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceWait>,
+    /// Wait until an operator has approved; without a `timeout` for as long as it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approve: Option<Approve>,
     /// Write a summary of the run into its log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
@@ -148,7 +152,7 @@ impl StepUndo {
 /// The longest one attempt of a step may take when it does not say.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// What a step does: the one of its seven fields that is set.
+/// What a step does: the one of its eight fields that is set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Work<'a> {
     /// See [`Step::ensure`].
@@ -163,6 +167,8 @@ pub enum Work<'a> {
     Tcp(&'a TcpWait),
     /// See [`Step::service`].
     Service(&'a ServiceWait),
+    /// See [`Step::approve`].
+    Approve(&'a Approve),
     /// See [`Step::report`].
     Report(&'a Report),
 }
@@ -177,6 +183,7 @@ impl Work<'_> {
             Self::Http(_) => "http",
             Self::Tcp(_) => "tcp",
             Self::Service(_) => "service",
+            Self::Approve(_) => "approve",
             Self::Report(_) => "report",
         }
     }
@@ -186,7 +193,11 @@ impl Work<'_> {
         match self {
             Self::Ensure(_) => false,
             Self::Run(command) | Self::Local(command) => !command.changes,
-            Self::Http(_) | Self::Tcp(_) | Self::Service(_) | Self::Report(_) => true,
+            Self::Http(_)
+            | Self::Tcp(_)
+            | Self::Service(_)
+            | Self::Approve(_)
+            | Self::Report(_) => true,
         }
     }
 }
@@ -204,6 +215,7 @@ impl Step {
             self.http.as_ref().map(Work::Http),
             self.tcp.as_ref().map(Work::Tcp),
             self.service.as_ref().map(Work::Service),
+            self.approve.as_ref().map(Work::Approve),
             self.report.as_ref().map(Work::Report),
         ]
         .into_iter()
@@ -212,7 +224,7 @@ impl Step {
         match all.as_slice() {
             [work] => Ok(*work),
             [] => Err(format!(
-                "step {:?} does nothing: give it one of ensure, run, local, http, tcp, service and report",
+                "step {:?} does nothing: give it one of ensure, run, local, http, tcp, service, approve and report",
                 self.id
             )),
             several => Err(format!(
@@ -227,13 +239,17 @@ impl Step {
         }
     }
 
-    /// The longest one attempt may take: [`Step::timeout`], or [`DEFAULT_TIMEOUT`].
+    /// The longest one attempt may take: [`Step::timeout`], or [`DEFAULT_TIMEOUT`]; an approval takes as long as it takes.
     ///
     /// # Errors
     /// A sentence that shows how a timeout is written, when this one cannot be read or is not positive.
     pub fn time_limit(&self) -> Result<Duration, String> {
         let Some(text) = &self.timeout else {
-            return Ok(DEFAULT_TIMEOUT);
+            return Ok(if self.approve.is_some() {
+                Duration::MAX
+            } else {
+                DEFAULT_TIMEOUT
+            });
         };
         text.parse::<SignedDuration>()
             .ok()
@@ -478,6 +494,17 @@ pub struct ServiceWait {
     pub leader: bool,
 }
 
+/// See [`Step::approve`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approve {
+    /// What is asked.
+    pub text: String,
+    /// Who may approve: `anyone`, or a `second` operator who is not the one who started the run.
+    #[serde(default = "anyone")]
+    pub by: Approver,
+}
+
 /// See [`Step::report`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -487,6 +514,9 @@ pub struct Report {
     pub text: String,
 }
 
+const fn anyone() -> Approver {
+    Approver::Anyone
+}
 fn root() -> String {
     "root".into()
 }

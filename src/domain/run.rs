@@ -56,7 +56,10 @@ impl RunState {
             Cancelled, Failed, Interrupted, Queued, Running, Succeeded, WaitingApproval,
         };
         match self {
-            Queued => matches!(next, Running | Cancelled | Interrupted | Failed),
+            Queued => matches!(
+                next,
+                Running | WaitingApproval | Cancelled | Interrupted | Failed
+            ),
             Running => matches!(
                 next,
                 WaitingApproval | Succeeded | Failed | Cancelled | Interrupted

@@ -7,8 +7,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::client::{Refusal, Workspace};
 use crate::clock::SharedClock;
+use crate::domain::approval::{Approval, Decision, Waiting};
 use crate::domain::audit::{Act, Entry};
 use crate::domain::hex;
+use crate::domain::live::Lock;
 use crate::domain::operator::Operator;
 use crate::domain::plan::Plan;
 use crate::domain::run::Run;
@@ -114,6 +116,49 @@ impl Audit {
             .by(who)
             .on(environment);
         entry.run = number;
+        self.write(entry).await
+    }
+
+    /// An operator decided about something that waits.
+    ///
+    /// # Errors
+    /// As [`Audit::write`].
+    pub(super) async fn decided(
+        &self,
+        who: &Operator,
+        waiting: &Waiting,
+        approval: &Approval,
+    ) -> Result<(), Refusal> {
+        let act = match approval.decision {
+            Decision::Approve => Act::Approved,
+            Decision::Refuse => Act::Refused,
+        };
+        let what = waiting.step.as_deref().unwrap_or("the run");
+        let note = approval.note.as_deref().unwrap_or("no note");
+        let mut entry = Entry::new(act, approval.fate.word())
+            .by(who)
+            .on(&waiting.environment)
+            .under(&approval.hash)
+            .saying(format!("{what}: {note}"));
+        entry.run = Some(waiting.number);
+        self.write(entry).await
+    }
+
+    /// An operator takes an environment from the run that is changing it.
+    ///
+    /// # Errors
+    /// As [`Audit::write`].
+    pub(super) async fn lock_broken(
+        &self,
+        who: &Operator,
+        environment: &str,
+        lock: &Lock,
+    ) -> Result<(), Refusal> {
+        let mut entry = Entry::new(Act::LockBroken, "accepted")
+            .by(who)
+            .on(environment)
+            .saying(format!("{} of {}", lock.title, lock.by));
+        entry.run = Some(lock.number);
         self.write(entry).await
     }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::EngineSettings;
+use super::approvals::{Approvals, Asker, Deciding};
 use super::audit::Audit;
 use super::bus::Bus;
 use super::desk::Desk;
@@ -22,7 +23,7 @@ use super::door::Guestbook;
 use super::live::Live;
 use super::poll::{NodeSource, Rhythm, ServiceSource, poll};
 use super::process;
-use super::run::{Drive, Executor, Stop, Tasks, given_up, panicked};
+use super::run::{Drive, Executor, Questions, Stop, Tasks, given_up, panicked};
 use super::schedule::Schedules;
 use super::undo::{RunRecords, TakeBack};
 use super::world::Steps;
@@ -32,6 +33,7 @@ use crate::client::{
 };
 use crate::clock::SharedClock;
 use crate::domain::action::{Consent, Gate, READ_ONLY};
+use crate::domain::approval::Approver;
 use crate::domain::environment::Environment;
 use crate::domain::finding::Subject;
 use crate::domain::operator::Operator;
@@ -58,6 +60,7 @@ pub(super) struct Core {
     pub(super) audit: Audit,
     pub(super) live: Arc<Live>,
     pub(super) desk: Desk,
+    pub(super) approvals: Approvals,
     pub(super) schedules: Schedules,
     pub(super) store: Handle,
     history: Reader,
@@ -163,10 +166,11 @@ impl Core {
                 views: views.collect(),
             },
             rooms,
-            bus,
             audit: Audit::new(store.clone(), redactor.clone(), Arc::clone(&settings.clock)),
             live: Arc::new(live),
-            desk: Desk::default(),
+            bus: bus.clone(),
+            desk: Desk::new(bus.clone()),
+            approvals: Approvals::default(),
             schedules: Schedules::new(settings.schedules, remembered, settings.clock.now()),
             store,
             history,
@@ -341,8 +345,17 @@ impl Core {
     }
 
     pub(super) async fn plan(&self, request: PlanRequest) -> Result<Plan, Refusal> {
+        self.plan_as(request, None).await
+    }
+
+    /// As [`Core::plan`], for a plan that has become the run `itself` already.
+    pub(super) async fn plan_as(
+        &self,
+        request: PlanRequest,
+        itself: Option<RunId>,
+    ) -> Result<Plan, Refusal> {
         match request.origin {
-            Some(Origin::Resume { run, .. }) => self.plan_resume(run, request, None).await,
+            Some(Origin::Resume { run, .. }) => self.plan_resume(run, request, itself).await,
             Some(Origin::Undo { run, .. }) => self.plan_undo(run, request).await,
             None => self.plan_recipe(request).await,
         }
@@ -400,9 +413,10 @@ impl Core {
         read_only: bool,
     ) -> Result<Run, Refusal> {
         let room = self.room(&plan.request.environment)?;
-        Gate::of(plan.risk, room.environment.protection, read_only)
-            .check(consent, &room.environment.name)
+        let gate = Gate::of(plan.risk, room.environment.protection, read_only);
+        gate.check(consent, &room.environment.name)
             .map_err(Refusal::new)?;
+        let alone = gate != Gate::SecondOperator;
         if let Some(open) = plan.undecided.first() {
             return Err(Refusal::new(format!(
                 "{open} must not be repeated, and it is not known how far it came: say whether to repeat it or to take it as \
@@ -422,6 +436,9 @@ impl Core {
         let id = RunId(uuid::Uuid::now_v7());
         let stop = Stop::default();
         let seat = self.desk.seat(id, &plan, by, stop.clone())?;
+        if alone {
+            self.desk.claim(id, self.clock.now())?;
+        }
         let new = NewRun {
             id,
             plan: self.shown(&plan)?,
@@ -441,10 +458,21 @@ impl Core {
             bury(id, &tasks, reason, &self.store, &self.bus, &self.clock).await;
             return Err(refusal);
         }
+        let asker = Asker {
+            approvals: self.approvals.clone(),
+            run: run.clone(),
+            plan: Arc::clone(&plan),
+            by: by.clone(),
+            clock: Arc::clone(&self.clock),
+            questions: Questions::default(),
+        };
+        let questions = asker.questions.clone();
+        let consent = (!alone).then(|| asker.open(None, "may this run begin?", Approver::Second));
         let steps = Steps {
             environment: Arc::clone(&room.environment),
             reach: Arc::clone(&room.reach),
             services: room.directory.clone(),
+            operators: asker,
             tasks: tasks.clone(),
             params: Arc::new(plan.request.params.clone()),
             dry_run: plan.request.dry_run,
@@ -456,6 +484,8 @@ impl Core {
             None => Arc::new(steps),
         };
         let drive = Drive {
+            questions,
+            consent,
             executor,
             run: run.clone(),
             plan,
@@ -574,7 +604,33 @@ impl Core {
                 read_only: caller.read_only,
                 ..self.workspace.clone()
             }))),
-            Request::Live => Ok(Response::Live(self.live.snapshot())),
+            Request::Live => Ok(Response::Live(self.with_locks(self.live.snapshot()))),
+            Request::Approvals => Ok(Response::Approvals(self.approvals.waiting())),
+            Request::Approve {
+                run,
+                step,
+                hash,
+                decision,
+                note,
+            } => {
+                let deciding = Deciding {
+                    run,
+                    step,
+                    hash,
+                    decision,
+                    note,
+                };
+                self.decide(deciding, &caller.operator).await?;
+                Ok(Response::Done)
+            }
+            Request::BreakLock {
+                environment,
+                consent,
+                force,
+            } => {
+                self.break_lock(&environment, &consent, force, &caller.operator)
+                    .await
+            }
             Request::Plan(request) => {
                 let plan = Arc::new(self.plan(request).await?);
                 let room = self.room(&plan.request.environment)?;

@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::{SignedDuration, Timestamp};
+
+use super::bus::Bus;
 use super::run::Stop;
-use crate::client::Refusal;
+use crate::client::{Event, Refusal};
 use crate::domain::action::Risk;
+use crate::domain::live::Lock;
 use crate::domain::operator::Operator;
 use crate::domain::plan::Plan;
 use crate::domain::run::RunId;
@@ -14,8 +18,11 @@ use crate::domain::run::RunId;
 const PLANS: usize = 64;
 
 /// The desk; clones are the same desk.
-#[derive(Clone, Default)]
-pub(super) struct Desk(Arc<Mutex<Inner>>);
+#[derive(Clone)]
+pub(super) struct Desk {
+    inner: Arc<Mutex<Inner>>,
+    bus: Bus,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -31,8 +38,23 @@ struct Active {
     title: String,
     environment: String,
     changes: bool,
+    /// Since when it holds the environment's lock, when it does.
+    since: Option<Timestamp>,
     by: Operator,
     stop: Stop,
+}
+
+impl Active {
+    /// The lock of its environment, as others see it; not before the run has a number.
+    fn lock(&self, run: RunId) -> Option<Lock> {
+        Some(Lock {
+            run,
+            number: self.number?,
+            title: self.title.clone(),
+            by: self.by.to_string(),
+            since: self.since?,
+        })
+    }
 }
 
 /// A run's place among those under way; given up when dropped.
@@ -43,11 +65,22 @@ pub(super) struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.desk.lock().active.remove(&self.run);
+        let gone = self.desk.lock().active.remove(&self.run);
+        if let Some(gone) = gone.filter(|gone| gone.since.is_some()) {
+            self.desk.tell(gone.environment, None);
+        }
     }
 }
 
 impl Desk {
+    /// An empty desk that tells `bus` who locks what.
+    pub(super) fn new(bus: Bus) -> Self {
+        Self {
+            inner: Arc::default(),
+            bus,
+        }
+    }
+
     /// Remembers a plan that is about to be shown.
     pub(super) fn keep(&self, plan: Arc<Plan>) {
         let mut inner = self.lock();
@@ -72,10 +105,10 @@ impl Desk {
             })
     }
 
-    /// Takes a place for a run of `plan`.
+    /// Takes a place for a run of `plan`; it may not change anything before [`Desk::claim`].
     ///
     /// # Errors
-    /// [`Refusal`] when the engine is ending, the plan was taken meanwhile, or another run is changing the environment.
+    /// [`Refusal`] when the engine is ending.
     pub(super) fn seat(
         &self,
         run: RunId,
@@ -87,28 +120,14 @@ impl Desk {
         if inner.closed {
             return Err(Refusal::new("the engine is ending; start it again"));
         }
-        let environment = &plan.request.environment;
-        let changes = plan.risk != Risk::Read;
-        let other = inner
-            .active
-            .values()
-            .find(|other| changes && other.changes && other.environment == *environment);
-        if let Some(other) = other {
-            let number = other
-                .number
-                .map_or_else(|| "another run".into(), |number| format!("run {number}"));
-            return Err(Refusal::new(format!(
-                "{environment} is being changed by {number} ({}, started by {}); wait for it or cancel it",
-                other.title, other.by
-            )));
-        }
         inner.active.insert(
             run,
             Active {
                 number: None,
                 title: plan.title.clone(),
-                environment: environment.clone(),
-                changes,
+                environment: plan.request.environment.clone(),
+                changes: plan.risk != Risk::Read,
+                since: None,
                 by: by.clone(),
                 stop,
             },
@@ -119,13 +138,85 @@ impl Desk {
         })
     }
 
+    /// Gives the run the lock of its environment at `now`; one that only reads needs none.
+    ///
+    /// # Errors
+    /// [`Refusal`] that names the run that holds it, and for how long already.
+    pub(super) fn claim(&self, run: RunId, now: Timestamp) -> Result<(), Refusal> {
+        let mut inner = self.lock();
+        let Some(own) = inner.active.get(&run) else {
+            return Err(Refusal::new("this run is not under way"));
+        };
+        if !own.changes || own.since.is_some() {
+            return Ok(());
+        }
+        let environment = own.environment.clone();
+        let held = inner.active.values().find_map(|other| {
+            let since = other.since.filter(|_| other.environment == environment)?;
+            Some((other, since))
+        });
+        if let Some((other, since)) = held {
+            let number = other
+                .number
+                .map_or_else(|| "another run".into(), |number| format!("run {number}"));
+            return Err(Refusal::new(format!(
+                "{environment} is being changed by {number} ({}, started by {}, for {} already); wait for it or cancel it",
+                other.title,
+                other.by,
+                age(since, now)
+            )));
+        }
+        let mut lock = None;
+        if let Some(own) = inner.active.get_mut(&run) {
+            own.since = Some(now);
+            lock = own.lock(run);
+        }
+        drop(inner);
+        if lock.is_some() {
+            self.tell(environment, lock);
+        }
+        Ok(())
+    }
+
+    /// Takes back what [`Desk::claim`] gave.
+    pub(super) fn give_back(&self, run: RunId) {
+        let mut inner = self.lock();
+        let Some(own) = inner.active.get_mut(&run) else {
+            return;
+        };
+        let environment = own.environment.clone();
+        if own.since.take().is_some() {
+            drop(inner);
+            self.tell(environment, None);
+        }
+    }
+
     /// The run was stored: it has a number now, and the approval of its plan is used up.
     pub(super) fn started(&self, run: RunId, number: i64, hash: &str) {
         let mut inner = self.lock();
-        if let Some(active) = inner.active.get_mut(&run) {
-            active.number = Some(number);
-        }
         inner.plans.retain(|plan| plan.hash != hash);
+        let Some(active) = inner.active.get_mut(&run) else {
+            return;
+        };
+        active.number = Some(number);
+        let (environment, lock) = (active.environment.clone(), active.lock(run));
+        drop(inner);
+        if lock.is_some() {
+            self.tell(environment, lock);
+        }
+    }
+
+    /// Who holds the lock of an environment.
+    pub(super) fn lock_of(&self, environment: &str) -> Option<Lock> {
+        self.lock()
+            .active
+            .iter()
+            .filter(|(_, active)| active.environment == environment)
+            .find_map(|(run, active)| active.lock(*run))
+    }
+
+    fn tell(&self, environment: String, lock: Option<Lock>) {
+        self.bus.publish(Event::Lock { environment, lock });
     }
 
     /// The number (once it is stored) and environment of a run under way, and whether it changes anything.
@@ -145,15 +236,20 @@ impl Desk {
         self.lock()
             .active
             .values()
-            .any(|run| run.changes && run.environment == environment)
+            .any(|run| run.since.is_some() && run.environment == environment)
     }
 
     /// Tells a run to stop; `false` when it is not under way.
     pub(super) fn cancel(&self, run: RunId, by: &Operator) -> bool {
+        self.stop(run, format!("cancelled by {by}"))
+    }
+
+    /// As [`Desk::cancel`], for the cause that is given.
+    pub(super) fn stop(&self, run: RunId, cause: String) -> bool {
         let inner = self.lock();
         let active = inner.active.get(&run);
         if let Some(active) = active {
-            active.stop.cancel(format!("cancelled by {by}"));
+            active.stop.cancel(cause);
         }
         active.is_some()
     }
@@ -178,8 +274,14 @@ impl Desk {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long ago, in whole seconds, such as `1h 5m 3s`.
+fn age(since: Timestamp, now: Timestamp) -> String {
+    let age = now.duration_since(since).max(SignedDuration::ZERO);
+    format!("{:#}", SignedDuration::from_secs(age.as_secs()))
 }
 
 #[cfg(test)]
@@ -212,23 +314,25 @@ mod tests {
     }
 
     fn seat(desk: &Desk, number: u128, environment: &str, risk: Risk) -> Result<Seat, Refusal> {
-        desk.seat(
+        let seat = desk.seat(
             id(number),
             &plan(environment, risk, "h"),
             &ada(),
             Stop::default(),
-        )
+        )?;
+        desk.claim(id(number), Timestamp::from_second(3600).unwrap())?;
+        Ok(seat)
     }
 
     #[test]
     fn a_second_change_of_an_environment_is_refused_by_the_number_of_the_first() {
-        let desk = Desk::default();
+        let desk = Desk::new(Bus::new());
         let first = seat(&desk, 1, "lab", Risk::Change).unwrap();
         desk.started(id(1), 7, "h");
         let refusal = seat(&desk, 2, "lab", Risk::Destroy).err().unwrap();
         assert_eq!(
             refusal.message,
-            "lab is being changed by run 7 (Deploy, started by ada@bastion); wait for it or cancel it"
+            "lab is being changed by run 7 (Deploy, started by ada@bastion, for 0s already); wait for it or cancel it"
         );
         assert!(seat(&desk, 3, "staging", Risk::Change).is_ok());
         assert!(seat(&desk, 4, "lab", Risk::Read).is_ok());
@@ -238,7 +342,7 @@ mod tests {
 
     #[test]
     fn old_plans_are_forgotten_and_used_ones_too() {
-        let desk = Desk::default();
+        let desk = Desk::new(Bus::new());
         for number in 0..=PLANS {
             desk.keep(plan("lab", Risk::Read, &number.to_string()));
         }
@@ -250,7 +354,7 @@ mod tests {
 
     #[test]
     fn closing_interrupts_what_is_under_way_and_takes_nothing_more() {
-        let desk = Desk::default();
+        let desk = Desk::new(Bus::new());
         let stop = Stop::default();
         let seat = desk.seat(id(1), &plan("lab", Risk::Read, "h"), &ada(), stop.clone());
         assert!(seat.is_ok());

@@ -38,6 +38,7 @@ impl Live {
                 .map(|service| (service.name.clone(), Observed::default()))
                 .collect(),
             findings: Vec::new(),
+            lock: None,
         };
         Self {
             environments: Mutex::new(

@@ -11,6 +11,7 @@
 //! Every long-lived task belongs to one tracker and stops by one token; [`Engine::shutdown`] waits for all of them. What
 //! the engine touches outside of itself goes through [`World`], so that all of this runs in a test.
 
+mod approvals;
 mod audit;
 mod bus;
 mod core;
@@ -18,6 +19,7 @@ mod desk;
 mod directory;
 mod door;
 mod live;
+mod locks;
 mod peer;
 mod poll;
 mod probe;

@@ -1,5 +1,7 @@
 //! The engine as its clients see it, over a world in memory.
 
+mod approvals;
+mod locks;
 mod resume;
 
 use std::collections::BTreeMap;
@@ -13,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::client::{Refusal, Request, Response, Subscription};
 use crate::domain::action::{Consent, Gate, Risk};
+use crate::domain::approval::Approver;
 use crate::domain::environment::Protection;
 use crate::domain::finding::{Severity, Subject};
 use crate::domain::live::{Health, ServiceReport};
@@ -20,7 +23,7 @@ use crate::domain::node::{Node, SshAccess};
 use crate::domain::operator::Operator;
 use crate::domain::plan::{Plan, PlanRequest};
 use crate::domain::platform::{Arch, Platform};
-use crate::domain::recipe::{Param, RunCommand, Selector, Step};
+use crate::domain::recipe::{Approve, Param, RunCommand, Selector, Step};
 use crate::domain::run::{Run, RunState};
 use crate::domain::service::{ServiceKind, ServiceSpec};
 use crate::domain::stack::Stack;
@@ -208,6 +211,25 @@ pub(super) fn recipe(name: &str, risk: Risk, command: &str) -> Recipe {
     }
 }
 
+/// A recipe that asks before it works.
+fn asking() -> Recipe {
+    let mut asking = recipe("ask", Risk::Change, "work");
+    asking.steps[0].needs = vec!["ask".into()];
+    asking.steps.insert(
+        0,
+        Step {
+            id: "ask".into(),
+            title: "Ask".into(),
+            approve: Some(Approve {
+                text: "go on with {{ env.name }}?".into(),
+                by: Approver::Anyone,
+            }),
+            ..Step::default()
+        },
+    );
+    asking
+}
+
 /// A recipe that wants to be told a word.
 fn greeting() -> Recipe {
     Recipe {
@@ -234,12 +256,14 @@ async fn start(read_only: bool) -> Scene {
     settings.environments = vec![
         environment("lab", Protection::Open),
         environment("production", Protection::Typed),
+        environment("guarded", Protection::TwoPerson),
     ];
     settings.recipes = vec![
         recipe("work", Risk::Change, "work"),
         recipe("hang", Risk::Change, "hang"),
         recipe("look", Risk::Read, "hang"),
         greeting(),
+        asking(),
     ];
     settings.read_only = read_only;
     // Far apart: what is asked again is asked because of a refresh.

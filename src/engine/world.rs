@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::approvals::Asker;
 use super::run::{Executor, Tasks};
 use super::undo::RunRecords;
 use crate::domain::environment::Environment;
@@ -72,6 +73,7 @@ pub(super) struct Steps {
     pub(super) environment: Arc<Environment>,
     pub(super) reach: Arc<dyn Reach>,
     pub(super) services: Arc<dyn AskService>,
+    pub(super) operators: Asker,
     pub(super) tasks: Tasks,
     pub(super) params: Arc<BTreeMap<String, Value>>,
     pub(super) dry_run: bool,
@@ -97,6 +99,7 @@ impl Steps {
             environment: Arc::clone(&self.environment),
             reach: Arc::clone(&self.reach),
             services: Arc::clone(&self.services),
+            operators: Arc::new(self.operators.clone()),
             tasks: Arc::new(self.tasks.clone()),
             params: Arc::clone(&self.params),
             dry_run: self.dry_run,

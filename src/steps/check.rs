@@ -150,6 +150,9 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
     if matches!(work, Work::Report(_)) && step.on.is_some() {
         reasons.push("a report is written once, so it cannot have `on`".into());
     }
+    if matches!(work, Work::Approve(_)) && step.on.is_some() {
+        reasons.push("an approval is asked for once, so it cannot have `on`".into());
+    }
     match work {
         Work::Ensure([]) => reasons.push("`ensure` declares nothing".into()),
         Work::Ensure(resources) => reasons.extend(resources.iter().filter_map(resource_fault)),
@@ -163,7 +166,7 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
                 reasons.push(format!("check: {error}"));
             }
         }
-        Work::Http(_) | Work::Tcp(_) | Work::Service(_) | Work::Report(_) => {}
+        Work::Http(_) | Work::Tcp(_) | Work::Service(_) | Work::Approve(_) | Work::Report(_) => {}
     }
     let content = match work {
         Work::Ensure(resources) => serde_json::to_value(resources),
@@ -171,6 +174,7 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         Work::Http(wait) => serde_json::to_value(wait),
         Work::Tcp(wait) => serde_json::to_value(wait),
         Work::Service(wait) => serde_json::to_value(wait),
+        Work::Approve(question) => serde_json::to_value(question),
         Work::Report(report) => serde_json::to_value(report),
     };
     match content {

@@ -12,6 +12,7 @@
 //! task does, including whether its `when` holds. In a dry run, [`execute`] looks and tells but changes nothing: `ensure`
 //! shows its differences, commands that change are named and not run, waits look once.
 
+mod approve;
 mod check;
 mod ensure;
 mod http;
@@ -32,6 +33,7 @@ mod tests;
 mod undo;
 mod wait;
 
+pub use approve::AskOperator;
 pub use library::Library;
 pub use plan::{PlanError, plan, seal};
 pub use resume::{Earlier, resume};
@@ -65,6 +67,8 @@ pub struct Context {
     pub reach: Arc<dyn Reach>,
     /// Its services.
     pub services: Arc<dyn AskService>,
+    /// The operators who may be asked.
+    pub operators: Arc<dyn AskOperator>,
     /// The tasks of the run.
     pub tasks: Arc<dyn SeeTasks>,
     /// Parameters, defaults filled in.
@@ -199,6 +203,7 @@ async fn carry_out(
         Work::Http(wait) => http::execute(&scope.render(*wait)?, step, context).await,
         Work::Tcp(wait) => tcp::execute(&scope.render(*wait)?, step, context).await,
         Work::Service(wait) => service::execute(&scope.render(*wait)?, step, context).await,
+        Work::Approve(question) => approve::execute(&scope.render(*question)?, step, context).await,
         Work::Report(text) => Ok(report::execute(&scope.render(*text)?, context).await),
     }
 }

@@ -1,6 +1,7 @@
 //! What a step will do, in a few lines, for the gate and for `--dry-run`.
 
 use super::template::{Scope, TemplateError};
+use crate::domain::approval::Approver;
 use crate::domain::recipe::{HttpWait, Resource, RunCommand, ServiceWait, Work};
 use crate::transport::quote;
 
@@ -22,6 +23,14 @@ pub(super) fn lines(work: &Work<'_>, scope: &Scope<'_>) -> Result<Vec<String>, T
             vec![format!("wait until {}:{} accepts", wait.host, wait.port)]
         }
         Work::Service(wait) => vec![service_line(&scope.render(*wait)?)],
+        Work::Approve(question) => {
+            let question = scope.render(*question)?;
+            let who = match question.by {
+                Approver::Anyone => "an operator",
+                Approver::Second => "a second operator",
+            };
+            vec![format!("wait until {who} approves: {}", question.text)]
+        }
         Work::Report(report) => {
             scope.render(*report)?;
             vec!["write a summary into the log".into()]

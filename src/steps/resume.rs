@@ -299,7 +299,8 @@ impl Sorting {
                     if once && !same {
                         sorting.moved.push(key.clone());
                     }
-                    if same || once {
+                    // An approval was given for another plan.
+                    if step.approve.is_none() && (same || once) {
                         sorting.keep(task, earlier);
                     } else {
                         sorting.to_do.push(key);

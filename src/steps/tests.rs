@@ -3,9 +3,11 @@ use std::sync::Mutex;
 
 use super::testing::staging;
 use super::*;
+use crate::domain::approval::Approver;
 use crate::domain::live::{Health, Members};
 use crate::domain::recipe::{
-    FileSpec, HttpWait, Report, Resource, RunCommand, Selector, ServiceWait, TcpWait, UnitSpec,
+    Approve, FileSpec, HttpWait, Report, Resource, RunCommand, Selector, ServiceWait, TcpWait,
+    UnitSpec,
 };
 use crate::resources::testing::{TempHost, fails, says};
 
@@ -37,6 +39,19 @@ impl AskService for Answers {
     }
 }
 
+/// Approves of everything but the moon.
+struct Ada;
+
+#[async_trait]
+impl AskOperator for Ada {
+    async fn ask(&self, step: &str, text: &str, approver: Approver) -> Result<String, String> {
+        if text.contains("moon") {
+            return Err(format!("refused by ada@bastion: {step} is too far"));
+        }
+        Ok(format!("approved by ada@bastion, {approver}"))
+    }
+}
+
 struct NoTasks;
 
 impl SeeTasks for NoTasks {
@@ -50,6 +65,7 @@ pub(super) fn context(host: &Arc<TempHost>) -> Context {
         environment: Arc::new(staging()),
         reach: Arc::new(OneHost(host.clone())),
         services: Arc::new(Answers::default()),
+        operators: Arc::new(Ada),
         tasks: Arc::new(NoTasks),
         params: Arc::new(BTreeMap::new()),
         dry_run: false,
@@ -558,4 +574,41 @@ async fn a_step_on_nodes_without_a_node_is_an_error_and_no_panic() {
         "{}",
         error.message
     );
+}
+
+fn approve(text: &str) -> Step {
+    Step {
+        on: None,
+        approve: Some(Approve {
+            text: text.into(),
+            by: Approver::Second,
+        }),
+        ..step("ask")
+    }
+}
+
+#[tokio::test]
+async fn an_approval_goes_on_when_given_and_fails_with_the_reason_when_refused() {
+    let host = Arc::new(TempHost::new());
+    let context = context(&host);
+    let given = execute(&approve("reboot {{ env.name }}"), None, &context).await;
+    assert_eq!(given.unwrap(), Outcome::Ok);
+    let refused = execute(&approve("to the moon"), None, &context).await;
+    assert_eq!(
+        refused.unwrap_err().message,
+        "refused by ada@bastion: ask is too far"
+    );
+    let dry = Context {
+        dry_run: true,
+        ..context
+    };
+    assert!(execute(&approve("to the moon"), None, &dry).await.is_ok());
+}
+
+#[test]
+fn an_approval_takes_as_long_as_it_takes_unless_it_says_otherwise() {
+    let mut step = approve("reboot");
+    assert_eq!(step.time_limit(), Ok(Duration::MAX));
+    step.timeout = Some("1h".into());
+    assert_eq!(step.time_limit(), Ok(Duration::from_secs(3600)));
 }

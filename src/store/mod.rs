@@ -5,6 +5,7 @@
 //! themselves, read-only, and take a window at a time, so a log of ten million lines costs as much to look at as one of
 //! ten. Text is redacted ([`Redactor`]) before it comes here.
 
+mod approvals;
 mod audit;
 mod ledger;
 mod open;

@@ -150,6 +150,24 @@ CREATE TABLE schedules (
     PRIMARY KEY (environment, name)
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- step: NULL when it is about the run as a whole; fate: whether it counted
+CREATE TABLE approvals (
+    id       INTEGER PRIMARY KEY,
+    run      INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    step     TEXT,
+    hash     TEXT    NOT NULL,
+    decision TEXT    NOT NULL,
+    by       TEXT    NOT NULL,
+    uid      INTEGER NOT NULL,
+    key      TEXT,
+    note     TEXT,
+    at       INTEGER NOT NULL,
+    fate     TEXT    NOT NULL
+) STRICT;
+
+CREATE INDEX approvals_by_run ON approvals (run);
+",
 ];
 
 /// Bits of a line's key that hold its position: 68 thousand million lines a run, 134 million runs.

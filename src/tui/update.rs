@@ -345,8 +345,10 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             effects.extend(screens.run.id.map(Effect::Run));
             effects
         }
-        Event::Node { .. } | Event::Findings { .. } | Event::Run(_) | Event::Schedule(_) => {
-            Vec::new()
-        }
+        Event::Node { .. }
+        | Event::Findings { .. }
+        | Event::Lock { .. }
+        | Event::Run(_)
+        | Event::Schedule(_) => Vec::new(),
     }
 }

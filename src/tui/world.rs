@@ -256,6 +256,10 @@ impl World {
                 let live = self.live.entry(environment.clone()).or_default();
                 live.findings.clone_from(findings);
             }
+            Event::Lock { environment, lock } => {
+                let live = self.live.entry(environment.clone()).or_default();
+                live.lock.clone_from(lock);
+            }
             Event::Run(run) => self.upsert((**run).clone()),
             Event::Lines { run, total } => {
                 if let Some(run) = self.runs.iter_mut().find(|known| known.id == *run) {

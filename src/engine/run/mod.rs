@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,10 +26,12 @@ use graph::{End, Graph};
 pub(super) use journal::Journal;
 use journal::TaskLog;
 
+use super::approvals::Asked;
 use super::bus::Bus;
 use super::desk::Seat;
 use crate::client::Event;
 use crate::clock::SharedClock;
+use crate::domain::approval::Decision;
 use crate::domain::plan::Plan;
 use crate::domain::run::{Run, RunState, Stream, Task, TaskState};
 use crate::resources::Log;
@@ -55,6 +57,10 @@ pub(super) struct Drive {
     /// Tasks at a time.
     pub(super) concurrency: usize,
     pub(super) stop: Stop,
+    /// What its tasks ask of the operators.
+    pub(super) questions: Questions,
+    /// The consent of another operator, where it must not begin without.
+    pub(super) consent: Option<Asked>,
     /// The run's place on the desk; given up before anybody hears of the end, so that the next run may begin at once.
     pub(super) seat: Option<Seat>,
 }
@@ -76,6 +82,37 @@ impl Tasks {
 
     fn with<T>(&self, look: impl FnOnce(&mut Vec<Task>) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a run waits for; clones are of the same run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Questions(Arc<watch::Sender<Vec<String>>>);
+
+impl Questions {
+    /// The run waits for the answer to this question until the guard is dropped.
+    pub(super) fn wait(&self, question: String) -> Waits {
+        self.0.send_modify(|open| open.push(question.clone()));
+        Waits {
+            questions: self.clone(),
+            question,
+        }
+    }
+}
+
+/// One open question.
+pub(super) struct Waits {
+    questions: Questions,
+    question: String,
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.questions.0.send_modify(|open| {
+            if let Some(at) = open.iter().position(|question| *question == self.question) {
+                open.remove(at);
+            }
+        });
     }
 }
 
@@ -158,7 +195,7 @@ impl Drive {
     /// given up at once, and its end is stored as soon as the store works again, or by the next engine.
     pub(super) async fn carry_out(mut self) -> Run {
         let result = match Graph::new(&self.plan, self.concurrency) {
-            Ok(graph) => self.turn(graph).await,
+            Ok(graph) => self.when_agreed(graph).await,
             Err(reason) => self.fail(reason).await,
         };
         if let Err(error) = result {
@@ -202,7 +239,70 @@ impl Drive {
         self.commit(changes).await
     }
 
-    async fn turn(&mut self, mut graph: Graph) -> Result<(), StoreError> {
+    /// Begins at once, or when another operator agrees.
+    async fn when_agreed(&mut self, graph: Graph) -> Result<(), StoreError> {
+        let Some(mut asked) = self.consent.take() else {
+            return self.turn(graph, None).await;
+        };
+        let waits = "waits for the consent of a second operator; nothing has happened yet";
+        self.commit(vec![Change::Run {
+            state: RunState::WaitingApproval,
+            reason: Some(waits.into()),
+        }])
+        .await?;
+        let stop = self.stop.token.clone();
+        let verdict = stop.run_until_cancelled(asked.verdict()).await;
+        let nothing = "nothing was done";
+        let (state, reason) = match verdict {
+            Some(verdict) if verdict.decision == Decision::Approve => {
+                return self.turn(graph, Some(verdict.said)).await;
+            }
+            Some(refused) => (RunState::Failed, format!("{}; {nothing}", refused.said)),
+            None if self.stop.is_engine() => (
+                RunState::Interrupted,
+                format!("the engine was ended while this waited for a second operator; {nothing}"),
+            ),
+            None => (
+                RunState::Cancelled,
+                format!(
+                    "{} while it waited for a second operator; {nothing}",
+                    self.stop.cause()
+                ),
+            ),
+        };
+        let waiting = not_begun(&self.tasks.snapshot());
+        let mut changes: Vec<Change> = waiting
+            .into_iter()
+            .map(|ordinal| Change::Task {
+                ordinal,
+                state: TaskState::Cancelled,
+                attempt: 0,
+                reason: Some("the run did not begin".into()),
+            })
+            .collect();
+        self.note(&reason).await;
+        changes.push(Change::Run {
+            state,
+            reason: Some(reason),
+        });
+        self.commit(changes).await
+    }
+
+    /// Moves the run between working and waiting, as its tasks ask and are answered.
+    fn wait_or_go_on(&self) -> Option<Change> {
+        let open = self.questions.0.borrow().first().cloned();
+        let state = match (self.run.state, &open) {
+            (RunState::Running, Some(_)) => RunState::WaitingApproval,
+            (RunState::WaitingApproval, None) => RunState::Running,
+            _ => return None,
+        };
+        Some(Change::Run {
+            state,
+            reason: open,
+        })
+    }
+
+    async fn turn(&mut self, mut graph: Graph, agreed: Option<String>) -> Result<(), StoreError> {
         let (sender, mut inbox) = mpsc::channel(INBOX);
         let workers = TaskTracker::new();
         // Stops the workers when the run is given up.
@@ -210,14 +310,19 @@ impl Drive {
         let _halt_at_the_end = halt.clone().drop_guard();
         let mut changes = vec![Change::Run {
             state: RunState::Running,
-            reason: None,
+            reason: agreed,
         }];
+        let mut begins = true;
+        let mut asked = self.questions.0.subscribe();
         let mut again: Vec<oneshot::Sender<()>> = Vec::new();
         let mut stopped = false;
         loop {
             if !stopped && self.stop.is_stopped() {
                 stopped = true;
                 changes.extend(self.stop_waiting(&mut graph));
+            }
+            if !std::mem::take(&mut begins) {
+                changes.extend(self.wait_or_go_on());
             }
             let begun = graph.begin();
             changes.extend(
@@ -248,6 +353,8 @@ impl Drive {
                 // The loop holds a sender itself, so there always will be a next message.
                 _ = inbox.recv_many(&mut messages, INBOX) => {}
                 () = self.stop.token.cancelled(), if !stopped => {}
+                // The run holds the sender itself.
+                _ = asked.changed() => {}
             }
             if !stopped && self.stop.is_stopped() {
                 // Before the endings are looked at: what was stopped must not count as the reason why others are skipped.
@@ -500,6 +607,15 @@ pub(super) fn given_up(tasks: &[Task], reason: String) -> Vec<Change> {
         reason: Some(reason),
     });
     changes
+}
+
+/// The tasks that have not begun.
+fn not_begun(tasks: &[Task]) -> Vec<u32> {
+    let pending = tasks
+        .iter()
+        .zip(0u32..)
+        .filter(|(task, _)| task.state == TaskState::Pending);
+    pending.map(|(_, ordinal)| ordinal).collect()
 }
 
 fn skipped(ordinal: usize, reason: String) -> Change {

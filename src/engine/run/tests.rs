@@ -289,6 +289,8 @@ impl Scene {
             redactor: redactor.clone(),
             concurrency: 4,
             stop: stop.clone(),
+            questions: Questions::default(),
+            consent: None,
             seat: None,
         };
         Self {

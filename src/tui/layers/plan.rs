@@ -63,8 +63,8 @@ impl PlanDialog {
             Ok((plan, gate)) => {
                 self.focus = match gate {
                     Gate::Open => Focus::Start,
-                    Gate::TypeName => Focus::Name,
-                    Gate::Confirm | Gate::SecondOperator | Gate::ReadOnly => Focus::Cancel,
+                    Gate::TypeName | Gate::SecondOperator => Focus::Name,
+                    Gate::Confirm | Gate::ReadOnly => Focus::Cancel,
                 };
                 self.stage = Stage::Ready(plan, gate);
             }
@@ -78,7 +78,9 @@ impl PlanDialog {
     /// What can have the focus.
     fn stops(&self) -> &'static [Focus] {
         match &self.stage {
-            Stage::Ready(_, Gate::TypeName) => &[Focus::Name, Focus::Cancel, Focus::Start],
+            Stage::Ready(_, Gate::TypeName | Gate::SecondOperator) => {
+                &[Focus::Name, Focus::Cancel, Focus::Start]
+            }
             Stage::Ready(_, Gate::Open | Gate::Confirm) => &[Focus::Cancel, Focus::Start],
             _ => &[Focus::Cancel],
         }
@@ -279,7 +281,11 @@ impl PlanDialog {
                 format!("To begin, type the environment's name: {name}"),
                 theme.warn,
             ),
-            (None, Gate::SecondOperator | Gate::ReadOnly) => {
+            (None, Gate::SecondOperator) => (
+                format!("Type the environment's name: {name}. Then a second operator must approve"),
+                theme.warn,
+            ),
+            (None, Gate::ReadOnly) => {
                 let reason = gate.check(&Consent::None, name).err().unwrap_or_default();
                 (format!("{} {reason}", look.glyphs.bad), theme.warn)
             }
@@ -290,7 +296,7 @@ impl PlanDialog {
             for (line, y) in lines.iter().zip(rest.y..rest.bottom() - 1) {
                 paint.text(rest.x, y, rest.width, line, style);
             }
-            if gate == Gate::TypeName && rest.height > 2 {
+            if matches!(gate, Gate::TypeName | Gate::SecondOperator) && rest.height > 2 {
                 paint.text(rest.x, rest.y + 1, 2, look.glyphs.chevron, theme.accent);
                 field(
                     paint,
