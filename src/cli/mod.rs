@@ -12,6 +12,7 @@ mod follow;
 mod lab;
 mod locks;
 mod look;
+mod notify;
 mod output;
 mod resume;
 mod run;
@@ -104,6 +105,8 @@ enum Command {
     /// The background process that owns runs: status, start, stop, restart, logs
     #[command(subcommand)]
     Engine(engine::EngineCommand),
+    /// Try out where notifications go
+    Notify(notify::NotifyArgs),
     /// Check the workspace and point at every mistake
     Check(workspace::CheckArgs),
     /// Print the JSON Schema of a file, for editors that complete and validate
@@ -177,6 +180,7 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Services(args)) => look::services(global, &args).await,
         Some(Command::Schedules(args)) => schedules::schedules(global, args).await,
         Some(Command::Engine(command)) => engine::engine(global, command).await,
+        Some(Command::Notify(args)) => notify::notify(global, args).await,
         Some(Command::Check(args)) => workspace::check(global, &args),
         Some(Command::Schema(args)) => workspace::schema(&args),
         Some(Command::Completions { shell }) => {

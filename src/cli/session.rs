@@ -228,6 +228,9 @@ pub(super) async fn start_engine(
     // What is due is for the engine that keeps a history, not for one that only looks.
     if keeps_history {
         settings.schedules.clone_from(&workspace.schedules);
+        settings
+            .notifications
+            .clone_from(&workspace.settings.notifications);
     }
     settings.read_only = global.read_only;
     settings.node_interval = workspace.settings.poll_nodes;

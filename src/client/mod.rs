@@ -111,6 +111,11 @@ pub enum Request {
         /// Whether it rests.
         paused: bool,
     },
+    /// Send a test notification. Answered by [`Response::Done`] once it arrived.
+    TestChannel {
+        /// The channel's name.
+        channel: String,
+    },
 }
 
 impl Request {
@@ -131,7 +136,8 @@ impl Request {
             | Self::Approvals
             | Self::Refresh { .. }
             | Self::Table { .. }
-            | Self::Schedules => false,
+            | Self::Schedules
+            | Self::TestChannel { .. } => false,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::diagnostic::{Diagnostic, Fault, Place, Span, quoted};
 use super::format::environment::EnvironmentFile;
 use super::format::workspace::WorkspaceFile;
 use super::meaning::paths::Paths;
-use super::meaning::{environment, schedules, settings};
+use super::meaning::{environment, notifications, schedules, settings};
 use super::read::{Read, read};
 use super::schema::Which;
 use super::source::Source;
@@ -117,6 +117,17 @@ pub(crate) fn check_at_home(
             && let Some((_, top)) = main.content()
         {
             faults.extend(settings::default_environment(wanted, top, names));
+        }
+        if complete && let Some((_, top)) = main.content() {
+            let names = environments
+                .iter()
+                .map(|environment| environment.name.as_str());
+            let at = top.key("notifications");
+            faults.extend(notifications::environments(
+                &settings.notifications.rules,
+                at,
+                &names,
+            ));
         }
         main.faults.extend(faults);
         diagnostics.extend(main.diagnostics());

@@ -28,10 +28,11 @@ static ABOUT_A_SECRET: LazyLock<Regex> = LazyLock::new(|| {
         .expect("the pattern is constant and tested")
 });
 
-/// Shapes of tokens: Vault and `OpenBao`, Grafana, GitHub, GitLab, AWS, Slack, age, JSON Web Token, PEM private key.
+/// Shapes of tokens: Vault and `OpenBao`, Grafana, GitHub, GitLab, AWS, Slack, age, JSON Web Token, a Slack webhook's URL,
+/// PEM private key.
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"\b(hv[sbr]\.[A-Za-z0-9_-]{20,}|gl(sa|c)_[A-Za-z0-9_]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{20,}|glpat-[\w-]{20,}|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,}|AGE-SECRET-KEY-1\w{20,}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+)|-----BEGIN [A-Z ]*PRIVATE KEY-----",
+        r"\b(hv[sbr]\.[A-Za-z0-9_-]{20,}|gl(sa|c)_[A-Za-z0-9_]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{20,}|glpat-[\w-]{20,}|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,}|AGE-SECRET-KEY-1\w{20,}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+|hooks\.slack\.com/(services|workflows|triggers)/[\w/-]{8,})|-----BEGIN [A-Z ]*PRIVATE KEY-----",
     )
     .expect("the pattern is constant and tested")
 });

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
 use crate::domain::environment::Environment;
+use crate::domain::notice::{Notifications, Signal};
 use crate::domain::recipe::Recipe;
 use crate::domain::schedule::Schedule;
 use crate::domain::theme::ThemeName;
@@ -68,6 +69,10 @@ pub struct Settings {
     pub theme: Option<ThemeName>,
     /// The directory of the workspace's own recipes; need not exist.
     pub recipes: PathBuf,
+    /// Who is told what happens while nobody looks.
+    pub notifications: Notifications,
+    /// How the screens call for attention; `None` is the bell, only while the terminal is known to be in the background.
+    pub signal: Option<Signal>,
 }
 
 impl Default for Settings {
@@ -80,6 +85,8 @@ impl Default for Settings {
             idle_exit: Some(Duration::from_secs(15 * 60)),
             theme: None,
             recipes: PathBuf::from("recipes"),
+            notifications: Notifications::default(),
+            signal: None,
         }
     }
 }

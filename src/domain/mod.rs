@@ -9,6 +9,7 @@ pub mod environment;
 pub mod finding;
 pub mod live;
 pub mod node;
+pub mod notice;
 pub mod operator;
 pub mod plan;
 pub mod platform;

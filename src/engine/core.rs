@@ -21,6 +21,7 @@ use super::desk::Desk;
 use super::directory::Directory;
 use super::door::Guestbook;
 use super::live::Live;
+use super::notify::Notifier;
 use super::poll::{NodeSource, Rhythm, ServiceSource, poll};
 use super::process;
 use super::run::{Drive, Executor, Questions, Stop, Tasks, given_up, panicked};
@@ -62,6 +63,7 @@ pub(super) struct Core {
     pub(super) desk: Desk,
     pub(super) approvals: Approvals,
     pub(super) schedules: Schedules,
+    pub(super) notifier: Notifier,
     pub(super) store: Handle,
     history: Reader,
     pub(super) redactor: Redactor,
@@ -171,6 +173,7 @@ impl Core {
             bus: bus.clone(),
             desk: Desk::new(bus.clone()),
             approvals: Approvals::default(),
+            notifier: Notifier::new(settings.notifications, redactor.clone()),
             schedules: Schedules::new(settings.schedules, remembered, settings.clock.now()),
             store,
             history,
@@ -318,6 +321,16 @@ impl Core {
         self.rooms
             .get(name)
             .map(|room| Arc::clone(&room.environment))
+    }
+
+    pub(super) fn environments(&self) -> impl Iterator<Item = Arc<Environment>> {
+        self.rooms
+            .values()
+            .map(|room| Arc::clone(&room.environment))
+    }
+
+    pub(super) fn workspace_name(&self) -> &str {
+        &self.workspace.name
     }
 
     pub(super) fn recipe(&self, name: &str) -> Option<&Recipe> {
@@ -657,6 +670,10 @@ impl Core {
                 subject,
             } => {
                 self.refresh(&environment, &subject)?;
+                Ok(Response::Done)
+            }
+            Request::TestChannel { channel } => {
+                self.test_channel(&channel).await?;
                 Ok(Response::Done)
             }
             Request::Schedules => Ok(Response::Schedules(self.schedule_list())),

@@ -3,6 +3,7 @@
 //! ```text
 //!  client ── Link ──► core ──► desk ── run ── steps (Executor)
 //!                      │                │
+//!                      ├── notify ── what happens on the bus, to webhooks
 //!                      ├── schedule ── plan, gate, start by the clock
 //!                      ├── poll ── probe, directory ──► live ──► bus ──► subscribers
 //!                      └── store (Writer) ◄─── transitions, log lines
@@ -20,6 +21,7 @@ mod directory;
 mod door;
 mod live;
 mod locks;
+mod notify;
 mod peer;
 mod poll;
 mod probe;
@@ -44,6 +46,7 @@ use self::door::Door;
 use crate::client::{Client, Event, Link};
 use crate::clock::{SharedClock, SystemClock};
 use crate::domain::environment::Environment;
+use crate::domain::notice::Notifications;
 use crate::domain::operator::Operator;
 use crate::domain::recipe::Recipe;
 use crate::domain::run::RunId;
@@ -68,6 +71,8 @@ pub struct EngineSettings {
     pub recipes: Vec<Recipe>,
     /// What runs by itself.
     pub schedules: Vec<Schedule>,
+    /// Who is told what happens.
+    pub notifications: Notifications,
     /// Hosts and services.
     pub world: Arc<dyn World>,
     /// Where history is kept; created with mode 0700.
@@ -108,6 +113,7 @@ impl EngineSettings {
             environments: Vec::new(),
             recipes: Vec::new(),
             schedules: Vec::new(),
+            notifications: Notifications::default(),
             world,
             state_dir: state_dir.into(),
             cache_dir: cache_dir.into(),
@@ -166,6 +172,14 @@ impl Engine {
         );
         core.account(&history, &interrupted).await;
         core.begin_polling();
+        for channel in core.notifier.channels() {
+            tasks.spawn(notify::send(Arc::clone(&core), channel));
+        }
+        tasks.spawn(notify::watch(
+            Arc::clone(&core),
+            history.clone(),
+            interrupted.clone(),
+        ));
         tasks.spawn(schedule::keep(Arc::clone(&core), history.clone()));
         tasks.spawn(announce_lines(Arc::clone(&core), writer.handle()));
         Ok(Self {

@@ -8,6 +8,7 @@
 mod approvals;
 mod audit;
 mod ledger;
+mod notices;
 mod open;
 mod pattern;
 mod reader;

@@ -168,6 +168,20 @@ CREATE TABLE approvals (
 
 CREATE INDEX approvals_by_run ON approvals (run);
 ",
+    "
+-- notices on their way to a channel; notice: JSON
+CREATE TABLE notices (
+    id      BLOB PRIMARY KEY,
+    channel TEXT NOT NULL,
+    notice  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- findings that were told and are not resolved; notice: JSON
+CREATE TABLE incidents (
+    key    TEXT PRIMARY KEY,
+    notice TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Bits of a line's key that hold its position: 68 thousand million lines a run, 134 million runs.

@@ -5,5 +5,6 @@
 //! become the descriptions that editors show.
 
 pub(crate) mod environment;
+pub(crate) mod notifications;
 pub(crate) mod words;
 pub(crate) mod workspace;

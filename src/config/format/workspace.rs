@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::notifications::NotificationsEntry;
 use super::words::{Name, Path, Span};
 use crate::domain::theme::ThemeName;
 
@@ -26,6 +27,8 @@ pub(crate) struct WorkspaceFile {
     pub(crate) theme: Option<ThemeName>,
     /// The directory of the workspace's own recipes, relative to this file; default: recipes.
     pub(crate) recipes: Option<Path>,
+    /// Who is told what happens while nobody looks.
+    pub(crate) notifications: Option<NotificationsEntry>,
 }
 
 /// The background process that owns runs and polling.

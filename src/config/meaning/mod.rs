@@ -9,6 +9,7 @@ pub(super) mod doubt;
 pub(super) mod environment;
 pub(super) mod jumps;
 pub(super) mod nodes;
+pub(super) mod notifications;
 pub(super) mod paths;
 pub(super) mod roles;
 pub(super) mod schedules;

@@ -227,7 +227,8 @@ fn usual(kind: ServiceKind, node: &Node, has_ca: bool) -> String {
     }
 }
 
-fn reference(
+/// Where a secret can be read.
+pub(crate) fn reference(
     secret: &SecretEntry,
     at: Cursor<'_>,
     paths: &Paths,

@@ -6,6 +6,7 @@ use crate::config::cursor::Cursor;
 use crate::config::diagnostic::{Fault, Span, quoted};
 use crate::config::format::words::Span as Text;
 use crate::config::format::workspace::{Poll, WorkspaceFile};
+use crate::config::meaning::notifications;
 use crate::config::meaning::paths::Paths;
 use crate::config::suggest;
 use crate::config::workspace::Settings;
@@ -27,12 +28,16 @@ pub(crate) fn read(
         None => paths.resolve(RECIPES),
         Some(path) => paths.existing(&path.0, top.key("recipes").span(), "the directory", faults),
     };
+    let told = file.notifications.clone().unwrap_or_default();
+    let notifications = notifications::read(&told, top.key("notifications"), paths, faults);
     let mut pause = |text: Option<Text>, key, default| {
         text.map_or(default, |text| {
             interval(&text.0, at.key(key).span(), faults).unwrap_or(default)
         })
     };
     Settings {
+        signal: told.terminal,
+        notifications,
         default_environment: file.default_environment.clone().map(|name| name.0),
         poll_nodes: pause(nodes, "nodes", defaults.poll_nodes),
         poll_services: pause(services, "services", defaults.poll_services),
