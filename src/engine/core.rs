@@ -90,7 +90,7 @@ struct Birth {
 /// One environment with its doors.
 pub(super) struct Room {
     pub(super) environment: Arc<Environment>,
-    reach: Arc<dyn Reach>,
+    pub(super) reach: Arc<dyn Reach>,
     directory: Arc<Directory>,
     wakes: BTreeMap<Subject, Arc<Notify>>,
 }
@@ -485,6 +485,7 @@ impl Core {
             environment: Arc::clone(&room.environment),
             reach: Arc::clone(&room.reach),
             services: room.directory.clone(),
+            run: id,
             operators: asker,
             tasks: tasks.clone(),
             params: Arc::new(plan.request.params.clone()),

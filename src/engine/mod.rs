@@ -19,6 +19,7 @@ mod core;
 mod desk;
 mod directory;
 mod door;
+mod left_behind;
 mod live;
 mod locks;
 mod notify;
@@ -171,6 +172,13 @@ impl Engine {
             tasks.clone(),
         );
         core.account(&history, &interrupted).await;
+        let (looking, left) = (Arc::clone(&core), interrupted.clone());
+        tasks.spawn(async move {
+            let stopped = looking.stopped.clone();
+            stopped
+                .run_until_cancelled(looking.report_left_behind(left))
+                .await;
+        });
         core.begin_polling();
         for channel in core.notifier.channels() {
             tasks.spawn(notify::send(Arc::clone(&core), channel));

@@ -8,7 +8,7 @@ use super::core::Core;
 use crate::client::Refusal;
 use crate::domain::plan::{Origin, Plan, PlanRequest};
 use crate::domain::run::{Run, RunId, RunState, TaskState};
-use crate::steps::{self, Earlier};
+use crate::steps::{self, Earlier, PlanError};
 use crate::store::REDACTED;
 
 impl Core {
@@ -29,10 +29,25 @@ impl Core {
             &earlier,
             others.iter().filter(|other| Some(other.id) != itself),
         )?;
+        let look = self.left_behind(&earlier).await;
+        if let Some(left) = look.found.first() {
+            return Err(Refusal::new(format!(
+                "{}; wait until it has ended, or end it, and resume then",
+                self.redactor.cleaned(left.account())
+            )));
+        }
         let environment = Arc::clone(&self.room(&earlier.run.environment)?.environment);
         let recipe = self.recipe(&earlier.run.recipe).cloned();
         let planned = tokio::task::spawn_blocking(move || {
-            steps::resume(&earlier, &environment, recipe.as_ref(), &request)
+            let mut plan = steps::resume(&earlier, &environment, recipe.as_ref(), &request)?;
+            if look.unknown.is_empty() {
+                return Ok(plan);
+            }
+            let unknown = look.unknown.iter().map(|reason| {
+                format!("whether something that was begun there still runs is not known: {reason}")
+            });
+            plan.cautions.extend(unknown);
+            Ok::<_, PlanError>(steps::seal(plan, &environment))
         });
         let plan = planned
             .await

@@ -14,13 +14,13 @@ use super::run::{Executor, Tasks};
 use super::undo::RunRecords;
 use crate::domain::environment::Environment;
 use crate::domain::recipe::Step;
-use crate::domain::run::Task;
+use crate::domain::run::{RunId, Task, TaskKey};
 use crate::domain::service::ServiceSpec;
 use crate::resources::Log;
 use crate::resources::undo::Records;
 use crate::services::{self, Service, ServiceError};
 use crate::steps::{self, AskService, Context, Outcome, SeeTasks, StepError};
-use crate::transport::Reach;
+use crate::transport::{Reach, job};
 
 /// The hosts and services of environments.
 pub trait World: Send + Sync {
@@ -73,6 +73,7 @@ pub(super) struct Steps {
     pub(super) environment: Arc<Environment>,
     pub(super) reach: Arc<dyn Reach>,
     pub(super) services: Arc<dyn AskService>,
+    pub(super) run: RunId,
     pub(super) operators: Asker,
     pub(super) tasks: Tasks,
     pub(super) params: Arc<BTreeMap<String, Value>>,
@@ -121,6 +122,11 @@ impl Executor for Steps {
         cancel: CancellationToken,
     ) -> Result<Outcome, StepError> {
         let context = self.context(log, cancel, self.records.of_task(step, host));
-        steps::execute(step, host, &context).await
+        let task = TaskKey {
+            step: step.id.clone(),
+            host: host.map(Into::into),
+        };
+        let work = steps::execute(step, host, &context);
+        job::within(&self.run.to_string(), &task.to_string(), work).await
     }
 }

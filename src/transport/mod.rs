@@ -4,6 +4,7 @@
 //! Commands are argument vectors. Where a shell must be passed through (SSH has no other way) they are quoted once, here.
 
 pub mod http;
+pub mod job;
 pub mod local;
 pub mod ssh;
 

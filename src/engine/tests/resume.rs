@@ -110,3 +110,41 @@ async fn a_secret_that_was_given_as_a_parameter_must_be_given_again() {
     let refusal = scene.ask_to_resume(run.id).await.unwrap_err();
     assert!(refusal.message.contains("give it again"), "{refusal}");
 }
+
+#[tokio::test]
+async fn a_run_is_not_taken_up_while_one_of_its_commands_still_runs() {
+    let scene = start(false).await;
+    let mut events = scene.client.subscribe();
+    let (plan, _) = scene.plan("lab", "hang").await.unwrap();
+    let run = scene.begin(&plan, Consent::None).await.unwrap();
+    loop {
+        if let Event::Run(seen) = events.next().await.unwrap()
+            && seen.tally.running == 2
+        {
+            break;
+        }
+    }
+    let cancel = Request::Cancel { run: run.id };
+    scene.client.call(cancel).await.unwrap();
+    end_of(run.id, &mut events).await;
+    // The hosts of this test do not tell what runs on them: that is said, and no reason to stop.
+    let unknown = scene.ask_to_resume(run.id).await.unwrap();
+    let told = |caution: &String| caution.contains("is not known");
+    assert_eq!(unknown.cautions.iter().filter(|text| told(text)).count(), 2);
+
+    let stat = format!("7 (hang) S {} 100 0", ["0"; 18].join(" "));
+    let line = format!("100\n1700000000\n7\t{stat}\t{}.do@pc2.00ff\thang\n", run.id);
+    scene
+        .weather
+        .left
+        .lock()
+        .unwrap()
+        .insert("pc2".into(), line);
+    let refusal = scene.ask_to_resume(run.id).await.unwrap_err();
+    assert!(
+        refusal.message.starts_with(
+            "pc2: a command of do@pc2 is still running since 2023-11-14T22:13:21Z, process 7: hang;"
+        ),
+        "{refusal}"
+    );
+}

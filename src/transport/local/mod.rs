@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use host::LocalHost;
 
-use super::{Chunk, ChunkSink, Exit};
+use super::{Chunk, ChunkSink, Exit, job};
 
 /// How long a stopped program may clean up before it is killed.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -257,6 +257,7 @@ fn start(program: &Program) -> Result<Child, LocalError> {
     let mut command = tokio::process::Command::new(name);
     command
         .args(arguments)
+        .env(job::VARIABLE, job::mark())
         .envs(&program.environment)
         .stdin(if program.stdin.is_some() {
             Stdio::piped()

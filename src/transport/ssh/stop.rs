@@ -15,11 +15,10 @@ use tokio::time::timeout;
 use super::connection::{Connection, Opened};
 use super::elevate;
 use super::slots::Slot;
+use crate::transport::job;
 
 /// The longest that stopping a command may take before it is given up.
 const STOPPING: Duration = Duration::from_secs(10);
-/// The variable that marks a command and its children.
-const MARK: &str = "QUARTERDECK_JOB";
 /// Sends TERM to every process whose environment has the mark.
 const SWEEP: &str = r#"for e in $(grep -ls "QUARTERDECK_JOB=$1" /proc/[0-9]*/environ); do p=${e#/proc/}; kill -TERM "${p%/environ}"; done 2>/dev/null"#;
 
@@ -33,8 +32,10 @@ pub(super) struct Mark {
 impl Mark {
     /// A new one, for a command that runs as root by sudo if `elevated`.
     pub(super) fn new(elevated: bool) -> Self {
-        let id = format!("{:016x}", fastrand::u64(..));
-        Self { id, elevated }
+        Self {
+            id: job::mark(),
+            elevated,
+        }
     }
 
     /// The line that runs `argv` with this mark.
@@ -44,7 +45,7 @@ impl Mark {
         if argv.first().is_some_and(|program| program.contains('=')) {
             return line;
         }
-        format!("env {MARK}={} {line}", self.id)
+        format!("env {}={} {line}", job::VARIABLE, self.id)
     }
 
     /// The line that ends whatever has this mark.

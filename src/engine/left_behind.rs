@@ -1,0 +1,263 @@
+//! What an engine that is gone has left behind: commands of its runs that still run, here or on a node.
+//!
+//! They are found by the mark that every command carries ([`job`]). Nothing is ended by itself: a command that is half
+//! way through may be worse to stop than to wait for. A run is not taken up where one of its commands still runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::core::Core;
+use crate::domain::run::{Run, RunId, RunState, Stream, TaskState};
+use crate::steps::Earlier;
+use crate::store::NewLine;
+use crate::transport::local::LocalHost;
+use crate::transport::{Command, Host, job};
+
+/// How long one host may take to answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A command that still runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LeftBehind {
+    /// The node; `None` for where the engine is.
+    pub(super) host: Option<String>,
+    /// The task it belongs to, as its mark says.
+    pub(super) task: String,
+    pub(super) pid: u32,
+    /// When it began, by the clock of its host.
+    pub(super) since: Option<Timestamp>,
+    /// Its command line.
+    pub(super) what: String,
+}
+
+impl LeftBehind {
+    /// One sentence for the operator.
+    pub(super) fn account(&self) -> String {
+        let place = self.host.as_deref().unwrap_or("where the engine is");
+        let since = self
+            .since
+            .map(|since| format!(" since {since:.0}"))
+            .unwrap_or_default();
+        format!(
+            "{place}: a command of {} is still running{since}, process {}: {}",
+            self.task, self.pid, self.what
+        )
+    }
+}
+
+/// What a look at the hosts of a run brought.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    pub(super) found: Vec<LeftBehind>,
+    /// Hosts that could not be looked at, each with the reason.
+    pub(super) unknown: Vec<String>,
+}
+
+impl Core {
+    /// Looks for commands of a run that was cut off, on every host where a task was in progress.
+    pub(super) async fn left_behind(&self, earlier: &Earlier) -> Look {
+        if !matches!(
+            earlier.run.state,
+            RunState::Interrupted | RunState::Cancelled
+        ) {
+            return Look::default();
+        }
+        let places: BTreeSet<Option<&str>> = earlier
+            .tasks
+            .iter()
+            .filter(|task| {
+                task.attempts > 0 && matches!(task.state, TaskState::Failed | TaskState::Cancelled)
+            })
+            .map(|task| task.key.host.as_deref())
+            .collect();
+        let looks = places
+            .into_iter()
+            .map(|place| self.look_at(&earlier.run, place));
+        let mut all = Look::default();
+        for look in futures::future::join_all(looks).await {
+            match look {
+                Ok(found) => all.found.extend(found),
+                Err(reason) => all.unknown.push(reason),
+            }
+        }
+        all
+    }
+
+    async fn look_at(&self, run: &Run, place: Option<&str>) -> Result<Vec<LeftBehind>, String> {
+        let argv = ["sh", "-c", job::FIND, "sh", &run.id.to_string()];
+        let command = Command::new(argv).within(DEADLINE);
+        let output = match place {
+            None => LocalHost::new("here").output(&command).await,
+            Some(name) => {
+                let room = self.room(&run.environment).map_err(|gone| gone.message)?;
+                let host = room.reach.host(name).map_err(|error| error.to_string())?;
+                let asked = tokio::time::timeout(DEADLINE, async { host.output(&command).await });
+                asked
+                    .await
+                    .map_err(|_| format!("{name} did not answer within {} s", DEADLINE.as_secs()))?
+            }
+        };
+        let output = output.map_err(|error| error.to_string())?;
+        let place = place.unwrap_or("where the engine is");
+        if !output.exit.success() {
+            return Err(format!("{place}: {}", output.exit));
+        }
+        let host = (place != "where the engine is").then_some(place);
+        Ok(read(
+            &String::from_utf8_lossy(&output.stdout),
+            &run.id,
+            host,
+        ))
+    }
+
+    /// Tells in the log of each interrupted run what still runs of it.
+    pub(super) async fn report_left_behind(&self, interrupted: Vec<RunId>) {
+        for run in interrupted {
+            let Ok(earlier) = self.earlier(run).await else {
+                continue;
+            };
+            let look = self.left_behind(&earlier).await;
+            let unknown = look.unknown.iter().map(|reason| {
+                format!("whether a command of this run still runs is not known: {reason}")
+            });
+            for text in look.found.iter().map(LeftBehind::account).chain(unknown) {
+                let line = NewLine {
+                    run,
+                    task: None,
+                    stream: Stream::Note,
+                    at: self.clock.now(),
+                    text: self.redactor.cleaned(text),
+                };
+                if let Err(error) = self.store.line(line).await {
+                    tracing::error!(%run, %error, "what was left behind is not in the log");
+                }
+            }
+        }
+    }
+}
+
+/// Reads what [`job::FIND`] says; of the processes of one command the one that began first.
+fn read(said: &str, run: &RunId, host: Option<&str>) -> Vec<LeftBehind> {
+    let mut lines = said.lines();
+    let mut number = || lines.next()?.trim().parse::<i64>().ok();
+    let (ticks, boot) = (number(), number());
+    let mut first: BTreeMap<&str, (i64, LeftBehind)> = BTreeMap::new();
+    for line in lines {
+        let mut fields = line.splitn(4, '\t');
+        let (Some(pid), Some(stat), Some(mark), Some(what)) =
+            (fields.next(), fields.next(), fields.next(), fields.next())
+        else {
+            continue;
+        };
+        let Some(task) = mark
+            .strip_prefix(&format!("{run}."))
+            .and_then(|rest| rest.rsplit_once('.'))
+            .map(|(task, _)| task)
+        else {
+            continue;
+        };
+        let Ok(pid) = pid.parse() else { continue };
+        // proc_pid_stat(5): the name may hold anything, the fields after its bracket are numbers; the 22nd of all is when
+        // it began, in ticks since the boot.
+        let began = stat
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_whitespace().nth(19)?.parse::<i64>().ok());
+        let since = match (began, ticks, boot) {
+            (Some(began), Some(ticks), Some(boot)) if ticks > 0 => Timestamp::UNIX_EPOCH
+                .checked_add(SignedDuration::from_secs(
+                    boot.saturating_add(began / ticks),
+                ))
+                .ok(),
+            _ => None,
+        };
+        let found = LeftBehind {
+            host: host.map(Into::into),
+            task: task.into(),
+            pid,
+            since,
+            what: what.trim().into(),
+        };
+        let began = began.unwrap_or(i64::MAX);
+        let earlier = first.get(mark).is_some_and(|(known, _)| *known <= began);
+        if !earlier {
+            first.insert(mark, (began, found));
+        }
+    }
+    first.into_values().map(|(_, found)| found).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_process_of_each_command_is_named_with_its_task_and_when_it_began() {
+        let run = RunId(uuid::Uuid::from_u128(7));
+        let stat = |began: u32| format!("1 (a) b) S {} {began} 0 0", ["0"; 18].join(" "));
+        let said = format!(
+            "100\n1700000000\n42\t{}\t{run}.install@pc2.00ff\tapt-get install consul \n43\t{}\t{run}.install@pc2.00ff\tdpkg\n\
+             44\t{}\tother.install@pc2.00ff\tsh\nrubbish\n",
+            stat(500),
+            stat(900),
+            stat(100)
+        );
+        let found = read(&said, &run, Some("pc2"));
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            found[0].account(),
+            "pc2: a command of install@pc2 is still running since 2023-11-14T22:13:25Z, process 42: apt-get install consul"
+        );
+        assert_eq!(read("", &run, None), []);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_was_left_behind_here_is_found_by_its_mark() {
+        use tokio_util::sync::CancellationToken;
+
+        use crate::transport::{Chunk, ChunkSink, local};
+
+        struct Nothing;
+
+        #[async_trait::async_trait]
+        impl ChunkSink for Nothing {
+            async fn chunk(&mut self, _chunk: Chunk) {}
+        }
+
+        let run = RunId(uuid::Uuid::now_v7());
+        let look = || async {
+            let id = run.to_string();
+            let command = Command::new(["sh", "-c", job::FIND, "sh", &id]);
+            let output = LocalHost::new("here").output(&command).await.unwrap();
+            assert!(output.exit.success());
+            read(&String::from_utf8_lossy(&output.stdout), &run, None)
+        };
+        assert_eq!(look().await, []);
+        let cancel = CancellationToken::new();
+        let program = local::Program::new(["sleep", "600"]);
+        let id = run.to_string();
+        let mut nothing = Nothing;
+        let left = job::within(
+            &id,
+            "wait@here",
+            local::run(&program, &mut nothing, &cancel),
+        );
+        let found = async {
+            loop {
+                // It takes a moment until it has become `sleep`.
+                match look().await.first() {
+                    Some(found) if found.what == "sleep 600" => {
+                        cancel.cancel();
+                        return found.clone();
+                    }
+                    _ => tokio::task::yield_now().await,
+                }
+            }
+        };
+        let (_, found) = tokio::join!(left, found);
+        assert_eq!(found.task, "wait@here");
+        assert!(found.since.is_some());
+        assert_eq!(look().await, []);
+    }
+}

@@ -1,0 +1,58 @@
+//! Which task of which run a command belongs to: a mark in its environment, by which it is found again when the engine that
+//! began it is gone.
+//!
+//! The name travels with the task that does the work, not through every call in between: a command that is begun within
+//! [`within`] is marked, and its children inherit the mark.
+
+use std::fmt::Write as _;
+
+/// The variable that marks a command and its children.
+pub const VARIABLE: &str = "QUARTERDECK_JOB";
+
+tokio::task_local! {
+    static JOB: String;
+}
+
+/// Does `work` in the name of a task: what it begins is marked with the `run` and its `task`.
+pub async fn within<F: Future>(run: &str, task: &str, work: F) -> F::Output {
+    let mut job = format!("{run}.");
+    // The mark goes through a shell and through grep.
+    for c in task.chars() {
+        let plain = c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '@');
+        let _ = job.write_char(if plain { c } else { '_' });
+    }
+    job.push('.');
+    JOB.scope(job, work).await
+}
+
+/// A mark for one command: unique, and begins with the run and the task it belongs to, when there are any.
+pub fn mark() -> String {
+    let job = JOB.try_with(Clone::clone).unwrap_or_default();
+    format!("{job}{:016x}", fastrand::u64(..))
+}
+
+/// Lists on standard output what still runs of the run that is the first argument: clock ticks a second, the second of the
+/// boot, then a line for each process with its id, its line of `/proc/PID/stat`, its mark and its command line.
+pub const FIND: &str = r#"getconf CLK_TCK || echo 100
+sed -n 's/^btime //p' /proc/stat
+for e in $(grep -ls "QUARTERDECK_JOB=$1[.]" /proc/[0-9]*/environ); do
+  p=${e#/proc/}; p=${p%/environ}
+  m=$(tr '\0' '\n' < "$e" | sed -n 's/^QUARTERDECK_JOB=//p')
+  s=$(cat "/proc/$p/stat") || continue
+  c=$(tr '\0\t\n' '   ' < "/proc/$p/cmdline")
+  printf '%s\t%s\t%s\t%s\n' "$p" "$s" "$m" "$c"
+done 2>/dev/null
+:"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_is_marked_with_the_run_and_the_task_it_is_begun_in() {
+        assert_eq!(mark().len(), 16);
+        let marked = within("0199", "install@pc 1'$", async { mark() }).await;
+        assert!(marked.starts_with("0199.install@pc_1__."), "{marked}");
+        assert_ne!(mark(), mark());
+    }
+}
