@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::exit::{Ended, Exit};
+use super::export::{self, ExportArgs};
 use super::session::{Session, State};
 use super::{Global, output};
 use crate::client::{Event, Request, Response};
@@ -42,7 +43,10 @@ pub(super) struct ServicesArgs {
 
 /// Flags of `quarterdeck runs`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct RunsArgs {
+    #[command(subcommand)]
+    command: Option<RunsCommand>,
     /// How many, newest first
     #[arg(long, short = 'n', default_value_t = 20)]
     limit: usize,
@@ -51,11 +55,20 @@ pub(super) struct RunsArgs {
     json: bool,
 }
 
-/// Lists runs.
+#[derive(Debug, Subcommand)]
+enum RunsCommand {
+    /// Write a run to a file: its log, or everything that is known of it
+    Export(ExportArgs),
+}
+
+/// Lists runs, or exports one.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub(super) async fn runs(global: &Global, args: &RunsArgs) -> color_eyre::Result<Exit> {
+pub(super) async fn runs(global: &Global, args: RunsArgs) -> color_eyre::Result<Exit> {
+    if let Some(RunsCommand::Export(args)) = args.command {
+        return export::export(global, args).await;
+    }
     let state = State::of(global)?;
     let limit = args.limit;
     let runs = if state.has_history() {

@@ -8,17 +8,20 @@ mod audit;
 mod background;
 mod engine;
 mod exit;
+mod export;
 mod follow;
 mod lab;
 mod locks;
 mod look;
 mod notify;
 mod output;
+mod prune;
 mod resume;
 mod run;
 mod schedules;
 mod screens;
 mod session;
+mod store;
 mod tail;
 mod trace;
 mod undo;
@@ -90,10 +93,14 @@ enum Command {
     Locks(locks::LocksArgs),
     /// Take an environment from the run that is changing it
     Unlock(locks::UnlockArgs),
-    /// List past and present runs
+    /// List past and present runs, or export one
     Runs(look::RunsArgs),
     /// Print the log of a run
     Logs(tail::LogsArgs),
+    /// Remove old runs, by the workspace's `retention` or a rule given here
+    Prune(prune::PruneArgs),
+    /// Check the file that holds history, or save what can be read of a damaged one
+    Store(store::StoreArgs),
     /// Show who did what, or check that the record of it is whole
     Audit(audit::AuditArgs),
     /// Probe the nodes of an environment and list them
@@ -173,8 +180,10 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Refuse(args)) => approvals::refuse(global, args).await,
         Some(Command::Locks(args)) => locks::list(global, &args).await,
         Some(Command::Unlock(args)) => locks::unlock(global, args).await,
-        Some(Command::Runs(args)) => look::runs(global, &args).await,
+        Some(Command::Runs(args)) => look::runs(global, args).await,
         Some(Command::Logs(args)) => tail::logs(global, args).await,
+        Some(Command::Prune(args)) => prune::prune(global, &args).await,
+        Some(Command::Store(args)) => store::store(global, args).await,
         Some(Command::Audit(args)) => audit::audit(global, args).await,
         Some(Command::Nodes(args)) => look::nodes(global, &args).await,
         Some(Command::Services(args)) => look::services(global, &args).await,

@@ -236,6 +236,7 @@ pub(super) async fn start_engine(
     settings.node_interval = workspace.settings.poll_nodes;
     settings.service_interval = workspace.settings.poll_services;
     settings.concurrency = workspace.settings.concurrency;
+    settings.retention = workspace.settings.retention;
     settings.fingerprint = config::fingerprint(workspace);
     settings.accepts_new_host_keys = global.accept_new_host_keys;
     settings.idle_exit = idle_exit;

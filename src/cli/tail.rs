@@ -249,7 +249,11 @@ fn in_context(
     }
 }
 
-fn find(reader: &Reader, number: Option<i64>) -> color_eyre::Result<Run> {
+/// The run with this number, or the newest.
+///
+/// # Errors
+/// [`Exit::Failed`] when there is none.
+pub(super) fn find(reader: &Reader, number: Option<i64>) -> color_eyre::Result<Run> {
     let found = match number {
         Some(number) => reader.run_by_number(number)?,
         None => reader.runs(1)?.into_iter().next(),
@@ -296,6 +300,14 @@ impl Printer {
         if lines.is_empty() {
             return Ok(true);
         }
+        output::write(self.text(lines)?.as_bytes())
+    }
+
+    /// Lines in order, as they are printed.
+    ///
+    /// # Errors
+    /// When a line cannot be written as JSON.
+    pub(super) fn text(&mut self, lines: &[LogLine]) -> serde_json::Result<String> {
         let mut text = String::new();
         for line in lines {
             let columns = self.columns.then(|| Columns::of(&line.text)).flatten();
@@ -323,7 +335,7 @@ impl Printer {
             }
             text.push('\n');
         }
-        output::write(text.as_bytes())
+        Ok(text)
     }
 }
 
@@ -341,11 +353,12 @@ fn row(columns: &Columns) -> String {
     let time = columns.time.as_deref().unwrap_or("-");
     let level = columns.level.map_or("-", Level::word);
     let message = columns.message.as_deref().unwrap_or_default();
-    let fields = columns.fields.iter();
-    let fields: String = fields
+    let fields: Vec<String> = columns
+        .fields
+        .iter()
         .map(|(key, value)| format!("  {key}={value}"))
         .collect();
-    format!("{time:<24} {level:<5} {message}{fields}")
+    format!("{time:<24} {level:<5} {message}{}", fields.concat())
 }
 
 #[cfg(test)]

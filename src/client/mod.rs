@@ -25,6 +25,7 @@ use crate::domain::live::{EnvironmentLive, Lock, NodeReport, Observed, ServiceRe
 use crate::domain::operator::Operator;
 use crate::domain::plan::{Plan, PlanRequest};
 use crate::domain::recipe::Recipe;
+use crate::domain::retention::Kept;
 use crate::domain::run::{Run, RunId, Task, TaskKey};
 use crate::domain::schedule::ScheduleStatus;
 use crate::domain::table::Table;
@@ -116,6 +117,29 @@ pub enum Request {
         /// The channel's name.
         channel: String,
     },
+    /// Remove old runs. Answered by [`Response::Pruned`] when they are gone.
+    Prune(PruneRequest),
+}
+
+/// Which runs are to be removed. Without [`older_than`](Self::older_than) and [`keep`](Self::keep): by the workspace's
+/// `retention`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PruneRequest {
+    /// Runs that ended more seconds ago.
+    pub older_than: Option<u64>,
+    /// All but so many, the newest, of each environment.
+    pub keep: Option<usize>,
+    /// Only say which.
+    pub dry_run: bool,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// The runs, oldest first.
+    pub runs: Vec<Kept>,
+    /// Whether they were only named.
+    pub dry_run: bool,
 }
 
 impl Request {
@@ -127,6 +151,7 @@ impl Request {
             | Self::PauseSchedule { .. }
             | Self::Approve { .. }
             | Self::BreakLock { .. } => true,
+            Self::Prune(request) => !request.dry_run,
             Self::Workspace
             | Self::Live
             | Self::Plan(_)
@@ -174,6 +199,8 @@ pub enum Response {
     Schedules(Vec<ScheduleStatus>),
     /// To [`Request::Engine`].
     Engine(Box<EngineReport>),
+    /// To [`Request::Prune`].
+    Pruned(Pruned),
     /// Accepted.
     Done,
 }

@@ -7,6 +7,7 @@ use super::diagnostic::Diagnostic;
 use crate::domain::environment::Environment;
 use crate::domain::notice::{Notifications, Signal};
 use crate::domain::recipe::Recipe;
+use crate::domain::retention::Retention;
 use crate::domain::schedule::Schedule;
 use crate::domain::theme::ThemeName;
 
@@ -67,6 +68,8 @@ pub struct Settings {
     pub idle_exit: Option<Duration>,
     /// How the screens look; `None` is what suits the terminal.
     pub theme: Option<ThemeName>,
+    /// How much history is kept.
+    pub retention: Retention,
     /// The directory of the workspace's own recipes; need not exist.
     pub recipes: PathBuf,
     /// Who is told what happens while nobody looks.
@@ -84,6 +87,7 @@ impl Default for Settings {
             concurrency: 16,
             idle_exit: Some(Duration::from_secs(15 * 60)),
             theme: None,
+            retention: Retention::default(),
             recipes: PathBuf::from("recipes"),
             notifications: Notifications::default(),
             signal: None,

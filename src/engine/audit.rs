@@ -13,8 +13,12 @@ use crate::domain::hex;
 use crate::domain::live::Lock;
 use crate::domain::operator::Operator;
 use crate::domain::plan::Plan;
+use crate::domain::retention::Kept;
 use crate::domain::run::Run;
 use crate::store::{Handle, Redactor};
+
+/// Runs that are named in one record.
+const NAMED: usize = 100;
 
 /// The engine's pen; clones write into the same book.
 #[derive(Clone)]
@@ -159,6 +163,29 @@ impl Audit {
             .on(environment)
             .saying(format!("{} of {}", lock.title, lock.by));
         entry.run = Some(lock.number);
+        self.write(entry).await
+    }
+
+    /// Runs are about to be removed; `who` is `None` when the workspace's rule says so.
+    ///
+    /// # Errors
+    /// As [`Audit::write`].
+    pub(super) async fn pruned(
+        &self,
+        who: Option<&Operator>,
+        runs: &[Kept],
+    ) -> Result<(), Refusal> {
+        let numbers: Vec<String> = runs
+            .iter()
+            .take(NAMED)
+            .map(|run| run.number.to_string())
+            .collect();
+        let mut detail = format!("{} runs: {}", runs.len(), numbers.join(", "));
+        if runs.len() > NAMED {
+            detail.push_str(", …");
+        }
+        let mut entry = Entry::new(Act::Pruned, "accepted").saying(detail);
+        entry.who = who.cloned();
         self.write(entry).await
     }
 

@@ -24,6 +24,7 @@ use super::live::Live;
 use super::notify::Notifier;
 use super::poll::{NodeSource, Rhythm, ServiceSource, poll};
 use super::process;
+use super::prune::Pruner;
 use super::run::{Drive, Executor, Questions, Stop, Tasks, given_up, panicked};
 use super::schedule::Schedules;
 use super::undo::{RunRecords, TakeBack};
@@ -62,6 +63,7 @@ pub(super) struct Core {
     pub(super) live: Arc<Live>,
     pub(super) desk: Desk,
     pub(super) approvals: Approvals,
+    pruner: Pruner,
     pub(super) schedules: Schedules,
     pub(super) notifier: Notifier,
     pub(super) store: Handle,
@@ -146,6 +148,14 @@ impl Core {
             });
             (kind.word().to_owned(), views.collect())
         });
+        let audit = Audit::new(store.clone(), redactor.clone(), Arc::clone(&settings.clock));
+        let pruner = Pruner {
+            store: store.clone(),
+            history: history.clone(),
+            audit: audit.clone(),
+            clock: Arc::clone(&settings.clock),
+            rule: settings.retention,
+        };
         let rhythm = |interval| Rhythm {
             interval,
             deadline: settings.deadline,
@@ -168,7 +178,8 @@ impl Core {
                 views: views.collect(),
             },
             rooms,
-            audit: Audit::new(store.clone(), redactor.clone(), Arc::clone(&settings.clock)),
+            audit,
+            pruner,
             live: Arc::new(live),
             bus: bus.clone(),
             desk: Desk::new(bus.clone()),
@@ -198,6 +209,12 @@ impl Core {
                 Err(error) => tracing::error!(%run, %error, "an interrupted run cannot be read"),
             }
         }
+    }
+
+    /// Starts the task that removes what the workspace no longer keeps.
+    pub(super) fn begin_pruning(&self) {
+        let pruner = self.pruner.clone();
+        self.tasks.spawn(pruner.keep_at_it(self.stopped.clone()));
     }
 
     /// Starts one task for each node and service.
@@ -692,6 +709,10 @@ impl Core {
                 self.pause_schedule(&environment, &name, paused, &caller.operator)
                     .await?;
                 Ok(Response::Done)
+            }
+            Request::Prune(request) => {
+                let pruned = self.pruner.on_request(&caller.operator, request).await?;
+                Ok(Response::Pruned(pruned))
             }
             Request::Table {
                 environment,

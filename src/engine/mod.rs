@@ -27,6 +27,7 @@ mod peer;
 mod poll;
 mod probe;
 mod process;
+mod prune;
 mod resume;
 mod run;
 mod schedule;
@@ -50,6 +51,7 @@ use crate::domain::environment::Environment;
 use crate::domain::notice::Notifications;
 use crate::domain::operator::Operator;
 use crate::domain::recipe::Recipe;
+use crate::domain::retention::Retention;
 use crate::domain::run::RunId;
 use crate::domain::schedule::Schedule;
 use crate::store::{Handle, Reader, StoreError, Writer};
@@ -98,6 +100,8 @@ pub struct EngineSettings {
     pub deadline: Duration,
     /// Tasks of one run at a time.
     pub concurrency: usize,
+    /// How much history is kept.
+    pub retention: Retention,
 }
 
 impl EngineSettings {
@@ -127,6 +131,7 @@ impl EngineSettings {
             service_interval: Duration::from_secs(5),
             deadline: Duration::from_secs(5),
             concurrency: 32,
+            retention: Retention::default(),
         }
     }
 }
@@ -188,6 +193,7 @@ impl Engine {
             history.clone(),
             interrupted.clone(),
         ));
+        core.begin_pruning();
         tasks.spawn(schedule::keep(Arc::clone(&core), history.clone()));
         tasks.spawn(announce_lines(Arc::clone(&core), writer.handle()));
         Ok(Self {

@@ -555,3 +555,46 @@ async fn who_started_was_refused_and_cancelled_is_in_the_audit_and_its_chain_is_
     assert_eq!(records[2].plan_hash.as_deref(), Some(plan.hash.as_str()));
     assert!(reader.verify_audit().unwrap().is_whole());
 }
+
+#[tokio::test]
+async fn old_runs_are_removed_on_request_after_that_is_on_record_and_running_ones_stay() {
+    let scene = start(false).await;
+    let mut events = scene.client.subscribe();
+    for _ in 0..3 {
+        let (plan, _) = scene.plan("lab", "work").await.unwrap();
+        let run = scene.begin(&plan, Consent::None).await.unwrap();
+        end_of(run.id, &mut events).await;
+    }
+    let (plan, _) = scene.plan("lab", "look").await.unwrap();
+    let going = scene.begin(&plan, Consent::None).await.unwrap();
+    let prune = |dry_run| {
+        let keep = Some(2);
+        let older_than = None;
+        Request::Prune(crate::client::PruneRequest {
+            older_than,
+            keep,
+            dry_run,
+        })
+    };
+    for dry_run in [true, false] {
+        let Response::Pruned(pruned) = scene.client.call(prune(dry_run)).await.unwrap() else {
+            panic!("not the answer to the question");
+        };
+        let numbers: Vec<i64> = pruned.runs.iter().map(|run| run.number).collect();
+        assert_eq!((numbers, pruned.dry_run), (vec![1, 2], dry_run));
+    }
+    let left = scene.client.history.runs(10).unwrap();
+    let left: Vec<i64> = left.iter().map(|run| run.number).collect();
+    assert_eq!(left, [going.number, 3]);
+    let filter = crate::store::AuditFilter {
+        who: Some("ada".into()),
+        limit: 1,
+        ..Default::default()
+    };
+    let record = scene.client.history.audit(&filter).unwrap().remove(0);
+    assert_eq!(
+        (record.act.as_str(), record.detail.as_deref()),
+        ("pruned", Some("2 runs: 1, 2"))
+    );
+    scene.engine.shutdown(Duration::from_secs(10)).await;
+}

@@ -363,7 +363,8 @@ impl Open {
             run.started_at = Some(at);
         }
         if state.is_final() {
-            run.ended_at = Some(at);
+            // A clock that was set back must not make a run end before it began.
+            run.ended_at = Some(run.started_at.map_or(at, |began| at.max(began)));
         }
         let change = RunChange::Run {
             state,
@@ -391,7 +392,7 @@ impl Open {
         }
         // A task that is taken back keeps the time of its end, by which others are taken back in order.
         if state.is_final() && state != TaskState::Undone {
-            task.ended_at = Some(at);
+            task.ended_at = Some(task.started_at.map_or(at, |began| at.max(began)));
         }
         db.prepare_cached(
             "UPDATE tasks SET state = ?3, attempts = ?4, started_at = ?5, ended_at = ?6, reason = ?7 \

@@ -7,6 +7,8 @@
 
 mod approvals;
 mod audit;
+mod damage;
+mod erase;
 mod ledger;
 mod notices;
 mod open;
@@ -15,6 +17,7 @@ mod reader;
 mod recover;
 mod redact;
 mod rows;
+mod salvage;
 mod scan;
 mod schedules;
 mod schema;
@@ -26,11 +29,14 @@ mod writer;
 use std::path::{Path, PathBuf};
 
 pub use audit::{AuditFilter, Verdict};
+pub use erase::Erased;
 pub use ledger::{Change, Committed, NewLine, NewRun};
 pub use open::{database_path, upgrade};
 pub use pattern::{BadPattern, Matcher, Pattern};
 pub use reader::Reader;
+pub use recover::{Recovered, check, recover};
 pub use redact::{MARK as REDACTED, Redactor, TooShort};
+pub use salvage::Saved;
 pub use scan::{Hit, Slice, Window};
 pub use schedules::KnownSchedule;
 pub use writer::{CONTINUED, Handle, LINE_LIMIT, Writer};

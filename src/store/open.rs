@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{StoreError, schema};
+use super::{StoreError, damage, schema};
 
 /// The database's name within the state directory.
 const FILE: &str = "quarterdeck.db";
 /// The lock's name within the state directory. Holds the process id of the engine that has it.
-const LOCK: &str = "engine.lock";
+pub(super) const LOCK: &str = "engine.lock";
 /// How long SQLite waits for another connection before it says "busy".
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -29,7 +29,7 @@ pub(super) fn for_writing(state_dir: &Path) -> Result<(Connection, File), StoreE
         .mode(0o700)
         .create(state_dir)
         .map_err(|error| io(state_dir, &error))?;
-    let lock = lock(&state_dir.join(LOCK))?;
+    let (lock, was_cut_off) = lock(&state_dir.join(LOCK))?;
     let path = database_path(state_dir);
     // Made here and not by SQLite so that it is never readable by others; its -wal and -shm take over the mode.
     OpenOptions::new()
@@ -47,12 +47,15 @@ pub(super) fn for_writing(state_dir: &Path) -> Result<(Connection, File), StoreE
     )
     .map_err(sqlite)?;
     connection.busy_timeout(BUSY).map_err(sqlite)?;
+    look_for_damage(&connection, &path, was_cut_off)?;
     schema::identify(&connection)
         .map_err(sqlite)?
         .check(&path)?;
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL;
+            // The first only takes hold of a file without tables: what is removed later can be given back in small pieces.
+            "PRAGMA auto_vacuum = INCREMENTAL;
+             PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON;
              PRAGMA wal_autocheckpoint = 4000;
@@ -112,7 +115,7 @@ pub(super) fn for_reading(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn wal_of(path: &Path) -> PathBuf {
+pub(super) fn wal_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     name.into()
@@ -135,8 +138,9 @@ fn percent(path: &Path) -> String {
     out
 }
 
-/// Takes the advisory lock of the state directory; the returned file holds it until it is closed.
-fn lock(path: &Path) -> Result<File, StoreError> {
+/// Takes the advisory lock of the state directory; the returned file holds it until it is closed. Also says whether the
+/// last one to hold it ended without [`release`].
+pub(super) fn lock(path: &Path) -> Result<(File, bool), StoreError> {
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -162,11 +166,49 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         }
         Err(TryLockError::Error(error)) => return Err(io(path, &error)),
     }
+    let was_cut_off = file.metadata().is_ok_and(|file| file.len() > 0);
     file.set_len(0)
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(|error| io(path, &error))?;
-    Ok(file)
+    Ok((file, was_cut_off))
+}
+
+/// Gives the lock up in good order: the next one need not look for damage.
+pub(super) fn release(lock: &File) {
+    if let Err(error) = lock.set_len(0) {
+        tracing::warn!(%error, "the lock file cannot be emptied; the store will be looked through when it is opened next");
+    }
+}
+
+/// After an end that was not in good order, or when the file is too short: looks through it, and keeps a copy of one that is
+/// damaged.
+fn look_for_damage(
+    connection: &Connection,
+    path: &Path,
+    was_cut_off: bool,
+) -> Result<(), StoreError> {
+    // With a write-ahead log beside it, the file itself may lag behind.
+    let cut = !wal_of(path).exists() && damage::is_cut(path).map_err(|error| io(path, &error))?;
+    if !was_cut_off && !cut {
+        return Ok(());
+    }
+    let finding = damage::look(connection, path, false).map_err(|error| explain(path, &error))?;
+    let finding = finding.or_else(|| cut.then(|| "it is shorter than its header says".into()));
+    let Some(finding) = finding else {
+        return Ok(());
+    };
+    let kept = match damage::keep_copy(path) {
+        Ok(copy) => format!("a copy is kept as {}", copy.display()),
+        Err(error) => format!("no copy could be made of it: {error}"),
+    };
+    Err(StoreError::new(
+        path,
+        format!(
+            "the file is damaged: {finding}; {kept}. `quarterdeck store recover` saves what can be read and begins anew with \
+             that; nothing is changed until then"
+        ),
+    ))
 }
 
 fn io(path: &Path, error: &std::io::Error) -> StoreError {
@@ -215,8 +257,8 @@ pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
              empty history"
         }
         Some(ErrorCode::DatabaseCorrupt) => {
-            "the file is damaged; it is left as it is: `sqlite3 FILE .recover` saves what can be read, and moving it away \
-             with its -wal begins an empty history"
+            "the file is damaged; it is left as it is: `quarterdeck store recover` saves what can be read and begins anew with \
+             that"
         }
         Some(ErrorCode::DiskFull) => "the disk is full; make room and try again",
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {

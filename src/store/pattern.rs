@@ -69,7 +69,7 @@ impl Pattern {
             }
             rest = chars.as_str();
         }
-        pattern.text = rest.to_owned();
+        rest.clone_into(&mut pattern.text);
         pattern
     }
 

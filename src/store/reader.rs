@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::audit::{self, AuditFilter, Verdict};
+use super::erase;
 use super::rows::{self, int};
 use super::scan::{self, Hit, Slice, Window};
 use super::{BadPattern, LineFilter, Pattern, StoreError, open, undo};
 use crate::domain::audit::Record;
 use crate::domain::plan::Plan;
+use crate::domain::retention::Kept;
 use crate::domain::run::{LogLine, Run, RunChange, RunEvent, RunId, Task, TaskKey};
 use crate::domain::undo::Remembered;
 
@@ -245,6 +247,22 @@ impl Reader {
 
     fn bad(&self, bad: &BadPattern) -> StoreError {
         StoreError::new(&self.pool.path, format!("cannot search for this: {bad}"))
+    }
+
+    /// Every run with what it takes, about, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn kept(&self) -> Result<Vec<Kept>, StoreError> {
+        self.with(erase::kept)
+    }
+
+    /// Numbers of runs that are gone and whose lines are not.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn half_erased(&self) -> Result<Vec<i64>, StoreError> {
+        self.with(erase::unfinished)
     }
 
     /// The records of the audit that match, newest first.

@@ -1,13 +1,81 @@
+//! After something went wrong: a damaged file is recovered when an operator says so, and runs whose engine died are accounted
+//! for.
+//!
 //! What is done with runs whose engine died: they become *interrupted*, with an account of what was done.
 //!
 //! Only called with the engine's lock held, so an unfinished run cannot belong to a living engine.
 
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
 use jiff::Timestamp;
 use rusqlite::Connection;
+use serde::Serialize;
 
 use super::ledger::{Change, Ledger};
-use super::rows;
+use super::salvage::Saved;
+use super::{StoreError, damage, open, rows, salvage};
 use crate::domain::run::{RunId, RunState, Task, TaskState};
+
+/// What became of a damaged store.
+#[derive(Debug, Clone, Serialize)]
+pub struct Recovered {
+    /// What was saved, table by table.
+    pub saved: Vec<Saved>,
+    /// The damaged file, as it was.
+    pub kept: PathBuf,
+}
+
+/// Looks through the whole store at `path`: the first thing that is wrong, if anything. Reads every page.
+///
+/// # Errors
+/// [`StoreError`] when there is none, or it cannot be read at all.
+pub fn check(path: &Path) -> Result<Option<String>, StoreError> {
+    salvage::check(path)
+}
+
+/// Saves what can be read of the store in `state_dir` into a new file and puts that in its place; the old one is kept beside
+/// it, with its write-ahead log.
+///
+/// # Errors
+/// [`StoreError`] when an engine uses the store, nothing can be read, or the new file cannot be written. The old one is
+/// untouched then.
+pub fn recover(state_dir: &Path) -> Result<Recovered, StoreError> {
+    let path = open::database_path(state_dir);
+    if !path.exists() {
+        return Err(StoreError::new(
+            &path,
+            "there is no history here to be recovered",
+        ));
+    }
+    let (lock, _) = open::lock(&state_dir.join(open::LOCK))?;
+    let failed = |error: std::io::Error| StoreError::new(&path, error.to_string());
+    let next = path.with_extension("next");
+    // What an earlier attempt left.
+    match fs::remove_file(&next) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&next)
+        .map_err(failed)?;
+    let saved = salvage::salvage(&path, &next)?;
+    let kept = damage::keep_copy(&path).map_err(failed)?;
+    fs::File::open(&next)
+        .and_then(|file| file.sync_all())
+        .map_err(failed)?;
+    let wal = open::wal_of(&path);
+    if wal.exists() {
+        fs::remove_file(&wal).map_err(failed)?;
+    }
+    fs::rename(&next, &path).map_err(failed)?;
+    open::release(&lock);
+    Ok(Recovered { saved, kept })
+}
 
 /// Ends every unfinished run; returns their ids.
 pub(super) fn interrupt(db: &mut Connection, now: Timestamp) -> rusqlite::Result<Vec<RunId>> {

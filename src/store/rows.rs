@@ -75,6 +75,11 @@ fn bad(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> 
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }
 
+/// The id of a run.
+pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<RunId> {
+    row.get(column).map(|id| RunId(uuid::Uuid::from_bytes(id)))
+}
+
 /// A run from [`RUN_COLUMNS`].
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
     let id: [u8; 16] = row.get(1)?;

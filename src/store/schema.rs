@@ -182,6 +182,10 @@ CREATE TABLE incidents (
     notice TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- runs that are gone while their lines are still being removed
+CREATE TABLE erased (run INTEGER PRIMARY KEY) STRICT;
+",
 ];
 
 /// Bits of a line's key that hold its position: 68 thousand million lines a run, 134 million runs.

@@ -572,3 +572,33 @@ async fn the_first_record_of_a_resource_stays_and_is_read_back_in_the_order_of_t
     assert_eq!(read, [first[1].clone(), first[0].clone(), first[2].clone()]);
     writer.close().await;
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_keeps_the_order_and_makes_nothing_end_before_it_began() {
+    let dir = TempDir::new().unwrap();
+    let (writer, reader) = open(&dir);
+    let handle = writer.handle();
+    begin(&handle, id(1)).await;
+    let steps = [
+        (100, vec![task(0, TaskState::Running)]),
+        (20, vec![task(0, TaskState::Ok)]),
+    ];
+    for (second, changes) in steps {
+        handle.commit(id(1), at(second), changes).await.unwrap();
+    }
+    let ended = Change::Run {
+        state: RunState::Failed,
+        reason: None,
+    };
+    handle.commit(id(1), at(-50), vec![ended]).await.unwrap();
+    let run = reader.run(id(1)).unwrap().unwrap();
+    assert!(run.ended_at >= run.started_at, "{run:?}");
+    let first = &reader.tasks(id(1)).unwrap()[0];
+    assert_eq!(
+        (first.started_at, first.ended_at),
+        (Some(at(100)), Some(at(100)))
+    );
+    let events = reader.events(id(1), 0).unwrap();
+    let order: Vec<u64> = events.iter().map(|event| event.seq).collect();
+    assert_eq!(order, [0, 1, 2, 3, 4]);
+}

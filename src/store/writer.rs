@@ -3,6 +3,10 @@
 //! Whatever waits in its bounded queue goes into one transaction (group commit). A transaction with a transition in it is
 //! flushed to the disk before anybody hears of it; one with only log lines is left to the next flush, so that it survives
 //! a crash of the program at once and a power cut a moment later.
+//!
+//! A full disk or a locked file is waited out for [`PATIENCE`]; senders are held up meanwhile, so nothing is lost. After that
+//! transitions are refused to their senders, and the lines that could not be kept are counted: the log says how many are
+//! missing as soon as something can be written again. What was acknowledged is never lost.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +19,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use super::audit::Clerk;
+use super::erase::{self, Erased};
 use super::ledger::{Change, Committed, Ledger, NewLine, NewRun};
 use super::{StoreError, open, recover, rows, undo};
 use crate::domain::audit::{Entry, Record};
@@ -57,6 +62,12 @@ enum Message {
     ),
     /// Rows that stand beside the runs.
     Beside(Beside, oneshot::Sender<Result<(), StoreError>>),
+    Erase {
+        run: i64,
+        reply: oneshot::Sender<Result<Erased, StoreError>>,
+    },
+    /// Answered by whether there is more to give back.
+    GiveBack(oneshot::Sender<bool>),
     Flush(oneshot::Sender<()>),
     Stop,
 }
@@ -112,6 +123,7 @@ impl Writer {
             connection,
             ledger: Ledger::default(),
             clerk,
+            lost: BTreeMap::new(),
             shared: Arc::clone(&shared),
             flushing: true,
         };
@@ -119,6 +131,7 @@ impl Writer {
             .name("store".into())
             .spawn(move || {
                 scribe.run(inbox);
+                open::release(&lock);
                 // Held until the connection is closed.
                 drop(lock);
             })
@@ -228,7 +241,10 @@ impl Handle {
         let text = std::mem::take(&mut line.text);
         let mut rest = text.as_str();
         while rest.len() > LINE_LIMIT {
-            let cut = rest.floor_char_boundary(LINE_LIMIT - CONTINUED.len_utf8());
+            let mut cut = LINE_LIMIT - CONTINUED.len_utf8();
+            while !rest.is_char_boundary(cut) {
+                cut -= 1;
+            }
             let mut piece = String::with_capacity(LINE_LIMIT);
             piece.push_str(&rest[..cut]);
             piece.push(CONTINUED);
@@ -269,6 +285,27 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.send(Message::Beside(Box::new(write), reply)).await?;
         answer.await.map_err(|_| self.closed())?
+    }
+
+    /// Removes a part of the run called `run`; small enough not to hold up the lines of others. Ask until it is gone wholly.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be stored, the run goes on, or one that goes on builds upon it.
+    pub async fn erase(&self, run: i64) -> Result<Erased, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Erase { run, reply }).await?;
+        answer.await.map_err(|_| self.closed())?
+    }
+
+    /// Gives the room of what was removed back to the file system, a little at a time.
+    pub async fn give_back(&self) {
+        loop {
+            let (reply, answer) = oneshot::channel();
+            let sent = self.send(Message::GiveBack(reply)).await;
+            if sent.is_err() || !answer.await.unwrap_or(false) {
+                return;
+            }
+        }
     }
 
     /// Returns when everything that was sent before is written.
@@ -317,6 +354,7 @@ enum Done {
     Created(Result<Run, StoreError>),
     Committed(Result<Committed, StoreError>),
     Audited(Result<Record, StoreError>),
+    Erased(Result<Erased, StoreError>),
     Remembered(Result<(), StoreError>),
     Beside(Result<(), StoreError>),
 }
@@ -325,6 +363,8 @@ struct Scribe {
     connection: Connection,
     ledger: Ledger,
     clerk: Clerk,
+    /// Lines that could not be stored, with the time of the first: the log will say so.
+    lost: BTreeMap<RunId, (u64, Timestamp)>,
     shared: Arc<Shared>,
     /// Whether a commit waits for the disk at present.
     flushing: bool,
@@ -374,22 +414,30 @@ impl Scribe {
             Ok((done, grown)) => {
                 self.ledger.close_finished();
                 self.clerk.committed();
+                self.lost.clear();
                 for (message, done) in batch.drain(..).zip(done) {
-                    self.shared.answer(message, done);
+                    if let Message::GiveBack(reply) = message {
+                        // The asker may have gone.
+                        let _ = reply.send(self.give_back());
+                    } else {
+                        self.shared.answer(message, done);
+                    }
                 }
                 self.shared.announce(grown);
             }
             Err(error) => {
-                let lost = batch
-                    .iter()
-                    .filter(|message| matches!(message, Message::Line(..)))
-                    .count();
-                tracing::error!(%error, lost, "a batch could not be stored");
+                tracing::error!(%error, messages = batch.len(), "a batch could not be stored");
+                for message in &*batch {
+                    if let Message::Line(line, _) = message {
+                        self.lost.entry(line.run).or_insert((0, line.at)).0 += 1;
+                    }
+                }
                 for message in batch.drain(..) {
                     let done = match &message {
                         Message::Create(..) => Done::Created(Err(error.clone())),
                         Message::Commit { .. } => Done::Committed(Err(error.clone())),
                         Message::Audit { .. } => Done::Audited(Err(error.clone())),
+                        Message::Erase { .. } => Done::Erased(Err(error.clone())),
                         Message::Remember(..) => Done::Remembered(Err(error.clone())),
                         Message::Beside(..) => Done::Beside(Err(error.clone())),
                         _ => Done::Nothing,
@@ -398,6 +446,14 @@ impl Scribe {
                 }
             }
         }
+    }
+
+    /// Gives some free pages back; that it fails costs nothing but room.
+    fn give_back(&self) -> bool {
+        erase::give_back(&self.connection).unwrap_or_else(|error| {
+            tracing::warn!(%error, "free pages could not be given back");
+            false
+        })
     }
 
     fn transact(
@@ -423,6 +479,21 @@ impl Scribe {
         let mut results = Vec::with_capacity(batch.len());
         // Lines of one run come in rows; its total is noted once per row.
         let mut row: Option<(RunId, u64)> = None;
+        for (run, (count, at)) in &self.lost {
+            let note = NewLine {
+                run: *run,
+                task: None,
+                stream: Stream::Note,
+                at: *at,
+                text: format!(
+                    "{count} lines could not be stored here: the disk was full or could not be written"
+                ),
+            };
+            let level = Some(Level::Error);
+            if let Some(total) = self.ledger.line(db, &mut insert, &note, level)? {
+                grown.insert(*run, total);
+            }
+        }
         for message in batch {
             results.push(match message {
                 Message::Line(line, level) => {
@@ -448,7 +519,8 @@ impl Scribe {
                     write(db)?;
                     Done::Beside(Ok(()))
                 }
-                Message::Flush(_) | Message::Stop => Done::Nothing,
+                Message::Erase { run, .. } => Done::Erased(erase::step(db, *run)?.map_err(refuse)),
+                Message::GiveBack(_) | Message::Flush(_) | Message::Stop => Done::Nothing,
             });
         }
         grown.extend(row);
@@ -468,6 +540,7 @@ impl Shared {
             (Message::Audit { reply, .. }, Done::Audited(result)) => drop(reply.send(result)),
             (Message::Remember(.., reply), Done::Remembered(result))
             | (Message::Beside(_, reply), Done::Beside(result)) => drop(reply.send(result)),
+            (Message::Erase { reply, .. }, Done::Erased(result)) => drop(reply.send(result)),
             (Message::Flush(reply), _) => drop(reply.send(())),
             _ => {}
         }

@@ -340,9 +340,13 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             model.say("The engine is there again.", Tone::Good);
             Vec::new()
         }
-        Event::Missed(_) => {
+        Event::Missed(count) => {
             let mut effects = vec![Effect::Live, Effect::Runs];
             effects.extend(screens.run.id.map(Effect::Run));
+            model.say(
+                format!("This screen fell behind by {count} events; everything is read anew."),
+                Tone::Warn,
+            );
             effects
         }
         Event::Node { .. }

@@ -70,6 +70,18 @@ text! {
 }
 
 text! {
+    /// A number of days.
+    Days = "^(?:[1-9][0-9]{0,4}d|forever)$",
+    "an age is a whole number of days, such as \"30d\", or \"forever\""
+}
+
+text! {
+    /// An amount of storage.
+    Room = "^(?:[1-9][0-9]{0,5}[MG]iB|any)$",
+    "a size is a whole number and MiB or GiB, such as \"500MiB\" or \"4GiB\", or \"any\""
+}
+
+text! {
     /// The name of an environment variable.
     VariableName = "^[A-Za-z_][A-Za-z0-9_]*$",
     "the name of an environment variable, without `$`: letters, digits and `_`"

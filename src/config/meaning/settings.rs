@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use crate::config::cursor::Cursor;
 use crate::config::diagnostic::{Fault, Span, quoted};
 use crate::config::format::words::Span as Text;
-use crate::config::format::workspace::{Poll, WorkspaceFile};
+use crate::config::format::workspace::{self as format, Poll, RunCount, WorkspaceFile};
 use crate::config::meaning::notifications;
 use crate::config::meaning::paths::Paths;
 use crate::config::suggest;
 use crate::config::workspace::Settings;
+use crate::domain::retention::Retention;
 
 /// Where recipes are unless the file says otherwise.
 const RECIPES: &str = "recipes";
@@ -50,6 +53,7 @@ pub(crate) fn read(
             None => defaults.idle_exit,
             Some(text) => duration(&text.0).filter(|limit| !limit.is_zero()),
         },
+        retention: retention(file.retention.clone().unwrap_or_default()),
         theme: file.theme,
         recipes,
     }
@@ -77,6 +81,32 @@ pub(crate) fn default_environment<'n>(
             names.collect::<Vec<_>>().join(", ")
         )),
     })
+}
+
+/// How much history is kept; the forms were checked by the schema.
+fn retention(file: format::Retention) -> Retention {
+    let defaults = Retention::default();
+    let number = |text: &str| {
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        digits.parse::<u32>().ok()
+    };
+    Retention {
+        age: file.age.map_or(defaults.age, |age| {
+            number(&age.0).map(|days| SignedDuration::from_hours(i64::from(days) * 24))
+        }),
+        runs: file.runs.map_or(defaults.runs, |runs| match runs {
+            RunCount::Some(count) => usize::try_from(count).ok(),
+            RunCount::All(_) => None,
+        }),
+        size: file.size.map_or(defaults.size, |size| {
+            let unit = if size.0.ends_with("GiB") {
+                1 << 30
+            } else {
+                1 << 20
+            };
+            number(&size.0).map(|count| u64::from(count) * unit)
+        }),
+    }
 }
 
 /// A pause between two polls, 1 s to 1 h.

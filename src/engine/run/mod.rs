@@ -509,7 +509,10 @@ impl Drive {
             return (RunState::Failed, account);
         }
         let took = self.run.started_at.map_or(SignedDuration::ZERO, |started| {
-            self.clock.now().duration_since(started)
+            self.clock
+                .now()
+                .duration_since(started)
+                .max(SignedDuration::ZERO)
         });
         let changed = if self.run.dry_run {
             "would change"
