@@ -14,31 +14,35 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+#[path = "support/place.rs"]
+mod place;
 #[path = "support/program.rs"]
 mod program;
 
-use program::{expect, quarterdeck, run};
+use place::Place;
+use program::{expect, run};
 
 /// How long anything may take before a test fails; generous, because the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A workspace of one environment without nodes, whose recipes run where the engine is. Its engine ends with it.
-struct Place {
-    home: tempfile::TempDir,
+/// A place with the recipes `look`, which ends at once, and `slow`, which waits for [`Scene::release`].
+struct Scene {
+    place: Place,
 }
 
-impl Place {
+impl std::ops::Deref for Scene {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl Scene {
     fn new() -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let place = Self { home };
-        for dir in ["environments", "recipes"] {
-            fs::create_dir_all(place.root().join(dir)).unwrap();
-        }
-        place.write("quarterdeck.yaml", "name: place\n");
-        place.write(
-            "environments/here.yaml",
-            "environment: {name: here, protection: open}\n",
-        );
+        let place = Self {
+            place: Place::new(),
+        };
         let go = place.go();
         place.write(
             "recipes/slow.yaml",
@@ -67,45 +71,6 @@ impl Place {
     /// Lets the slow recipe end.
     fn release(&self) {
         fs::write(self.go(), "").unwrap();
-    }
-
-    fn root(&self) -> PathBuf {
-        self.home.path().join("workspace")
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        fs::write(self.root().join(file), text).unwrap();
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let root = self.root();
-        quarterdeck(
-            self.home.path(),
-            &[&["--workspace", root.to_str().unwrap()], args].concat(),
-        )
-    }
-
-    /// Runs a command to its end, which must be `code`; what it said on both streams.
-    fn expect(&self, args: &[&str], code: i32) -> (String, String) {
-        expect(&self.command(args).output().unwrap(), code)
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        let (out, _) = self.expect(args, 0);
-        serde_json::from_str(&out).unwrap()
-    }
-
-    /// The one state directory there is.
-    fn state(&self) -> PathBuf {
-        let all = self.home.path().join("state/quarterdeck");
-        let mut dirs = fs::read_dir(all)
-            .unwrap()
-            .map(|entry| entry.unwrap().path());
-        dirs.find(|dir| dir.is_dir()).unwrap()
-    }
-
-    fn engine(&self) -> Value {
-        self.json(&["engine", "status", "--json"])
     }
 
     /// Begins the slow recipe with a client that follows it, and waits for its first line.
@@ -140,12 +105,6 @@ impl Place {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = self.command(&["engine", "stop", "--force"]).output();
-    }
-}
-
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
@@ -175,7 +134,7 @@ fn protocol() -> Value {
 fn a_run_goes_on_when_its_client_is_killed_hung_up_or_told_to_leave_and_every_line_is_there_later()
 {
     for name in ["-KILL", "-HUP", "-TERM"] {
-        let place = Place::new();
+        let place = Scene::new();
         let mut client = place.begin();
         signal(&client, name);
         client.wait().unwrap();
@@ -201,7 +160,7 @@ fn a_run_goes_on_when_its_client_is_killed_hung_up_or_told_to_leave_and_every_li
 
 #[test]
 fn the_engine_is_in_a_session_of_its_own_and_its_socket_is_for_its_owner_alone() {
-    let place = Place::new();
+    let place = Scene::new();
     place.expect(&["engine", "start"], 0);
     let pid = place.engine()["pid"].as_u64().unwrap();
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -226,7 +185,7 @@ fn the_engine_is_in_a_session_of_its_own_and_its_socket_is_for_its_owner_alone()
 
 #[test]
 fn engines_that_are_started_at_once_become_one() {
-    let place = Place::new();
+    let place = Scene::new();
     let starting: Vec<Child> = (0..6)
         .map(|_| {
             place
@@ -254,7 +213,7 @@ fn engines_that_are_started_at_once_become_one() {
 
 #[test]
 fn what_a_killed_engine_leaves_behind_keeps_nobody_from_starting_another() {
-    let place = Place::new();
+    let place = Scene::new();
     place.expect(&["engine", "start"], 0);
     let pid = place.engine()["pid"].as_u64().unwrap();
     assert!(
@@ -278,7 +237,7 @@ fn what_a_killed_engine_leaves_behind_keeps_nobody_from_starting_another() {
 
 #[test]
 fn a_busy_engine_is_stopped_by_force_only_and_says_what_it_works_on() {
-    let place = Place::new();
+    let place = Scene::new();
     let mut client = place.begin();
     let (_, said) = place.expect(&["engine", "stop"], 4);
     assert!(said.contains("run 1") && said.contains("--force"), "{said}");
@@ -293,7 +252,7 @@ fn a_busy_engine_is_stopped_by_force_only_and_says_what_it_works_on() {
 
 #[test]
 fn an_idle_engine_is_replaced_when_the_workspace_was_edited_and_a_busy_one_is_not() {
-    let place = Place::new();
+    let place = Scene::new();
     place.expect(&["run", "look"], 0);
     let first = place.engine()["pid"].clone();
     place.write(
@@ -323,7 +282,7 @@ fn an_idle_engine_is_replaced_when_the_workspace_was_edited_and_a_busy_one_is_no
 
 #[test]
 fn an_engine_can_be_ended_when_its_workspace_has_mistakes() {
-    let place = Place::new();
+    let place = Scene::new();
     place.expect(&["engine", "start"], 0);
     place.write("quarterdeck.yaml", "nam: place\n");
     place.expect(&["engine", "restart"], 3);
@@ -334,7 +293,7 @@ fn an_engine_can_be_ended_when_its_workspace_has_mistakes() {
 
 #[test]
 fn an_engine_that_nobody_needs_ends_by_itself() {
-    let place = Place::new();
+    let place = Scene::new();
     place.write(
         "quarterdeck.yaml",
         "name: place\nengine: {idle_exit: 500ms}\n",
@@ -353,7 +312,7 @@ fn an_engine_that_nobody_needs_ends_by_itself() {
 
 #[test]
 fn an_engine_that_cannot_be_reached_any_more_ends_by_itself() {
-    let place = Place::new();
+    let place = Scene::new();
     place.expect(&["engine", "start"], 0);
     let pid = place.engine()["pid"].as_u64().unwrap();
     fs::remove_file(place.state().join("engine.sock")).unwrap();
@@ -363,7 +322,7 @@ fn an_engine_that_cannot_be_reached_any_more_ends_by_itself() {
 #[test]
 fn an_engine_of_another_version_is_told_of_and_replaced_when_it_is_idle() {
     for running in [0, 2] {
-        let place = Place::new();
+        let place = Scene::new();
         place.expect(&["run", "look"], 0);
         place.expect(&["engine", "stop"], 0);
         let socket = place.state().join("engine.sock");
@@ -407,7 +366,7 @@ fn an_engine_of_another_version_is_told_of_and_replaced_when_it_is_idle() {
 
 #[test]
 fn one_operators_run_is_seen_by_the_other_while_it_happens_with_who_did_it() {
-    let place = Place::new();
+    let place = Scene::new();
     place.expect(&["engine", "start"], 0);
     let other = place.hello(&json!({"protocol": protocol(), "role": "test", "events": true}));
     let mut told = BufReader::new(other)
@@ -437,7 +396,7 @@ fn one_operators_run_is_seen_by_the_other_while_it_happens_with_who_did_it() {
 
 #[test]
 fn a_client_that_stops_reading_disturbs_nobody_and_is_told_what_it_missed() {
-    let place = Place::new();
+    let place = Scene::new();
     // Many transitions: each of them is an event.
     let steps: String = (0..3000)
         .map(|n| format!("- {{id: s{n}, title: \"{}\", tcp: {{host: 127.0.0.1, port: \"1\"}}, when: \"false\"}}\n", "long ".repeat(20)))
@@ -447,7 +406,7 @@ fn a_client_that_stops_reading_disturbs_nobody_and_is_told_what_it_missed() {
         &format!("name: many\ntitle: Many\nrisk: read\nsteps:\n{steps}"),
     );
     place.expect(&["engine", "start"], 0);
-    let mut deaf = place.hello(&json!({"protocol": protocol(), "role": "deaf", "events": true}));
+    let deaf = place.hello(&json!({"protocol": protocol(), "role": "deaf", "events": true}));
     for _ in 0..3 {
         place.expect(&["run", "many"], 0);
     }
@@ -458,23 +417,17 @@ fn a_client_that_stops_reading_disturbs_nobody_and_is_told_what_it_missed() {
     );
     // Now it reads: what is there, that something is missing, and what comes next.
     place.expect(&["run", "look"], 0);
-    deaf.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut all = String::new();
-    deaf.read_to_string(&mut all).unwrap();
-    let missed: u64 = all
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["event"]["with"].as_u64())
-        .sum();
-    assert!(
-        missed > 0,
-        "nothing was missed among {} lines",
-        all.lines().count()
-    );
+    let mut lines = BufReader::new(deaf).lines();
+    let missed = lines.find_map(|line| {
+        let told: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        (told["event"]["event"] == "missed").then(|| told["event"]["with"].as_u64().unwrap())
+    });
+    assert!(missed.is_some_and(|missed| missed > 0), "{missed:?}");
 }
 
 #[test]
 fn nonsense_at_the_socket_is_answered_and_harms_nobody() {
-    let place = Place::new();
+    let place = Scene::new();
     place.expect(&["engine", "start"], 0);
     for words in [
         "GET / HTTP/1.1\r\n\r\n",
@@ -509,7 +462,7 @@ fn nonsense_at_the_socket_is_answered_and_harms_nobody() {
 
 #[test]
 fn thirty_two_clients_come_and_go_while_a_run_is_under_way() {
-    let place = Place::new();
+    let place = Scene::new();
     let mut client = place.begin();
     let state = place.state();
     let guests: Vec<_> = (0..32)
@@ -549,7 +502,7 @@ fn thirty_two_clients_come_and_go_while_a_run_is_under_way() {
 
 #[test]
 fn a_run_can_be_left_at_once_and_found_again_by_its_number() {
-    let place = Place::new();
+    let place = Scene::new();
     let (number, _) = place.expect(&["run", "slow", "--detach"], 0);
     assert_eq!(number.trim(), "1");
     assert_eq!(place.run_state(), "running");
@@ -560,7 +513,7 @@ fn a_run_can_be_left_at_once_and_found_again_by_its_number() {
 
 #[test]
 fn an_engine_within_the_program_serves_others_too_and_ends_with_it() {
-    let place = Place::new();
+    let place = Scene::new();
     let mut child = place
         .command(&["--own-engine", "run", "slow"])
         .stdout(Stdio::null())
