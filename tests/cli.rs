@@ -265,7 +265,7 @@ fn the_lab_is_deployed_looked_at_and_left_alone() {
 }
 
 #[test]
-fn an_interrupt_cancels_the_run_and_a_second_change_is_refused_meanwhile() {
+fn an_interrupt_cancels_the_run_a_second_change_is_refused_meanwhile_and_the_rest_is_taken_up() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let lab = Lab::start(home);
@@ -301,4 +301,22 @@ fn an_interrupt_cancels_the_run_and_a_second_change_is_refused_meanwhile() {
     let (runs, _) = expect(&run(home, &lab.args(&["runs", "--json"])), 0);
     let runs: Value = serde_json::from_str(&runs).unwrap();
     assert_eq!(runs[0]["state"], "cancelled", "{runs}");
+
+    let (locks, _) = expect(&run(home, &lab.args(&["locks", "--json"])), 0);
+    assert_eq!(locks.trim(), "{}");
+    let (nothing, _) = expect(&run(home, &lab.args(&["approvals", "--json"])), 0);
+    assert_eq!(nothing.trim(), "[]");
+    let (_, refused) = expect(&run(home, &lab.args(&["approve", "1"])), 4);
+    assert!(refused.contains("does not wait"), "{refused}");
+    let (_, refused) = expect(
+        &run(home, &lab.args(&["unlock", "lab", "--confirm", "lab"])),
+        4,
+    );
+    assert!(refused.contains("not locked"), "{refused}");
+    let (_, said) = expect(&run(home, &lab.args(&["resume", "--yes"])), 0);
+    assert!(said.contains("takes up run 1"), "{said}");
+    let (runs, _) = expect(&run(home, &lab.args(&["runs", "--json"])), 0);
+    let runs: Value = serde_json::from_str(&runs).unwrap();
+    assert_eq!(runs[0]["state"], "succeeded", "{runs}");
+    assert_eq!(runs[0]["origin"]["run"], runs[1]["id"], "{runs}");
 }
