@@ -34,6 +34,10 @@ pub(super) fn salvage(from: &Path, to: &Path) -> Result<Vec<Saved>, StoreError> 
     let writing = |error: rusqlite::Error| open::explain(to, &error);
     let source =
         Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(bad)?;
+    // Without it, SQLite reads nothing at all of a file that is shorter than its header says.
+    source
+        .execute_batch("PRAGMA writable_schema = ON")
+        .map_err(bad)?;
     let mut target = Connection::open(to).map_err(writing)?;
     target
         .execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA synchronous = NORMAL;")
