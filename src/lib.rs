@@ -32,8 +32,8 @@
 //! | [`resources`] | declared states of a host: check → diff → apply |
 //! | [`steps`] | recipes, templates, plans, and the executor of each kind of step |
 //! | [`store`] | runs, tasks, events and log lines in SQLite |
-//! | [`engine`] | scheduler, workers, pollers, event bus |
-//! | [`client`] | the protocol between the engine and everything that shows or commands it |
+//! | [`engine`] | scheduler, workers, pollers, event bus, the socket's door |
+//! | [`client`] | the protocol between the engine and everything that shows or commands it, and its Unix socket |
 //! | [`tui`] | the screens: pure `update` and `view`, effects as values |
 //! | [`lab`] | a practice cluster: simulated nodes and services behind real sockets |
 //! | [`cli`] | the command line |

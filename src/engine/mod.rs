@@ -1,12 +1,13 @@
 //! The engine: the process that owns runs, polling and secrets. Everything that shows or commands it is its client.
 //!
 //! ```text
-//!  client ── Link ──► core ──► desk ── run ── steps (Executor)
-//!                      │                │
-//!                      ├── notify ── what happens on the bus, to webhooks
-//!                      ├── schedule ── plan, gate, start by the clock
-//!                      ├── poll ── probe, directory ──► live ──► bus ──► subscribers
-//!                      └── store (Writer) ◄─── transitions, log lines
+//!  other processes ──► door (peer: who it is) ──┐
+//!  this process ───────────────────────── Counter ──► core ──► desk ── run ── steps (Executor)
+//!                                                      │
+//!                                                      ├── notify ── what happens on the bus, to webhooks
+//!                                                      ├── schedule ── plan, gate, start by the clock
+//!                                                      ├── poll ── probe, directory ──► live ──► bus ──► subscribers
+//!                                                      └── store (Writer) ◄─── transitions, log lines
 //! ```
 //!
 //! Every long-lived task belongs to one tracker and stops by one token; [`Engine::shutdown`] waits for all of them. What
