@@ -72,6 +72,7 @@ fn options(session: &Session, look: &Look, practice: Option<Practice>) -> Result
     }
     options.ascii |= look.ascii;
     options.mouse = look.mouse;
+    options.signal = session.workspace.settings.signal;
     options
         .environment
         .clone_from(&session.workspace.settings.default_environment);

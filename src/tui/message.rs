@@ -10,6 +10,7 @@ use crate::domain::action::Gate;
 use crate::domain::live::EnvironmentLive;
 use crate::domain::plan::Plan;
 use crate::domain::run::{LogLine, Run, RunId, Task, TaskState};
+use crate::domain::schedule::ScheduleStatus;
 use crate::domain::table::Table;
 use crate::store::{LineFilter, Pattern};
 
@@ -94,6 +95,8 @@ pub enum Effect {
         /// Environment, service, view.
         key: (String, String, String),
     },
+    /// Ask the engine for its schedules.
+    Schedules,
     /// Read the newest runs from the store.
     Runs,
     /// Read a run with its tasks and its plan from the store.
@@ -156,6 +159,8 @@ pub enum Answer {
         /// The rows.
         result: Result<Table, Refusal>,
     },
+    /// To [`Effect::Schedules`].
+    Schedules(Result<Vec<ScheduleStatus>, Refusal>),
     /// To [`Effect::Runs`].
     Runs(Result<Vec<Run>, String>),
     /// To [`Effect::Run`].

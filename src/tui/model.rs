@@ -115,11 +115,21 @@ impl Model {
     /// What to ask before anything else.
     pub fn opening(&self) -> Vec<super::Effect> {
         use super::Effect;
-        let mut effects = vec![Effect::Workspace, Effect::Live, Effect::Runs];
+        let mut effects = vec![
+            Effect::Workspace,
+            Effect::Live,
+            Effect::Runs,
+            Effect::Schedules,
+        ];
         if let Place::Run(id) = &self.place {
             effects.push(Effect::Run(*id));
         }
         effects
+    }
+
+    /// The runs that were started from here.
+    pub(super) fn started(&self) -> &[RunId] {
+        &self.started
     }
 
     /// Where the operator is.

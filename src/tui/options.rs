@@ -6,6 +6,7 @@ use super::extra::Extras;
 use super::glyphs;
 use super::message::Place;
 use super::theme;
+use crate::domain::notice::Signal;
 use crate::domain::theme::ThemeName;
 
 /// How to start.
@@ -23,6 +24,8 @@ pub struct Options {
     pub environment: Option<String>,
     /// Whether runs go on without this program, because the engine is another one.
     pub runs_outlive_us: bool,
+    /// How to call for attention; `None` is the bell, only while the terminal is known to be in the background.
+    pub signal: Option<Signal>,
     /// Commands that the caller adds to the palette.
     pub extras: Option<Arc<dyn Extras>>,
 }
@@ -42,6 +45,7 @@ impl Options {
             place: Place::Bridge,
             environment: None,
             runs_outlive_us: false,
+            signal: None,
             extras: None,
         }
     }

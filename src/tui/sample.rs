@@ -26,6 +26,7 @@ use crate::domain::plan::{Plan, PlanRequest, PlannedStep};
 use crate::domain::platform::{Arch, Platform};
 use crate::domain::recipe::{Offer, Param, Recipe, Selector, Step};
 use crate::domain::run::{LogLine, Run, RunId, RunState, Stream, Tally, Task, TaskKey, TaskState};
+use crate::domain::schedule::{Memory, Missed, Outcome, ScheduleStatus};
 use crate::domain::service::{ServiceKind, ServiceSpec};
 use crate::domain::stack::Stack;
 use crate::domain::table::{Cell, Table, Tone};
@@ -605,11 +606,55 @@ pub(crate) fn settle(model: &mut Model, effects: Vec<Effect>) {
     }
 }
 
+/// One that went well, one that is paused, one that was skipped.
+fn schedules() -> Vec<ScheduleStatus> {
+    let schedule = |name: &str, memory: Memory| ScheduleStatus {
+        environment: "lab".into(),
+        name: name.into(),
+        recipe: "verify".into(),
+        cron: "30 2 * * *".into(),
+        timezone: "UTC".into(),
+        missed: Missed::RunOnce,
+        enabled: true,
+        next: vec![now() + SignedDuration::from_hours(3)],
+        last_run_number: memory.last_run.map(|_| 12),
+        memory,
+    };
+    let fresh = || Memory::new(ago(3600));
+    vec![
+        schedule(
+            "verify-nightly",
+            Memory {
+                outcome: Some(Outcome::Started),
+                last_run: runs().first().map(|run| run.id),
+                run_state: Some(RunState::Succeeded),
+                ..fresh()
+            },
+        ),
+        schedule(
+            "verify-hourly",
+            Memory {
+                paused_by: Some("ada@jump".into()),
+                ..fresh()
+            },
+        ),
+        schedule(
+            "roll-out",
+            Memory {
+                outcome: Some(Outcome::Skipped),
+                reason: Some("lab was being changed by another run".into()),
+                ..fresh()
+            },
+        ),
+    ]
+}
+
 fn reply(effect: Effect) -> Option<Answer> {
     Some(match effect {
         Effect::Workspace => Answer::Workspace(Ok(workspace())),
         Effect::Live => Answer::Live(Ok(live())),
         Effect::Runs => Answer::Runs(Ok(runs())),
+        Effect::Schedules => Answer::Schedules(Ok(schedules())),
         Effect::Run(id) => {
             Answer::Run(Ok(runs().into_iter().find(|run| run.id == id).map(|run| {
                 Box::new(RunRecord {

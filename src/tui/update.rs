@@ -341,7 +341,7 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             Vec::new()
         }
         Event::Missed(count) => {
-            let mut effects = vec![Effect::Live, Effect::Runs];
+            let mut effects = vec![Effect::Live, Effect::Runs, Effect::Schedules];
             effects.extend(screens.run.id.map(Effect::Run));
             model.say(
                 format!("This screen fell behind by {count} events; everything is read anew."),

@@ -10,6 +10,7 @@ use crate::domain::environment::{Environment, Protection};
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::live::{EnvironmentLive, NodeReport, Observed, ServiceReport};
 use crate::domain::run::{Run, RunId};
+use crate::domain::schedule::ScheduleStatus;
 use crate::domain::service::ServiceSpec;
 use crate::domain::table::Table;
 
@@ -62,6 +63,8 @@ pub(crate) struct World {
     /// Newest first.
     pub runs: Vec<Run>,
     pub runs_read: Known<()>,
+    /// What runs by itself, in the order of environments and their files.
+    pub schedules: Vec<ScheduleStatus>,
     /// The current environment's name; empty while there is none.
     pub environment: String,
     pub trends: BTreeMap<(String, String), Trend>,
@@ -77,6 +80,7 @@ impl World {
             live: BTreeMap::new(),
             runs: Vec::new(),
             runs_read: Known::Asked,
+            schedules: Vec::new(),
             environment: environment.unwrap_or_default(),
             trends: BTreeMap::new(),
             tables: BTreeMap::new(),
@@ -261,15 +265,22 @@ impl World {
                 live.lock.clone_from(lock);
             }
             Event::Run(run) => self.upsert((**run).clone()),
+            Event::Schedule(status) => {
+                let same = |known: &&mut ScheduleStatus| {
+                    known.environment == status.environment && known.name == status.name
+                };
+                if let Some(known) = self.schedules.iter_mut().find(same) {
+                    known.clone_from(status);
+                } else {
+                    self.schedules.push((**status).clone());
+                }
+            }
             Event::Lines { run, total } => {
                 if let Some(run) = self.runs.iter_mut().find(|known| known.id == *run) {
                     run.lines = run.lines.max(*total);
                 }
             }
-            Event::Task { .. }
-            | Event::Schedule(_)
-            | Event::Connection { .. }
-            | Event::Missed(_) => {}
+            Event::Task { .. } | Event::Connection { .. } | Event::Missed(_) => {}
         }
     }
 

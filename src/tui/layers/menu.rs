@@ -25,6 +25,8 @@ enum Deed {
     },
     Go(Place),
     Refresh(Subject, String),
+    /// Something said to the engine, and what that would be.
+    Tell(Request, String),
     Cancel(RunId),
     Again(RunId),
     Command(Command),
@@ -132,6 +134,7 @@ impl Menu {
                 },
                 what: format!("ask {name} again"),
             })),
+            Deed::Tell(request, what) => Wish::Screen(Intent::Do(Effect::Tell { request, what })),
             Deed::Cancel(run) => Wish::Screen(Intent::Cancel(run)),
             Deed::Again(run) => Wish::Screen(Intent::Again(run)),
             Deed::Command(command) => Wish::Perform(command),
@@ -238,6 +241,7 @@ fn recipes(world: &World, offer: Offer, nodes: &[String], service: Option<&str>)
 
 fn environment_items(world: &World, name: &str) -> Vec<Item> {
     let mut items = recipes(world, Offer::Environment, &[], None);
+    items.extend(schedule_items(world, name));
     items.push(item("Nodes", "go there", Deed::Go(Place::Nodes)));
     items.push(item("Services", "go there", Deed::Go(Place::Services)));
     items.push(item(
@@ -247,6 +251,45 @@ fn environment_items(world: &World, name: &str) -> Vec<Item> {
     ));
     items.push(item("Raw", "JSON", Deed::Command(Command::Raw)));
     items
+}
+
+/// Running, pausing and resuming each of the environment's schedules.
+fn schedule_items(world: &World, environment: &str) -> Vec<Item> {
+    let here = world
+        .schedules
+        .iter()
+        .filter(|schedule| schedule.environment == environment);
+    here.flat_map(|schedule| {
+        let (environment, name) = (schedule.environment.clone(), schedule.name.clone());
+        let paused = schedule.memory.paused_by.is_none();
+        let (verb, what) = if paused {
+            ("Pause", "until it is resumed")
+        } else {
+            ("Resume", "missed times are not made up for")
+        };
+        let run = Request::RunSchedule {
+            environment: environment.clone(),
+            name: name.clone(),
+        };
+        let pause = Request::PauseSchedule {
+            environment,
+            name: name.clone(),
+            paused,
+        };
+        [
+            item(
+                format!("Run {name} now"),
+                format!("schedule of {}", schedule.recipe),
+                Deed::Tell(run, format!("run {name} now")),
+            ),
+            item(
+                format!("{verb} {name}"),
+                what,
+                Deed::Tell(pause, format!("{} {name}", verb.to_lowercase())),
+            ),
+        ]
+    })
+    .collect()
 }
 
 fn node_items(world: &World, names: &[String]) -> Vec<Item> {

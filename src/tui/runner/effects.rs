@@ -72,6 +72,10 @@ pub async fn answer(client: &Client, options: &Options, effect: Effect) -> Optio
             Ok(Response::Live(live)) => Ok(live),
             other => Err(unexpected(other)),
         }),
+        Effect::Schedules => Answer::Schedules(match call(client, Request::Schedules).await {
+            Ok(Response::Schedules(schedules)) => Ok(schedules),
+            other => Err(unexpected(other)),
+        }),
         Effect::Plan { ticket, request } => Answer::Plan {
             ticket,
             result: match call(client, request).await {

@@ -3,6 +3,7 @@
 //! Keys come first: whatever floods in, a key waits for at most one bounded batch. Pictures are drawn at most sixty times
 //! a second and only when something happened; what did not change is not written.
 
+mod attention;
 mod effects;
 mod terminal;
 
@@ -78,6 +79,7 @@ pub async fn run(
     let (sender, answers) = mpsc::channel(ANSWERS);
     let events = client.subscribe();
     let mut session = Session {
+        attention: attention::Attention::new(options.signal, terminal::in_tmux()),
         performer: effects::Performer::new(client, options, sender),
         model,
         clock,
@@ -95,6 +97,7 @@ pub async fn run(
 
 /// A running session.
 struct Session {
+    attention: attention::Attention,
     performer: effects::Performer,
     model: Model,
     clock: SharedClock,
@@ -129,7 +132,7 @@ impl Session {
             let message = tokio::select! {
                 biased;
                 key = keys.next() => match key {
-                    Some(key) => translate(key?),
+                    Some(key) => self.translate(&key?),
                     // The keyboard is gone, and with it the operator.
                     None => Some(Message::Leave),
                 },
@@ -166,7 +169,7 @@ impl Session {
         events: Option<&mut Subscription>,
     ) -> Result<(), TuiError> {
         while let Some(Some(key)) = keys.next().now_or_never() {
-            if let Some(message) = translate(key?) {
+            if let Some(message) = self.translate(&key?) {
                 self.take(message, terminal)?;
             }
         }
@@ -193,6 +196,11 @@ impl Session {
         terminal: &mut terminal::Terminal,
     ) -> Result<(), TuiError> {
         self.dirty = true;
+        if let Message::Event(event) = &message
+            && let Some(call) = self.attention.call(event, self.model.started())
+        {
+            terminal::Terminal::say(&call)?;
+        }
         let effects = update(&mut self.model, message);
         self.perform(effects, terminal)
     }
@@ -219,19 +227,22 @@ impl Session {
         }
         Ok(())
     }
-}
 
-/// What the terminal reports, as a message.
-fn translate(event: TerminalEvent) -> Option<Message> {
-    match event {
-        TerminalEvent::Key(key) => Some(Message::Key(key)),
-        TerminalEvent::Paste(text) => Some(Message::Paste(text)),
-        TerminalEvent::Resize(width, height) => Some(Message::Resize(width, height)),
-        TerminalEvent::Mouse(mouse) => match mouse.kind {
-            MouseEventKind::ScrollUp => Some(Message::Wheel(-NOTCH)),
-            MouseEventKind::ScrollDown => Some(Message::Wheel(NOTCH)),
-            _ => None,
-        },
-        TerminalEvent::FocusGained | TerminalEvent::FocusLost => None,
+    /// What the terminal reports, as a message.
+    fn translate(&mut self, event: &TerminalEvent) -> Option<Message> {
+        match event {
+            TerminalEvent::Key(key) => Some(Message::Key(*key)),
+            TerminalEvent::Paste(text) => Some(Message::Paste(text.clone())),
+            TerminalEvent::Resize(width, height) => Some(Message::Resize(*width, *height)),
+            TerminalEvent::Mouse(mouse) => match mouse.kind {
+                MouseEventKind::ScrollUp => Some(Message::Wheel(-NOTCH)),
+                MouseEventKind::ScrollDown => Some(Message::Wheel(NOTCH)),
+                _ => None,
+            },
+            TerminalEvent::FocusGained | TerminalEvent::FocusLost => {
+                self.attention.focus(*event == TerminalEvent::FocusGained);
+                None
+            }
+        }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use crossterm::event::{
-    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+    DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste,
+    EnableFocusChange, EnableMouseCapture,
 };
 use crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
@@ -63,6 +64,7 @@ impl Terminal {
             io::stdout(),
             EnterAlternateScreen,
             EnableBracketedPaste,
+            EnableFocusChange,
             cursor::Hide
         )?;
         if self.mouse {
@@ -95,9 +97,13 @@ impl Terminal {
 
     /// Puts text on the clipboard of the operator's own machine (OSC 52); inside tmux through its passthrough.
     pub(super) fn copy(text: &str) -> io::Result<()> {
-        let tmux = std::env::var_os("TMUX").is_some_and(|value| !value.is_empty());
+        Self::say(&osc52(text, in_tmux()))
+    }
+
+    /// Writes a sequence that draws nothing.
+    pub(super) fn say(sequence: &str) -> io::Result<()> {
         let mut out = io::stdout();
-        out.write_all(osc52(text, tmux).as_bytes())?;
+        out.write_all(sequence.as_bytes())?;
         out.flush()
     }
 
@@ -128,6 +134,7 @@ fn restore() {
             out,
             DisableMouseCapture,
             DisableBracketedPaste,
+            DisableFocusChange,
             LeaveAlternateScreen,
             cursor::Show
         );
@@ -143,11 +150,19 @@ fn osc52(text: &str, tmux: bool) -> String {
         end -= 1;
     }
     let encoded = base64::engine::general_purpose::STANDARD.encode(&text[..end]);
-    if tmux {
-        format!("\u{1b}Ptmux;\u{1b}\u{1b}]52;c;{encoded}\u{7}\u{1b}\\")
-    } else {
-        format!("\u{1b}]52;c;{encoded}\u{7}")
-    }
+    let osc = format!("\u{1b}]52;c;{encoded}\u{7}");
+    if tmux { through_tmux(&osc) } else { osc }
+}
+
+/// A sequence for the terminal around tmux, which passes it on (`allow-passthrough`).
+pub(super) fn through_tmux(sequence: &str) -> String {
+    let doubled = sequence.replace('\u{1b}', "\u{1b}\u{1b}");
+    format!("\u{1b}Ptmux;{doubled}\u{1b}\\")
+}
+
+/// Whether this runs inside tmux.
+pub(super) fn in_tmux() -> bool {
+    std::env::var_os("TMUX").is_some_and(|value| !value.is_empty())
 }
 
 /// Two pictures: the one on the screen and the one being drawn.

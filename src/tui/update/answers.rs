@@ -11,6 +11,7 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
         Answer::Workspace(Ok(workspace)) => model.world.learn(workspace),
         Answer::Workspace(Err(refusal)) => model.world.workspace = Known::Failed(refusal.message),
         Answer::Live(Ok(live)) => model.world.see(live),
+        Answer::Schedules(Ok(schedules)) => model.world.schedules = schedules,
         Answer::Plan { ticket, result } => {
             if let Some(Layer::Plan(dialog)) = model.layers.last_mut()
                 && dialog.ticket == ticket
@@ -27,7 +28,9 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             }
             return super::travel::go(model, Place::Run(id));
         }
-        Answer::Live(Err(refusal)) | Answer::Started(Err(refusal)) => {
+        Answer::Live(Err(refusal))
+        | Answer::Schedules(Err(refusal))
+        | Answer::Started(Err(refusal)) => {
             model.say(refusal.message, Tone::Bad);
         }
         Answer::Told { what, result } => {

@@ -2,6 +2,7 @@
 
 mod model;
 pub(crate) mod rows;
+mod schedules;
 mod view;
 
 #[cfg(test)]

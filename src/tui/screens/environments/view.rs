@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::super::{nodes, services};
 use super::model::Environments;
-use super::rows;
+use super::{rows, schedules};
 use crate::domain::environment::{Environment, Protection};
 use crate::tui::measure;
 use crate::tui::paint::grid::Grid;
@@ -132,6 +132,7 @@ fn spec(here: &Environment, world: &World, paint: &Paint<'_>) -> Vec<Line<'stati
             )],
         ),
     ];
+    lines.extend(schedules::lines(here, world, look));
     lines.push(Line::default());
     lines.push(Line::from(Span::styled(
         format!("{:<14}{:<14}{}", "SOFTWARE", "DECLARED", "ACTUAL"),
