@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::client::{Event, Refusal, Request, Workspace};
 use crate::domain::action::Gate;
+use crate::domain::approval::Waiting;
 use crate::domain::live::EnvironmentLive;
 use crate::domain::plan::Plan;
 use crate::domain::run::{LogLine, Run, RunId, Task, TaskState};
@@ -97,6 +98,8 @@ pub enum Effect {
     },
     /// Ask the engine for its schedules.
     Schedules,
+    /// Ask what waits for an operator's decision.
+    Approvals,
     /// Read the newest runs from the store.
     Runs,
     /// Read a run with its tasks and its plan from the store.
@@ -161,6 +164,8 @@ pub enum Answer {
     },
     /// To [`Effect::Schedules`].
     Schedules(Result<Vec<ScheduleStatus>, Refusal>),
+    /// To [`Effect::Approvals`].
+    Approvals(Result<Vec<Waiting>, Refusal>),
     /// To [`Effect::Runs`].
     Runs(Result<Vec<Run>, String>),
     /// To [`Effect::Run`].

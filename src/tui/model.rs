@@ -118,6 +118,7 @@ impl Model {
         let mut effects = vec![
             Effect::Workspace,
             Effect::Live,
+            Effect::Approvals,
             Effect::Runs,
             Effect::Schedules,
         ];

@@ -8,6 +8,8 @@ use super::layers::Layer;
 use super::{Argument, Effect, ExtraCommand, Message, Place, Setup, sample, update};
 use crate::client::{Event, Request};
 use crate::domain::action::Consent;
+use crate::domain::approval::{Approver, Decision, Waiting};
+use crate::domain::live::Lock;
 use crate::domain::run::RunState;
 use crate::domain::theme::ThemeName;
 
@@ -310,4 +312,163 @@ proptest! {
         sample::buffer(&model);
         prop_assert!(model.layers.iter().filter(|layer| matches!(layer, Layer::Question(_))).count() < 3);
     }
+}
+
+/// The dialog of a plan that takes an earlier run up: with a caution, and a `once` task that must be decided about.
+fn taken_up(size: (u16, u16)) -> super::model::Model {
+    let mut model = sample::model(size);
+    sample::press(&mut model, &["4", "down", "enter"]);
+    let effects = sample::press(&mut model, &["C"]);
+    let [
+        Effect::Plan {
+            ticket,
+            request: Request::Plan(request),
+        },
+    ] = &effects[..]
+    else {
+        panic!("{effects:?}")
+    };
+    let mut plan = sample::plan();
+    plan.request = request.clone();
+    plan.cautions = vec![
+        "recipe deploy has changed since run 12 (changed: servers): the recorded steps are carried out, not the new ones".into(),
+    ];
+    let key = plan.steps[0].tasks()[0].clone();
+    plan.kept = plan.steps[1]
+        .tasks()
+        .into_iter()
+        .map(crate::domain::run::Task::pending)
+        .collect();
+    plan.undecided = vec![key];
+    let answer = super::Answer::Plan {
+        ticket: *ticket,
+        result: Ok((Box::new(plan), crate::domain::action::Gate::Open)),
+    };
+    update(&mut model, Message::Answer(Box::new(answer)));
+    model
+}
+
+#[test]
+fn a_plan_that_takes_a_run_up_shows_what_to_read_first_and_asks_about_once() {
+    for size in [(80, 24), (120, 40)] {
+        let model = taken_up(size);
+        insta::assert_snapshot!(
+            format!("dialog-plan-taken-up-{}x{}", size.0, size.1),
+            sample::draw(&model)
+        );
+    }
+}
+
+#[test]
+fn a_once_task_is_decided_about_before_anything_can_start() {
+    let mut model = taken_up((80, 24));
+    // Cancel has the focus; there is no way to start.
+    assert!(!sample::draw(&model).contains("  Start  "));
+    let effects = sample::press(&mut model, &["tab", "tab", "enter"]);
+    let [
+        Effect::Plan {
+            request: Request::Plan(request),
+            ..
+        },
+    ] = &effects[..]
+    else {
+        panic!("{effects:?}")
+    };
+    let key = sample::plan().steps[0].tasks()[0].to_string();
+    assert_eq!(
+        request.once.get(&key),
+        Some(&crate::domain::plan::OnceAnswer::Done)
+    );
+}
+
+/// A run that is open on its screen and waits for a second operator.
+fn waiting(size: (u16, u16)) -> super::model::Model {
+    let mut model = sample::model(size);
+    sample::press(&mut model, &["4", "enter"]);
+    let run = model.screens.run.id.unwrap();
+    let plan = model.screens.run.plan.clone().unwrap();
+    let asked = Waiting {
+        run,
+        number: 13,
+        title: plan.title.clone(),
+        environment: "lab".into(),
+        step: Some("start".into()),
+        text: "Is the maintenance window open?".into(),
+        approver: Approver::Second,
+        asked_by: "ada@bastion".into(),
+        hash: plan.hash,
+        since: sample::now(),
+    };
+    let answer = super::Answer::Approvals(Ok(vec![asked]));
+    update(&mut model, Message::Answer(Box::new(answer)));
+    model
+}
+
+#[test]
+fn what_waits_for_an_approval_is_shown_beside_its_plan() {
+    for size in [(80, 24), (120, 40)] {
+        let mut model = waiting(size);
+        assert!(sample::draw(&model).contains("Is the maintenance window open?"));
+        sample::press(&mut model, &["P"]);
+        insta::assert_snapshot!(
+            format!("dialog-approval-{}x{}", size.0, size.1),
+            sample::draw(&model)
+        );
+    }
+}
+
+#[test]
+fn an_approval_names_the_plan_that_was_seen_and_looking_decides_nothing() {
+    let mut model = waiting((80, 24));
+    let hash = model.screens.run.plan.clone().unwrap().hash;
+    assert!(sample::press(&mut model, &["P", "enter"]).is_empty());
+    let effects = sample::press(&mut model, &["P", "tab", "tab", "enter"]);
+    assert!(
+        matches!(
+            &effects[..],
+            [Effect::Tell { request: Request::Approve { hash: given, decision: Decision::Approve, .. }, .. }]
+                if *given == hash
+        ),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn a_lock_is_seen_and_broken_only_by_the_name_of_its_environment() {
+    let mut model = sample::model((120, 40));
+    let lock = Lock {
+        run: sample::run_id(13),
+        number: 13,
+        title: "Deploy Consul".into(),
+        by: "ada@bastion".into(),
+        since: sample::ago(180),
+    };
+    let locked = Event::Lock {
+        environment: "lab".into(),
+        lock: Some(lock),
+    };
+    sample::feed(&mut model, locked);
+    let picture = sample::draw(&model);
+    assert!(picture.contains("lock #13 3m00s"), "{picture}");
+    let command = |model: &mut super::model::Model, name: &str| {
+        sample::press(model, &["1", "a"]);
+        let picture = sample::draw(model);
+        assert!(picture.contains("Break the lock of run #13"), "{picture}");
+        // The item is the third from the end: then come Ask everything again and Raw.
+        let down = ["down"; 20];
+        sample::press(model, &down);
+        sample::press(model, &["up", "up", "enter"]);
+        sample::type_text(model, name);
+        sample::press(model, &["enter"])
+    };
+    assert!(command(&mut model, "staging").is_empty());
+    let effects = command(&mut model, "lab");
+    assert!(
+        matches!(
+            &effects[..],
+            [Effect::Tell { request: Request::BreakLock { environment, force: false, .. }, .. }]
+                if environment == "lab"
+        ),
+        "{effects:?}"
+    );
 }

@@ -19,6 +19,7 @@ use super::model::Model;
 use super::screens::Target;
 use crate::client::{Event, Request};
 use crate::domain::finding::Subject;
+use crate::domain::run::RunState;
 use crate::domain::table::Tone;
 
 /// Takes in a message.
@@ -341,7 +342,12 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             Vec::new()
         }
         Event::Missed(count) => {
-            let mut effects = vec![Effect::Live, Effect::Runs, Effect::Schedules];
+            let mut effects = vec![
+                Effect::Live,
+                Effect::Approvals,
+                Effect::Runs,
+                Effect::Schedules,
+            ];
             effects.extend(screens.run.id.map(Effect::Run));
             model.say(
                 format!("This screen fell behind by {count} events; everything is read anew."),
@@ -349,10 +355,17 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             );
             effects
         }
-        Event::Node { .. }
-        | Event::Findings { .. }
-        | Event::Lock { .. }
-        | Event::Run(_)
-        | Event::Schedule(_) => Vec::new(),
+        Event::Node { .. } | Event::Findings { .. } | Event::Lock { .. } | Event::Schedule(_) => {
+            Vec::new()
+        }
+        Event::Run(run) => {
+            let asks = run.state == RunState::WaitingApproval;
+            let asked = world.waiting.iter().any(|one| one.run == run.id);
+            if asks || asked {
+                vec![Effect::Approvals]
+            } else {
+                Vec::new()
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 
 use crate::client::{Event, Workspace};
+use crate::domain::approval::Waiting;
 use crate::domain::environment::{Environment, Protection};
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::live::{EnvironmentLive, NodeReport, Observed, ServiceReport};
@@ -65,6 +66,8 @@ pub(crate) struct World {
     pub runs_read: Known<()>,
     /// What runs by itself, in the order of environments and their files.
     pub schedules: Vec<ScheduleStatus>,
+    /// What waits for an operator's decision.
+    pub waiting: Vec<Waiting>,
     /// The current environment's name; empty while there is none.
     pub environment: String,
     pub trends: BTreeMap<(String, String), Trend>,
@@ -81,6 +84,7 @@ impl World {
             runs: Vec::new(),
             runs_read: Known::Asked,
             schedules: Vec::new(),
+            waiting: Vec::new(),
             environment: environment.unwrap_or_default(),
             trends: BTreeMap::new(),
             tables: BTreeMap::new(),

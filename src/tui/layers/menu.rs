@@ -11,8 +11,9 @@ use super::Wish;
 use crate::client::Request;
 use crate::domain::action::Risk;
 use crate::domain::finding::Subject;
+use crate::domain::plan::Origin;
 use crate::domain::recipe::Offer;
-use crate::domain::run::RunId;
+use crate::domain::run::{Run, RunId, RunState};
 use crate::tui::message::Effect;
 
 /// What an item does.
@@ -29,6 +30,9 @@ enum Deed {
     Tell(Request, String),
     Cancel(RunId),
     Again(RunId),
+    TakeUp(Origin),
+    Decide(RunId),
+    BreakLock,
     Command(Command),
 }
 
@@ -62,10 +66,7 @@ impl Menu {
             }
             Target::Run(id) => {
                 let run = world.run(*id)?;
-                (
-                    format!("run #{}", run.number),
-                    run_items(*id, run.state.is_final()),
-                )
+                (format!("run #{}", run.number), run_items(world, run))
             }
             Target::Finding(index) => {
                 let finding = world.findings().get(*index)?;
@@ -137,6 +138,9 @@ impl Menu {
             Deed::Tell(request, what) => Wish::Screen(Intent::Do(Effect::Tell { request, what })),
             Deed::Cancel(run) => Wish::Screen(Intent::Cancel(run)),
             Deed::Again(run) => Wish::Screen(Intent::Again(run)),
+            Deed::TakeUp(origin) => Wish::Screen(Intent::TakeUp(origin)),
+            Deed::Decide(run) => Wish::Screen(Intent::Decide(run)),
+            Deed::BreakLock => Wish::Screen(Intent::BreakLock),
             Deed::Command(command) => Wish::Perform(command),
         };
         vec![Wish::Close, wish]
@@ -244,6 +248,14 @@ fn environment_items(world: &World, name: &str) -> Vec<Item> {
     items.extend(schedule_items(world, name));
     items.push(item("Nodes", "go there", Deed::Go(Place::Nodes)));
     items.push(item("Services", "go there", Deed::Go(Place::Services)));
+    let lock = world.live().and_then(|live| live.lock.as_ref());
+    if let Some(lock) = lock.filter(|_| name == world.environment) {
+        items.push(item(
+            format!("Break the lock of run #{}", lock.number),
+            "asks for the environment's name",
+            Deed::BreakLock,
+        ));
+    }
     items.push(item(
         "Ask everything again",
         "now",
@@ -333,9 +345,14 @@ fn service_items(world: &World, name: &str) -> Vec<Item> {
     items
 }
 
-fn run_items(id: RunId, ended: bool) -> Vec<Item> {
+fn run_items(world: &World, run: &Run) -> Vec<Item> {
+    let id = run.id;
     let mut items = vec![item("Steps and log", "", Deed::Go(Place::Run(id)))];
-    if ended {
+    if world.waiting.iter().any(|waiting| waiting.run == id) {
+        items.push(item("Approve or refuse", "it waits", Deed::Decide(id)));
+    }
+    if run.state.is_final() {
+        items.extend(take_up_items(run));
         items.push(item(
             "Plan the same again",
             "what is done already stays as it is",
@@ -345,6 +362,37 @@ fn run_items(id: RunId, ended: bool) -> Vec<Item> {
         items.push(item("Cancel", "asks first", Deed::Cancel(id)));
     }
     items.push(item("Raw", "JSON", Deed::Command(Command::Raw)));
+    items
+}
+
+/// What can be done about a run that has ended and was no rehearsal: the engine knows best, and says why not.
+fn take_up_items(run: &Run) -> Vec<Item> {
+    if run.dry_run || matches!(run.origin, Some(Origin::Undo { .. })) {
+        return Vec::new();
+    }
+    let id = run.id;
+    let resume = |failed_hosts| {
+        Deed::TakeUp(Origin::Resume {
+            run: id,
+            failed_hosts,
+            current_recipe: false,
+        })
+    };
+    let undo = |force| Deed::TakeUp(Origin::Undo { run: id, force });
+    let mut items = Vec::new();
+    if run.state != RunState::Succeeded {
+        items.push(item("Carry on where it stopped", "", resume(false)));
+        items.push(item("Carry on where hosts failed", "", resume(true)));
+    }
+    let tally = run.tally;
+    if tally.changed + tally.failed + tally.cancelled > 0 {
+        items.push(item("Undo", "take back what it changed", undo(false)));
+        items.push(item(
+            "Undo by force",
+            "overwrite what was changed since",
+            undo(true),
+        ));
+    }
     items
 }
 

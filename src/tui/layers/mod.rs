@@ -1,5 +1,6 @@
 //! What lies above the screen: palette, prompts, menu, forms, plans, questions, sheets. The topmost gets the keys.
 
+pub(crate) mod approval;
 pub(crate) mod form;
 pub(crate) mod menu;
 pub(crate) mod palette;
@@ -64,6 +65,7 @@ pub(crate) enum Layer {
     Menu(menu::Menu),
     Form(form::Form),
     Plan(Box<plan::PlanDialog>),
+    Approval(Box<approval::ApprovalDialog>),
     Question(question::Question),
     Sheet(sheet::Sheet),
 }
@@ -75,7 +77,7 @@ impl Layer {
             Self::Prompt(_) => Context::Prompt,
             Self::Menu(_) => Context::Menu,
             Self::Form(_) => Context::Form,
-            Self::Plan(_) => Context::Plan,
+            Self::Plan(_) | Self::Approval(_) => Context::Plan,
             Self::Question(_) => Context::Question,
             Self::Sheet(_) => Context::Sheet,
         }
@@ -91,6 +93,7 @@ impl Layer {
             Self::Menu(layer) => layer.update(command),
             Self::Form(layer) => layer.update(command),
             Self::Plan(layer) => layer.update(command),
+            Self::Approval(layer) => layer.update(command),
             Self::Question(layer) => layer.update(command),
             Self::Sheet(layer) => layer.update(world, command),
         }
@@ -115,7 +118,7 @@ impl Layer {
                 Vec::new()
             }
             Self::Plan(layer) => layer.edit(key),
-            Self::Menu(_) | Self::Question(_) | Self::Sheet(_) => Vec::new(),
+            Self::Menu(_) | Self::Approval(_) | Self::Question(_) | Self::Sheet(_) => Vec::new(),
         }
     }
 
@@ -139,6 +142,7 @@ impl Layer {
             Self::Menu(layer) => layer.draw(world, paint),
             Self::Form(layer) => layer.draw(world, paint),
             Self::Plan(layer) => layer.draw(world, paint),
+            Self::Approval(layer) => layer.draw(world, paint),
             Self::Question(layer) => layer.draw(world, paint),
             Self::Sheet(layer) => layer.draw(world, paint),
         }

@@ -12,7 +12,8 @@ use super::super::world::World;
 use super::super::{measure, text};
 use super::{Wish, feed, field};
 use crate::domain::action::{Consent, Gate};
-use crate::domain::plan::{Plan, PlanRequest};
+use crate::domain::plan::{OnceAnswer, Origin, Plan, PlanRequest};
+use crate::domain::run::Task;
 
 /// Where the asking stands.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ enum Focus {
     Name,
     Cancel,
     Start,
+    /// A `once` task of which it is not known how far it came: carry it out again, or take it as done.
+    Once(OnceAnswer),
 }
 
 /// The plan dialog.
@@ -66,6 +69,9 @@ impl PlanDialog {
                     Gate::TypeName | Gate::SecondOperator => Focus::Name,
                     Gate::Confirm | Gate::ReadOnly => Focus::Cancel,
                 };
+                if !plan.undecided.is_empty() {
+                    self.focus = Focus::Cancel;
+                }
                 self.stage = Stage::Ready(plan, gate);
             }
             Err(reason) => {
@@ -78,6 +84,11 @@ impl PlanDialog {
     /// What can have the focus.
     fn stops(&self) -> &'static [Focus] {
         match &self.stage {
+            Stage::Ready(plan, _) if !plan.undecided.is_empty() => &[
+                Focus::Cancel,
+                Focus::Once(OnceAnswer::Repeat),
+                Focus::Once(OnceAnswer::Done),
+            ],
             Stage::Ready(_, Gate::TypeName | Gate::SecondOperator) => {
                 &[Focus::Name, Focus::Cancel, Focus::Start]
             }
@@ -121,13 +132,24 @@ impl PlanDialog {
                 .steps
                 .iter()
                 .map(|planned| planned.preview.len() + 1)
-                .sum::<usize>();
+                .sum::<usize>()
+                // A caution takes a few lines on a narrow screen.
+                + plan.cautions.len() * 6
+                + plan.kept.len();
             self.scroll = self.scroll.min(u16::try_from(most).unwrap_or(u16::MAX));
         }
         Vec::new()
     }
 
+    /// Whether it can be rehearsed: what is left of a run cannot.
+    fn rehearses(&self) -> bool {
+        !matches!(self.request.origin, Some(Origin::Resume { .. }))
+    }
+
     fn toggle_dry_run(&mut self) -> Vec<Wish> {
+        if !self.rehearses() {
+            return Vec::new();
+        }
         let mut request = self.request.clone();
         request.dry_run = !request.dry_run;
         vec![Wish::Plan(request)]
@@ -150,6 +172,13 @@ impl PlanDialog {
         };
         if self.focus == Focus::Cancel {
             return vec![Wish::Close];
+        }
+        if let Focus::Once(answer) = self.focus {
+            let mut request = self.request.clone();
+            if let Some(task) = plan.undecided.first() {
+                request.once.insert(task.to_string(), answer);
+            }
+            return vec![Wish::Plan(request)];
         }
         let consent = match gate {
             Gate::Open => Consent::None,
@@ -180,15 +209,18 @@ impl PlanDialog {
             .environment(&self.request.environment)
             .map_or(world.protection(), |environment| environment.protection);
         let edge = theme.guard(protection);
-        let (title, lines) = match &self.stage {
-            Stage::Asked => ("Plan".to_owned(), Vec::new()),
-            Stage::Refused(_) => ("No plan".to_owned(), Vec::new()),
-            Stage::Ready(plan, _) => (format!("Plan: {}", plan.title), steps(paint.look, plan)),
-        };
         let width = screen
             .width
             .saturating_sub(6)
             .clamp(screen.width.min(40), 110);
+        let (title, lines) = match &self.stage {
+            Stage::Asked => ("Plan".to_owned(), Vec::new()),
+            Stage::Refused(_) => ("No plan".to_owned(), Vec::new()),
+            Stage::Ready(plan, _) => (
+                format!("Plan: {}", plan.title),
+                body(paint.look, plan, usize::from(width.saturating_sub(4))),
+            ),
+        };
         let tall = u16::try_from(lines.len())
             .unwrap_or(u16::MAX)
             .saturating_add(9);
@@ -248,7 +280,8 @@ impl PlanDialog {
             given = format!("{given}  {name}={}", super::form::shown(value));
         }
         paint.text(room.x, room.y + 1, room.width, &given, theme.muted);
-        let foot_rows = if matches!(gate, Gate::Open) { 2 } else { 4 };
+        let quiet = matches!(gate, Gate::Open) && plan.undecided.is_empty();
+        let foot_rows = if quiet { 2 } else { 4 };
         let (body, foot) = cut_bottom(
             Rect {
                 y: room.y + 2.min(room.height),
@@ -271,6 +304,13 @@ impl PlanDialog {
         paint.rule(area, theme.faint);
         let (_, rest) = super::super::paint::cut_top(area, 1);
         let (sentence, style) = match (&self.mistake, gate) {
+            _ if !plan.undecided.is_empty() => (
+                format!(
+                    "{} must not be repeated, and it is not known how far it came: look first.",
+                    plan.undecided[0]
+                ),
+                theme.warn,
+            ),
             (Some(mistake), _) => (format!("{} {mistake}", look.glyphs.warn), theme.warn),
             (None, Gate::Open) => (String::new(), theme.muted),
             (None, Gate::Confirm) => (
@@ -320,22 +360,26 @@ impl PlanDialog {
         } else {
             "Start"
         };
-        let mut buttons = vec![("Cancel", Focus::Cancel)];
-        if self.stops().contains(&Focus::Start) {
-            buttons.push((word, Focus::Start));
-        }
-        let spans = super::question::buttons(
-            look,
-            buttons
-                .iter()
-                .map(|(word, stop)| (*word, *stop == self.focus)),
-        );
+        let buttons = self.stops().iter().filter_map(|stop| {
+            let word = match stop {
+                Focus::Name => return None,
+                Focus::Cancel => "Cancel",
+                Focus::Start => word,
+                Focus::Once(OnceAnswer::Repeat) => "Repeat it",
+                Focus::Once(OnceAnswer::Done) => "Take it as done",
+            };
+            Some((word, *stop == self.focus))
+        });
+        let spans = super::question::buttons(look, buttons);
         let end = paint.line(area.x, area.y, area.width, &Line::from(spans));
         let rest = Rect {
             x: end,
             width: area.right().saturating_sub(end),
             ..area
         };
+        if !self.rehearses() {
+            return;
+        }
         let key = if self.focus == Focus::Name {
             "ctrl-d"
         } else {
@@ -357,7 +401,32 @@ impl PlanDialog {
     }
 }
 
-/// The steps with their hosts and what they will do.
+/// What to read first, then the steps.
+pub(super) fn body(look: &Look, plan: &Plan, width: usize) -> Vec<Line<'static>> {
+    let theme = &look.theme;
+    let warn = Style {
+        bg: None,
+        ..theme.warn
+    };
+    let mut lines = Vec::new();
+    for caution in &plan.cautions {
+        let wrapped = text::wrap(&look.plain(caution), width.saturating_sub(3).max(8));
+        for (index, line) in wrapped.into_iter().enumerate() {
+            let lead = if index == 0 { look.glyphs.warn } else { " " };
+            lines.push(Line::from(vec![
+                Span::styled(format!("{lead} "), warn),
+                Span::styled(line, warn),
+            ]));
+        }
+    }
+    if !lines.is_empty() {
+        lines.push(Line::default());
+    }
+    lines.extend(steps(look, plan));
+    lines
+}
+
+/// The steps with their hosts and what they will do; what is kept of an earlier run is counted.
 fn steps(look: &Look, plan: &Plan) -> Vec<Line<'static>> {
     let theme = &look.theme;
     let plain = Style {
@@ -379,7 +448,22 @@ fn steps(look: &Look, plan: &Plan) -> Vec<Line<'static>> {
         if planned.step.once {
             spans.push(Span::styled("  once", theme.warn));
         }
+        let of_step = |task: &&Task| task.key.step == planned.step.id;
+        let kept = plan.kept.iter().filter(of_step).count();
+        let all = kept > 0 && kept == planned.tasks().len();
+        if kept > 0 {
+            let word = if all { "kept" } else { "kept on" };
+            let count = if all {
+                String::new()
+            } else {
+                format!(" {kept}")
+            };
+            spans.push(Span::styled(format!("  {word}{count}"), theme.good));
+        }
         lines.push(Line::from(spans));
+        if all {
+            continue;
+        }
         for line in &planned.preview {
             lines.push(Line::from(vec![
                 Span::raw("   "),

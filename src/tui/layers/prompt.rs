@@ -18,6 +18,8 @@ pub(crate) enum Purpose {
     Search,
     /// The log's filter.
     Narrow,
+    /// The environment's name, to break its lock.
+    BreakLock,
 }
 
 /// A prompt.
@@ -80,12 +82,17 @@ impl Prompt {
                 "only lines with ",
                 "empty shows all; ~ regular expression, = letter case, ! without",
             ),
+            Purpose::BreakLock => (
+                "break the lock of ",
+                "type the environment's name; its run is stopped",
+            ),
         };
         let end = paint.text(row.x + 1, row.y, row.width.saturating_sub(1), label, accent);
         let room = row.right().saturating_sub(end);
         field(paint, end, row.y, room.saturating_sub(1), &self.input, true);
         let mistake = match self.purpose {
             Purpose::Filter => Filter::parse(self.input.value()).mistake,
+            Purpose::BreakLock => None,
             Purpose::Search | Purpose::Narrow => Pattern::parse(self.input.value())
                 .compile()
                 .err()

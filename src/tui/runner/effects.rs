@@ -93,6 +93,10 @@ pub async fn answer(client: &Client, options: &Options, effect: Effect) -> Optio
             what,
             result: call(client, request).await.map(|_| ()),
         },
+        Effect::Approvals => Answer::Approvals(match call(client, Request::Approvals).await {
+            Ok(Response::Approvals(waiting)) => Ok(waiting),
+            other => Err(unexpected(other)),
+        }),
         Effect::Table { key } => {
             let (environment, service, view) = key.clone();
             let request = Request::Table {

@@ -21,6 +21,7 @@ use super::keymap::{Command, Context};
 use super::message::{Effect, Place};
 use super::paint::Paint;
 use super::world::World;
+use crate::domain::plan::Origin;
 use crate::domain::run::RunId;
 
 /// What a screen wants to happen outside of itself.
@@ -42,6 +43,12 @@ pub(crate) enum Intent {
     Cancel(RunId),
     /// Plan the same as this run again.
     Again(RunId),
+    /// Show what this run asks, to approve or refuse.
+    Decide(RunId),
+    /// Take the lock from the run that is changing the current environment; asks for the name first.
+    BreakLock,
+    /// Plan to take this run up, or back.
+    TakeUp(Origin),
     /// Open the search prompt.
     Search,
     /// Open the prompt for lines with a text.
@@ -64,6 +71,22 @@ pub(crate) enum Target {
     Recipe(String),
     /// Service, view, row.
     Row(String, String, String),
+}
+
+/// What a command wants of an earlier run.
+pub(crate) fn take_up(command: Command, run: RunId) -> Option<Intent> {
+    let resume = |failed_hosts| Origin::Resume {
+        run,
+        failed_hosts,
+        current_recipe: false,
+    };
+    let origin = match command {
+        Command::Resume => resume(false),
+        Command::ResumeFailed => resume(true),
+        Command::Undo => Origin::Undo { run, force: false },
+        _ => return None,
+    };
+    Some(Intent::TakeUp(origin))
 }
 
 /// A screen.

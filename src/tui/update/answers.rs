@@ -4,6 +4,7 @@ use super::super::layers::Layer;
 use super::super::message::{Answer, Effect, LogOwner, Place};
 use super::super::model::Model;
 use super::super::world::Known;
+use crate::domain::approval::Waiting;
 use crate::domain::table::Tone;
 
 pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
@@ -51,6 +52,23 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
                 Err(refusal) => fetched.trouble = Some(refusal.message),
             }
         }
+        Answer::Approvals(Ok(waiting)) => {
+            let news = |one: &&Waiting| {
+                let known = |known: &Waiting| (known.run, &known.step) == (one.run, &one.step);
+                !model.world.waiting.iter().any(known)
+            };
+            let new = waiting.iter().find(news).map(|one| {
+                format!(
+                    "Run #{} in {} waits for an approval; P there shows it",
+                    one.number, one.environment
+                )
+            });
+            model.world.waiting = waiting;
+            if let Some(sentence) = new {
+                model.say(sentence, Tone::Warn);
+            }
+        }
+        Answer::Approvals(Err(refusal)) => model.say(refusal.message, Tone::Bad),
         Answer::Runs(Ok(runs)) => model.world.read_runs(runs),
         Answer::Runs(Err(reason)) => model.world.runs_read = Known::Failed(reason),
         Answer::Run(Ok(Some(record))) => {

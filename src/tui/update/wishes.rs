@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::super::layers::approval::ApprovalDialog;
 use super::super::layers::form::Form;
 use super::super::layers::plan::PlanDialog;
 use super::super::layers::prompt::{Prompt, Purpose};
@@ -16,7 +17,8 @@ use super::super::paint::Look;
 use super::super::screens::Intent;
 use super::travel;
 use crate::client::Request;
-use crate::domain::plan::PlanRequest;
+use crate::domain::action::Consent;
+use crate::domain::plan::{Origin, PlanRequest};
 use crate::domain::run::RunId;
 use crate::domain::table::Tone;
 
@@ -67,6 +69,12 @@ pub(super) fn carry_out(model: &mut Model, intents: Vec<Intent>) -> Vec<Effect> 
             } => effects.extend(offer(model, &recipe, nodes, service)),
             Intent::Cancel(run) => question_cancel(model, run),
             Intent::Again(run) => effects.extend(again(model, run)),
+            Intent::Decide(run) => effects.extend(decide(model, run)),
+            Intent::BreakLock => {
+                let prompt = Prompt::new(Purpose::BreakLock, "");
+                model.layers.push(Layer::Prompt(prompt));
+            }
+            Intent::TakeUp(origin) => effects.extend(take_up(model, origin)),
             Intent::Search => {
                 let prompt = Prompt::new(Purpose::Search, "");
                 model.layers.push(Layer::Prompt(prompt));
@@ -149,7 +157,12 @@ fn ask_plan(model: &mut Model, request: PlanRequest) -> Vec<Effect> {
 fn again(model: &mut Model, run: RunId) -> Vec<Effect> {
     let screen = &model.screens.run;
     if let Some(plan) = screen.plan.as_ref().filter(|_| screen.id == Some(run)) {
-        let request = plan.request.clone();
+        let mut request = plan.request.clone();
+        if let Some(Origin::Resume { .. }) = request.origin {
+            // The same recipe from its beginning, not the rest of an earlier run.
+            request.origin = None;
+            request.once.clear();
+        }
         ask_plan(model, request)
     } else {
         model.say(
@@ -158,6 +171,62 @@ fn again(model: &mut Model, run: RunId) -> Vec<Effect> {
         );
         travel::go(model, Place::Run(run))
     }
+}
+
+/// Plans to take a run up, or back.
+fn take_up(model: &mut Model, origin: Origin) -> Vec<Effect> {
+    let Some(run) = model.world.run(origin.run()) else {
+        return Vec::new();
+    };
+    let request = PlanRequest {
+        environment: run.environment.clone(),
+        recipe: run.recipe.clone(),
+        origin: Some(origin),
+        ..PlanRequest::default()
+    };
+    ask_plan(model, request)
+}
+
+/// Shows what a run asks, beside its plan; that has to be read first when it is not at hand.
+fn decide(model: &mut Model, run: RunId) -> Vec<Effect> {
+    let asked = model.world.waiting.iter().find(|one| one.run == run);
+    let Some(asked) = asked.cloned() else {
+        model.say("This run waits for nobody's approval.", Tone::Muted);
+        return Vec::new();
+    };
+    let screen = &model.screens.run;
+    let plan = screen
+        .plan
+        .clone()
+        .filter(|plan| screen.id == Some(run) && plan.hash == asked.hash);
+    let Some(plan) = plan else {
+        let sentence = "Its plan is read first; P there approves or refuses.";
+        model.say(sentence, Tone::Muted);
+        return travel::go(model, Place::Run(run));
+    };
+    let dialog = ApprovalDialog::new(asked, plan);
+    model.layers.push(Layer::Approval(Box::new(dialog)));
+    Vec::new()
+}
+
+fn break_lock(model: &mut Model, name: &str) -> Vec<Effect> {
+    let environment = model.world.environment.clone();
+    if name.is_empty() {
+        return Vec::new();
+    }
+    if name != environment {
+        let sentence = format!("{name:?} was typed, not {environment:?}: the lock stays.");
+        model.say(sentence, Tone::Warn);
+        return Vec::new();
+    }
+    vec![Effect::Tell {
+        what: format!("break the lock of {environment}"),
+        request: Request::BreakLock {
+            consent: Consent::Typed(environment.clone()),
+            environment,
+            force: false,
+        },
+    }]
 }
 
 fn question_cancel(model: &mut Model, run: RunId) {
@@ -199,6 +268,7 @@ fn prompted(model: &mut Model, purpose: Purpose, text: &str, done: bool) -> Vec<
             }
             Vec::new()
         }
+        Purpose::BreakLock if done => break_lock(model, text.trim()),
         Purpose::Search => {
             let log = &mut model.screens.run.log;
             log.seek(text);
@@ -209,6 +279,6 @@ fn prompted(model: &mut Model, purpose: Purpose, text: &str, done: bool) -> Vec<
             }
         }
         Purpose::Narrow if done => model.screens.run.log.narrow(text),
-        Purpose::Narrow => Vec::new(),
+        Purpose::Narrow | Purpose::BreakLock => Vec::new(),
     }
 }

@@ -202,7 +202,9 @@ fn summary(which: Focus, world: &World, paint: &Paint<'_>) -> Line<'static> {
         Line::from(Span::styled(format!("{well}/{total} {word}"), style))
     };
     match which {
-        Focus::Environments => Line::default(),
+        Focus::Environments => environments::rows::lock(world, &world.environment)
+            .map(|lock| Line::from(Span::styled(lock, theme.warn)))
+            .unwrap_or_default(),
         Focus::Nodes => share(nodes::rows::tally(world, &world.environment), "up"),
         Focus::Services => share(services::rows::tally(world, &world.environment), "ok"),
         Focus::Activity => match world.alive().count() {

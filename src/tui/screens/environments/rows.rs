@@ -5,6 +5,7 @@ use ratatui::text::{Line, Span};
 use super::super::{nodes, services};
 use crate::domain::environment::Environment;
 use crate::domain::finding::Severity;
+use crate::tui::measure;
 use crate::tui::paint::Look;
 use crate::tui::paint::grid::{Column, GridRow, cell};
 use crate::tui::world::World;
@@ -51,6 +52,13 @@ pub(crate) fn row(world: &World, look: &Look, environment: &Environment) -> Grid
             )),
         ],
     )
+}
+
+/// Which run is changing the environment and for how long, short enough for the edge of a narrow pane: `lock #13 3m12s`.
+pub(crate) fn lock(world: &World, environment: &str) -> Option<String> {
+    let lock = world.live.get(environment)?.lock.as_ref()?;
+    let age = measure::length(lock.since, world.now);
+    Some(format!("lock #{} {age}", lock.number))
 }
 
 /// Findings by severity, glyph and number; a tick when there are none.

@@ -132,6 +132,16 @@ fn spec(here: &Environment, world: &World, paint: &Paint<'_>) -> Vec<Line<'stati
             )],
         ),
     ];
+    if let (Some(lock), Some(live)) = (
+        rows::lock(world, &here.name),
+        world
+            .live
+            .get(&here.name)
+            .and_then(|live| live.lock.as_ref()),
+    ) {
+        let lock = format!("{lock}: {}, started by {}", live.title, live.by);
+        lines.push(row("changing", vec![look.outer(&lock, theme.warn)]));
+    }
     lines.extend(schedules::lines(here, world, look));
     lines.push(Line::default());
     lines.push(Line::from(Span::styled(

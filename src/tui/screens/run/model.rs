@@ -1,7 +1,7 @@
 //! State of the run screen: tasks, plan, the cursor in the matrix of steps and hosts, the log.
 
 use super::super::list::step;
-use super::super::{Intent, Screen, Target};
+use super::super::{Intent, Screen, Target, take_up};
 use super::steps::{self, StepRow};
 use crate::domain::plan::Plan;
 use crate::domain::run::{RunId, Task, TaskState};
@@ -172,9 +172,10 @@ impl RunScreen {
 }
 
 /// How far a task has come: an older answer must not take it back.
-fn further(task: &Task) -> (u32, bool, bool) {
+fn further(task: &Task) -> (u32, bool, bool, bool) {
     (
         task.attempts,
+        task.state == TaskState::Undone,
         task.state.is_final(),
         task.started_at.is_some(),
     )
@@ -246,7 +247,12 @@ impl Screen for RunScreen {
             Command::FilterLines => vec![Intent::Narrow],
             Command::CancelRun => self.id.map(Intent::Cancel).into_iter().collect(),
             Command::Rerun => self.id.map(Intent::Again).into_iter().collect(),
-            _ => Vec::new(),
+            Command::Decide => self.id.map(Intent::Decide).into_iter().collect(),
+            _ => self
+                .id
+                .and_then(|run| take_up(command, run))
+                .into_iter()
+                .collect(),
         }
     }
 

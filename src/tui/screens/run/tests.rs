@@ -1,6 +1,7 @@
 //! Pictures and behaviour of the run screen.
 
 use crate::client::{Event, Request};
+use crate::domain::plan::Origin;
 use crate::domain::run::TaskState;
 use crate::tui::{Effect, sample};
 
@@ -82,4 +83,32 @@ fn a_late_answer_of_the_store_does_not_take_a_task_back() {
         .find(|known| known.key == task.key)
         .unwrap();
     assert_eq!(shown.state, TaskState::Changed);
+}
+
+#[test]
+fn a_failed_run_is_taken_up_or_back_by_a_key() {
+    let run = sample::run_id(12);
+    let resume = |failed_hosts| Origin::Resume {
+        run,
+        failed_hosts,
+        current_recipe: false,
+    };
+    for (key, origin) in [
+        ("C", resume(false)),
+        ("H", resume(true)),
+        ("U", Origin::Undo { run, force: false }),
+    ] {
+        let mut model = sample::model((120, 40));
+        sample::press(&mut model, KEYS);
+        assert_eq!(model.screens.run.id, Some(run));
+        let effects = sample::press(&mut model, &[key]);
+        assert!(
+            matches!(
+                &effects[..],
+                [Effect::Plan { request: Request::Plan(request), .. }]
+                    if request.origin == Some(origin) && request.recipe == "deploy"
+            ),
+            "{key}: {effects:?}"
+        );
+    }
 }

@@ -157,6 +157,13 @@ fn header(screen: &RunScreen, world: &World, run: &Run, paint: &mut Paint<'_>, a
     );
     if area.height > 1 {
         let mut second = outcome(look, &run.tally);
+        for one in world.waiting.iter().filter(|one| one.run == run.id) {
+            let sentence = format!("   waits: {} (P)", one.text);
+            second.insert(0, look.outer(&sentence, theme.warn));
+        }
+        for kin in run.kinship(&world.runs) {
+            second.push(look.outer(&format!("   {kin}"), theme.info));
+        }
         if let Some(reason) = run
             .reason
             .as_deref()

@@ -1,7 +1,7 @@
 //! State of the list of runs.
 
 use super::super::list::List;
-use super::super::{Intent, Screen, Target};
+use super::super::{Intent, Screen, Target, take_up};
 use super::rows;
 use crate::domain::run::RunId;
 use crate::tui::filter::Filter;
@@ -48,7 +48,8 @@ impl Screen for Runs {
             Command::Open | Command::Logs | Command::Describe => vec![Intent::Go(Place::Run(run))],
             Command::CancelRun => vec![Intent::Cancel(run)],
             Command::Rerun => vec![Intent::Again(run)],
-            _ => Vec::new(),
+            Command::Decide => vec![Intent::Decide(run)],
+            _ => take_up(command, run).into_iter().collect(),
         }
     }
 

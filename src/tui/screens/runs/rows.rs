@@ -66,6 +66,9 @@ pub(crate) fn row(world: &World, look: &Look, run: &Run, width: u16) -> GridRow 
     if run.dry_run {
         what.insert(0, Span::styled("dry ", theme.info));
     }
+    for kin in run.kinship(&world.runs) {
+        what.push(look.outer(&format!("  {kin}"), theme.info));
+    }
     let reason_style = match run.state {
         RunState::Failed => theme.bad,
         _ => theme.muted,
