@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -398,13 +399,16 @@ fn one_operators_run_is_seen_by_the_other_while_it_happens_with_who_did_it() {
 fn a_client_that_stops_reading_disturbs_nobody_and_is_told_what_it_missed() {
     let place = Scene::new();
     // Many transitions: each of them is an event.
-    let steps: String = (0..3000)
-        .map(|n| format!("- {{id: s{n}, title: \"{}\", tcp: {{host: 127.0.0.1, port: \"1\"}}, when: \"false\"}}\n", "long ".repeat(20)))
-        .collect();
-    place.write(
-        "recipes/many.yaml",
-        &format!("name: many\ntitle: Many\nrisk: read\nsteps:\n{steps}"),
-    );
+    let long = "long ".repeat(20);
+    let mut recipe = "name: many\ntitle: Many\nrisk: read\nsteps:\n".to_owned();
+    for step in 0..3000 {
+        writeln!(
+            recipe,
+            "- {{id: s{step}, title: \"{long}\", tcp: {{host: 127.0.0.1, port: \"1\"}}, when: \"false\"}}"
+        )
+        .unwrap();
+    }
+    place.write("recipes/many.yaml", &recipe);
     place.expect(&["engine", "start"], 0);
     let deaf = place.hello(&json!({"protocol": protocol(), "role": "deaf", "events": true}));
     for _ in 0..3 {
@@ -472,11 +476,11 @@ fn thirty_two_clients_come_and_go_while_a_run_is_under_way() {
                 for round in 0..8 {
                     let mut stream = UnixStream::connect(&socket).unwrap();
                     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-                    let hello = json!({"hello": {"protocol": protocol(), "role": "guest", "events": number % 2 == 0}});
+                    let hello = json!({"hello": {"protocol": protocol(), "role": "guest", "events": number.is_multiple_of(2)}});
                     writeln!(stream, "{hello}").unwrap();
                     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
                     assert!(lines.next().unwrap().unwrap().contains("welcome"));
-                    if (number + round) % 3 != 0 {
+                    if !(number + round).is_multiple_of(3) {
                         let id = number * 100 + round;
                         writeln!(stream, "{}", json!({"call": {"id": id, "request": {"request": "live"}}})).unwrap();
                         let answered = lines.any(|line| {
