@@ -9,6 +9,7 @@
     reason = "a bench prints, and ends when it cannot go on"
 )]
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -128,15 +129,17 @@ impl Scene {
 
 /// A chain of steps that do next to nothing, each of which is durable before the next begins.
 async fn overhead(steps: u64) {
-    let list: String = (0..steps)
-        .map(|step| {
-            let needs = step
-                .checked_sub(1)
-                .map_or_else(String::new, |before| format!("needs: [s{before}], "));
-            format!("- {{id: s{step}, title: Step, {needs}local: {{argv: [/bin/true]}}}}\n")
-        })
-        .collect();
-    let recipe = format!("name: bench\ntitle: Bench\nrisk: change\nsteps:\n{list}");
+    let mut recipe = "name: bench\ntitle: Bench\nrisk: change\nsteps:\n".to_owned();
+    for step in 0..steps {
+        let needs = step
+            .checked_sub(1)
+            .map_or_else(String::new, |before| format!("needs: [s{before}], "));
+        writeln!(
+            recipe,
+            "- {{id: s{step}, title: Step, {needs}local: {{argv: [/bin/true]}}}}"
+        )
+        .unwrap();
+    }
     let begun = Instant::now();
     let status = Command::new("sh")
         .args([
