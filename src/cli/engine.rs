@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::background::{self, Background, STOP};
 use super::exit::{Ended, Exit};
-use super::session::{self, State, asked_to_end};
+use super::session::{self, Endings, State};
 use super::{Global, output, trace};
 use crate::client::socket::Dial;
 use crate::client::wire::PROTOCOL;
@@ -283,10 +283,11 @@ async fn logs(path: &Path, args: &LogsArgs) -> color_eyre::Result<Exit> {
     if !args.follow {
         return Ok(Exit::Success);
     }
+    let mut endings = Endings::listen();
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            _ = asked_to_end() => return Ok(Exit::Success),
+            _ = endings.next() => return Ok(Exit::Success),
         }
         let Ok(mut file) = File::open(path) else {
             continue;

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::exit::{Ended, Exit};
 use super::output;
-use super::session::{Asked, Session, asked_to_end};
+use super::session::{Asked, Endings, Session};
 use super::tail::{Printer, exit_of};
 use crate::client::{Client, Event, Request, Response};
 use crate::domain::action::{Consent, Gate};
@@ -75,6 +75,7 @@ pub(super) async fn carry_out(
     let client = session.client();
     let Planned { plan, gate } = planned;
     let consent = consent(gate, &plan.request.environment, give.yes, give.confirm)?;
+    let mut endings = Endings::listen();
     // Subscribed before the start, so that nothing of the run is missed.
     let mut events = client.subscribe();
     let start = Request::Start {
@@ -100,7 +101,7 @@ pub(super) async fn carry_out(
                 Some(event) => follower.take(&event).await?,
                 None => break,
             },
-            asked = asked_to_end() => {
+            asked = endings.next() => {
                 if stopping || (asked == Asked::Leave && session.runs_outlive_it()) {
                     let number = follower.run.number;
                     output::remark(&format!(

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::exit::{Ended, Exit};
 use super::screens::{self, Practice};
-use super::session::{Session, asked_to_end, state_dir};
+use super::session::{Endings, Session, state_dir};
 use super::{Global, Look, output};
 use crate::clock::SystemClock;
 use crate::lab::{Lab, LabSettings};
@@ -64,11 +64,12 @@ pub(super) async fn lab(global: &Global, look: &Look, args: LabArgs) -> color_ey
 }
 
 async fn headless(dir: &std::path::Path) -> color_eyre::Result<Exit> {
+    let mut endings = Endings::listen();
     output::line(&dir.display().to_string())?;
     output::remark(
         "the lab is running; use it with `quarterdeck --workspace` and the directory above, end it with ctrl-c",
     );
-    asked_to_end().await;
+    endings.next().await;
     Ok(Exit::Success)
 }
 

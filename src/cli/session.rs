@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use directories::ProjectDirs;
 use sha2::{Digest as _, Sha256};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::background::Background;
 use super::exit::{Ended, Exit};
@@ -403,29 +403,41 @@ pub(super) enum Asked {
     Leave,
 }
 
-/// Waits until the operator or the system asks this process to end.
-pub(super) async fn asked_to_end() -> Asked {
-    let kinds = [
-        (SignalKind::interrupt(), Asked::Interrupt),
-        (SignalKind::terminate(), Asked::Leave),
-        (SignalKind::hangup(), Asked::Leave),
-    ];
-    let mut streams = Vec::new();
-    for (kind, asked) in kinds {
-        match signal(kind) {
-            Ok(stream) => streams.push((stream, asked)),
-            // Without a handler the signal ends the process, which is what it asks for.
-            Err(error) => tracing::warn!("signal {}: {error}", kind.as_raw_value()),
+/// Hears when the operator or the system asks this process to end.
+///
+/// Made once and kept: a signal that arrives while nobody listens is lost, and does not end the process either.
+pub(super) struct Endings(Vec<(Signal, Asked)>);
+
+impl Endings {
+    /// Listens from now on.
+    pub(super) fn listen() -> Self {
+        let kinds = [
+            (SignalKind::interrupt(), Asked::Interrupt),
+            (SignalKind::terminate(), Asked::Leave),
+            (SignalKind::hangup(), Asked::Leave),
+        ];
+        let mut streams = Vec::new();
+        for (kind, asked) in kinds {
+            match signal(kind) {
+                Ok(stream) => streams.push((stream, asked)),
+                // Without a handler the signal ends the process, which is what it asks for.
+                Err(error) => tracing::warn!("signal {}: {error}", kind.as_raw_value()),
+            }
         }
+        Self(streams)
     }
-    if streams.is_empty() {
-        return std::future::pending().await;
+
+    /// Waits for the next time. May be dropped while it waits: nothing is lost.
+    pub(super) async fn next(&mut self) -> Asked {
+        if self.0.is_empty() {
+            return std::future::pending().await;
+        }
+        let waiting = self.0.iter_mut().map(|(stream, asked)| {
+            Box::pin(async move {
+                stream.recv().await;
+                *asked
+            })
+        });
+        futures::future::select_all(waiting).await.0
     }
-    let waiting = streams.iter_mut().map(|(stream, asked)| {
-        Box::pin(async move {
-            stream.recv().await;
-            *asked
-        })
-    });
-    futures::future::select_all(waiting).await.0
 }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::exit::{Ended, Exit};
-use super::session::{State, asked_to_end};
+use super::session::{Endings, State};
 use super::{Global, output};
 use crate::domain::run::{LogLine, Run, RunId, RunState, Stream};
 use crate::domain::structured::{Columns, Level};
@@ -183,6 +183,8 @@ pub(super) async fn logs(global: &Global, args: LogsArgs) -> color_eyre::Result<
             return Ok(Exit::Success);
         }
     }
+    // Only once the log is waited for: until then ctrl-c ends the program by itself.
+    let mut endings: Option<Endings> = None;
     loop {
         // The state is read before the lines: a run seen as ended has all its lines in the store.
         let run = reader.run(run.id)?.unwrap_or_else(|| run.clone());
@@ -206,7 +208,7 @@ pub(super) async fn logs(global: &Global, args: LogsArgs) -> color_eyre::Result<
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            _ = asked_to_end() => return Ok(Exit::Cancelled),
+            _ = endings.get_or_insert_with(Endings::listen).next() => return Ok(Exit::Cancelled),
         }
     }
 }
