@@ -4,7 +4,7 @@
 //! apply ── remember ──► Records (durable) ──► the change        undo ── check ──► refused, or ── take_back ──► settle
 //! ```
 //!
-//! [`remember`] looks at what is about to be changed and has the host keep a copy of a file that is about to be replaced,
+//! `remember` looks at what is about to be changed and has the host keep a copy of a file that is about to be replaced,
 //! so that a connection that is cut or an engine that is killed in the middle leaves a state that can be undone. [`check`]
 //! compares with what the run left: an aspect that is as it was before needs nothing, one that is as the run left it is
 //! taken back, and anything else was changed by somebody since and is refused. Aspects that the run did not change are not
