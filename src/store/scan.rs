@@ -2,7 +2,7 @@
 //!
 //! A search goes through the rows. That was measured against a trigram index (FTS5, contentless, no positions), on lines of
 //! 100 bytes: the index lets 97,000 lines/s in where the plain table takes 750,000, which breaks the promise made to
-//! programs that talk (200,000 lines/s); going through 1,000,000 rows takes 0.15 to 0.27 s without any index. `LIKE` was no
+//! programs that talk (200,000 lines/s); going through 1,000,000 rows takes about 0.2 s without any index. `LIKE` was no
 //! alternative, as it ignores letter case only for ASCII, nor were several threads: on two cores they won a tenth.
 //!
 //! Because a log of ten million lines takes seconds all the same, a question names how many rows it may look at. The answer

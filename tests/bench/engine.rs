@@ -44,6 +44,7 @@ fn main() {
         overhead(steps).await;
         flood(lines).await;
         attach().await;
+        witness().await;
     });
 }
 
@@ -257,6 +258,42 @@ async fn attach() {
         "attaching: connect, greet, workspace, live state, newest runs",
         &format!(
             "{:.2} ms (middle of {TIMES})",
+            times[TIMES / 2].as_secs_f64() * 1000.0
+        ),
+        "",
+    );
+    scene.end().await;
+}
+
+/// From one operator's start of a run to the screen of another.
+async fn witness() {
+    let scene = Scene::start(
+        "name: bench\ntitle: Bench\nrisk: change\nsteps:\n- {id: one, title: One, local: {argv: [/bin/true]}}\n",
+    )
+    .await;
+    let other = reach(&scene.dir.path().join("state")).await;
+    let mut times = Vec::new();
+    for _ in 0..TIMES {
+        let mut seen = other.subscribe();
+        let watching = tokio::spawn(async move {
+            while let Some(event) = seen.next().await {
+                if matches!(event, Event::Run(_)) {
+                    return Instant::now();
+                }
+            }
+            panic!("the engine left");
+        });
+        let begun = Instant::now();
+        scene.run().await;
+        times.push(watching.await.unwrap() - begun);
+        // What still is on its way belongs to this run, not to the next.
+        other.call(Request::Live).await.unwrap();
+    }
+    times.sort();
+    row(
+        "one operator's run on another's screen: planned, started, stored, told",
+        &format!(
+            "{:.1} ms (middle of {TIMES})",
             times[TIMES / 2].as_secs_f64() * 1000.0
         ),
         "",
