@@ -14,6 +14,7 @@ pub mod operator;
 pub mod plan;
 pub mod platform;
 pub mod recipe;
+pub mod resource;
 pub mod retention;
 pub mod run;
 pub mod schedule;

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::action::Risk;
 use super::approval::Approver;
 use super::node::{Node, Role};
+use super::resource::Resource;
 use super::words;
 
 /// A pipeline.
@@ -295,149 +296,6 @@ impl Selector {
     }
 }
 
-/// A declared state on a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Resource {
-    /// A file with this content.
-    File(FileSpec),
-    /// A directory.
-    Directory(DirectorySpec),
-    /// A file that is fetched where the engine is, checked, and pushed to the node.
-    Download(DownloadSpec),
-    /// An installed package.
-    Package(PackageSpec),
-    /// A systemd unit.
-    SystemdUnit(UnitSpec),
-    /// A command that is run when its condition says so.
-    Command(CommandSpec),
-}
-
-impl Resource {
-    /// What kind it is, as it is written in the recipe.
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::File(_) => "file",
-            Self::Directory(_) => "directory",
-            Self::Download(_) => "download",
-            Self::Package(_) => "package",
-            Self::SystemdUnit(_) => "systemd_unit",
-            Self::Command(_) => "command",
-        }
-    }
-
-    /// What log lines and previews call it, such as `file /etc/hosts`.
-    pub fn label(&self) -> String {
-        match self {
-            Self::File(FileSpec { path, .. })
-            | Self::Directory(DirectorySpec { path, .. })
-            | Self::Download(DownloadSpec { path, .. }) => format!("{} {path}", self.word()),
-            Self::Package(package) => format!("package {}", package.name),
-            Self::SystemdUnit(unit) => format!("unit {}", unit.name),
-            Self::Command(command) => format!("command {}", command.argv.join(" ")),
-        }
-    }
-}
-
-/// See [`Resource::File`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FileSpec {
-    /// Absolute path on the node.
-    pub path: String,
-    /// The whole content.
-    pub content: String,
-    /// Permission bits in octal, such as `"0644"`.
-    #[serde(default = "default_file_mode")]
-    pub mode: String,
-    /// Owning user.
-    #[serde(default = "root")]
-    pub owner: String,
-    /// Owning group.
-    #[serde(default = "root")]
-    pub group: String,
-}
-
-/// See [`Resource::Directory`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DirectorySpec {
-    /// Absolute path on the node.
-    pub path: String,
-    /// Permission bits in octal, such as `"0755"`.
-    #[serde(default = "default_directory_mode")]
-    pub mode: String,
-    /// Owning user.
-    #[serde(default = "root")]
-    pub owner: String,
-    /// Owning group.
-    #[serde(default = "root")]
-    pub group: String,
-}
-
-/// See [`Resource::Download`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DownloadSpec {
-    /// An `http(s)://` URL, or a path where the engine is.
-    pub source: String,
-    /// SHA-256 of the file, 64 hexadecimal digits.
-    pub sha256: String,
-    /// Absolute path on the node.
-    pub path: String,
-    /// Permission bits in octal.
-    #[serde(default = "default_file_mode")]
-    pub mode: String,
-}
-
-/// See [`Resource::Package`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PackageSpec {
-    /// The package's name.
-    pub name: String,
-    /// The version, or its beginning up to a `.`, `+`, `-` or `~`; without it any version will do.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// A `.deb` on the node to install from; without it the node's package manager fetches.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deb: Option<String>,
-}
-
-/// See [`Resource::SystemdUnit`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct UnitSpec {
-    /// The unit's full name, such as `consul.service`.
-    pub name: String,
-    /// Content of `/etc/systemd/system/<name>`; without it the unit must exist already.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<String>,
-    /// Whether it should run.
-    #[serde(default = "yes")]
-    pub started: bool,
-    /// Whether it should start at boot.
-    #[serde(default = "yes")]
-    pub enabled: bool,
-    /// Files that the unit reads when it starts: it is restarted when one of them is newer than its start.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reads: Vec<String>,
-}
-
-/// See [`Resource::Command`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CommandSpec {
-    /// The argument vector.
-    pub argv: Vec<String>,
-    /// Not run when this command succeeds.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unless: Vec<String>,
-    /// Not run when this path exists.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub creates: Option<String>,
-}
-
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -516,15 +374,6 @@ pub struct Report {
 
 const fn anyone() -> Approver {
     Approver::Anyone
-}
-fn root() -> String {
-    "root".into()
-}
-fn default_file_mode() -> String {
-    "0644".into()
-}
-fn default_directory_mode() -> String {
-    "0755".into()
 }
 fn default_status() -> u16 {
     200

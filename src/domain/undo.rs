@@ -138,7 +138,7 @@ pub struct UnitMode {
 }
 
 impl Before {
-    /// What log lines and previews call it, as [`crate::domain::recipe::Resource::label`] does.
+    /// What log lines and previews call it, as [`crate::domain::resource::Resource::label`] does.
     pub fn label(&self) -> String {
         match self {
             Self::File(file) => format!("file {}", file.path),

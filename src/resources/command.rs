@@ -2,7 +2,7 @@
 
 use super::exec::{look, perform, succeeds};
 use super::{Difference, Means, ResourceError};
-use crate::domain::recipe::CommandSpec;
+use crate::domain::resource::CommandSpec;
 use crate::transport::{Command, Host, quote};
 
 pub(super) async fn check(
@@ -44,7 +44,7 @@ pub(super) async fn apply(
 mod tests {
     use super::super::testing::{TempHost, differences, ensure};
     use super::*;
-    use crate::domain::recipe::Resource;
+    use crate::domain::resource::Resource;
 
     #[tokio::test]
     async fn a_command_runs_until_what_it_creates_is_there() {

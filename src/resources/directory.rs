@@ -4,7 +4,7 @@ use super::exec::look_well;
 use super::stat::{self, Kind};
 use super::undo::{Back, missing_directories, remove_empty};
 use super::{Difference, Means, ResourceError};
-use crate::domain::recipe::DirectorySpec;
+use crate::domain::resource::DirectorySpec;
 use crate::domain::undo::{Before, DirectoryBefore, Owned};
 use crate::transport::Host;
 
@@ -168,7 +168,7 @@ pub(super) async fn take_back(
 mod tests {
     use super::super::testing::{TempHost, differences, ensure};
     use super::*;
-    use crate::domain::recipe::Resource;
+    use crate::domain::resource::Resource;
 
     fn declared(host: &TempHost, path: &str, mode: &str) -> Resource {
         Resource::Directory(DirectorySpec {

@@ -16,7 +16,7 @@ use super::checksum::{is_sha256, sha256_of, sha256_of_file};
 use super::exec::look_well;
 use super::stat::{self, Kind, Seen};
 use super::{Difference, Means, ResourceError};
-use crate::domain::recipe::DownloadSpec;
+use crate::domain::resource::DownloadSpec;
 use crate::transport::http::{HttpClient, HttpError, public};
 use crate::transport::{FileMeta, Host, ReachError, Source};
 

@@ -7,7 +7,7 @@ use similar::TextDiff;
 
 use super::stat::{self, Kind, Seen};
 use super::{Difference, Means, ResourceError};
-use crate::domain::recipe::FileSpec;
+use crate::domain::resource::FileSpec;
 use crate::transport::{FileMeta, Host, OUTPUT_LIMIT, Source};
 
 /// Content up to this size is shown as a diff, bytes.

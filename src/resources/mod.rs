@@ -1,6 +1,6 @@
 //! Declared states of a host: observe, compare, bring about, take back.
 //!
-//! One file per resource; each turns a [`crate::domain::recipe::Resource`] into a [`Difference`] by looking at the host,
+//! One file per resource; each turns a [`crate::domain::resource::Resource`] into a [`Difference`] by looking at the host,
 //! and applies it. Checking changes nothing; applying what needs no change does nothing; a broken connection in the
 //! middle leaves the old state or the new one.
 //!
@@ -26,7 +26,7 @@ mod unit_file;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::recipe::Resource;
+use crate::domain::resource::Resource;
 use crate::domain::run::Stream;
 use crate::transport::{Host, ReachError};
 

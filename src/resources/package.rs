@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::exec::{Relay, look, perform};
 use super::{Difference, Means, ResourceError};
-use crate::domain::recipe::PackageSpec;
+use crate::domain::resource::PackageSpec;
 use crate::transport::{Command, Exit, Host, ReachError};
 
 /// How long another package manager may hold the lock.

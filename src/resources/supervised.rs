@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::exec::{look, look_well, succeeds};
 use super::unit_file::{self, Service};
 use super::{Difference, Means, ResourceError, file, stat};
-use crate::domain::recipe::UnitSpec;
+use crate::domain::resource::UnitSpec;
 use crate::domain::run::Stream;
 use crate::transport::{Command, FileMeta, Host, ReachError, Source, quote};
 

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::exec::{look, look_well, perform, succeeds};
 use super::{Difference, Means, ResourceError, file, stat, supervised};
-use crate::domain::recipe::UnitSpec;
+use crate::domain::resource::UnitSpec;
 use crate::domain::run::Stream;
 use crate::transport::{Command, FileMeta, Host, ReachError, Source};
 

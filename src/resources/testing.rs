@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::undo::Records;
 use super::{Difference, Log, Means, ResourceError, apply, check, undo};
-use crate::domain::recipe::Resource;
+use crate::domain::resource::Resource;
 use crate::domain::run::Stream;
 use crate::domain::undo::Before;
 use crate::transport::{

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 use super::exec::{look, look_well};
 use super::{Difference, Means, ResourceError, directory, file, package, supervised, systemd};
-use crate::domain::recipe::Resource;
+use crate::domain::resource::Resource;
 use crate::domain::undo::{Before, UnitBefore, Was};
 use crate::transport::{Command, Host};
 

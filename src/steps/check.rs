@@ -8,7 +8,8 @@ use serde_saphyr::{Location, Spanned};
 
 use super::order;
 use super::template::{Form, lint};
-use crate::domain::recipe::{Recipe, Resource, Step, Work};
+use crate::domain::recipe::{Recipe, Step, Work};
+use crate::domain::resource::Resource;
 
 /// Something wrong at a place.
 #[derive(Debug, Clone)]

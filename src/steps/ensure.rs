@@ -4,7 +4,7 @@
 //! run. In a dry run it stays at checking and telling.
 
 use super::{Context, Outcome, StepError};
-use crate::domain::recipe::Resource;
+use crate::domain::resource::Resource;
 use crate::domain::run::Stream;
 use crate::resources::{self, Difference, Means, ResourceError};
 use crate::transport::Host;

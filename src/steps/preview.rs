@@ -2,7 +2,8 @@
 
 use super::template::{Scope, TemplateError};
 use crate::domain::approval::Approver;
-use crate::domain::recipe::{HttpWait, Resource, RunCommand, ServiceWait, Work};
+use crate::domain::recipe::{HttpWait, RunCommand, ServiceWait, Work};
+use crate::domain::resource::Resource;
 use crate::transport::quote;
 
 /// One line per thing the step will do, rendered for `scope`.

@@ -6,9 +6,9 @@ use super::*;
 use crate::domain::approval::Approver;
 use crate::domain::live::{Health, Members};
 use crate::domain::recipe::{
-    Approve, FileSpec, HttpWait, Report, Resource, RunCommand, Selector, ServiceWait, TcpWait,
-    UnitSpec,
+    Approve, HttpWait, Report, RunCommand, Selector, ServiceWait, TcpWait,
 };
+use crate::domain::resource::{FileSpec, Resource, UnitSpec};
 use crate::resources::testing::{TempHost, fails, says};
 
 /// Every node of the environment is the same host.

@@ -5,7 +5,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::super::testing::{TempHost, differences, ensure, with_means};
 use super::*;
-use crate::domain::recipe::Resource;
+use crate::domain::resource::Resource;
 use crate::resources::apply as apply_resource;
 
 // FIPS 180-2, appendix B.1.

@@ -2,7 +2,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::super::testing::{TempHost, difference, differences, ensure};
 use super::*;
-use crate::domain::recipe::Resource;
+use crate::domain::resource::Resource;
 
 fn declared(path: &str, content: &str, mode: &str) -> Resource {
     Resource::File(FileSpec {

@@ -6,7 +6,7 @@ use super::super::stat::{self, Kind, Seen};
 use super::super::undo::{Back, keep_directory, missing_directories, remove_empty};
 use super::super::{Means, ResourceError};
 use super::diff_between;
-use crate::domain::recipe::{DownloadSpec, FileSpec};
+use crate::domain::resource::{DownloadSpec, FileSpec};
 use crate::domain::undo::{Before, FileBefore, Owned, Was};
 use crate::transport::{Command, Host, OUTPUT_LIMIT};
 

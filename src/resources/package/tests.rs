@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::testing::{TempHost, differences, ensure, fails, says};
 use super::*;
-use crate::domain::recipe::Resource;
+use crate::domain::resource::Resource;
 
 fn declared(version: Option<&str>, deb: Option<&str>) -> Resource {
     Resource::Package(PackageSpec {

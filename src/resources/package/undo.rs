@@ -5,7 +5,7 @@ use super::super::{Means, ResourceError};
 use super::{
     State, command, is_version, last_of, missing_dependencies, observe, patiently, perform_reading,
 };
-use crate::domain::recipe::PackageSpec;
+use crate::domain::resource::PackageSpec;
 use crate::domain::undo::{Before, PackageBefore};
 use crate::transport::Host;
 

@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use super::super::testing::{TempHost, differences, ensure};
 use super::*;
-use crate::domain::recipe::Resource;
+use crate::domain::resource::Resource;
 
 /// Stops the supervisor of a test, also when the test fails.
 struct Stop<'a>(&'a TempHost);

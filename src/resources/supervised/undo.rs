@@ -5,7 +5,7 @@ use super::super::exec::look_well;
 use super::super::undo::{Back, reads_changed};
 use super::super::{Means, ResourceError, file};
 use super::{ROOT, Status, Unit, find, last_words, run, settings, status, stays_up};
-use crate::domain::recipe::UnitSpec;
+use crate::domain::resource::UnitSpec;
 use crate::domain::undo::{Before, Owned, UnitBefore, UnitMode, Was};
 use crate::transport::Host;
 

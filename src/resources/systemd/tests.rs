@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use super::super::testing::{Answer, TempHost, differences, ensure, fails, says, with_means};
 use super::*;
-use crate::domain::recipe::Resource;
+use crate::domain::resource::Resource;
 use crate::resources::{apply as apply_resource, check as check_resource};
 
 const UNIT: &str = "[Service]\nExecStart=/usr/bin/consul agent\n";

@@ -4,7 +4,7 @@ use super::super::checksum::sha256_of_bytes;
 use super::super::undo::{Back, reads_changed};
 use super::super::{Means, ResourceError, file, supervised};
 use super::{State, has_systemd, is_rewritten, observe, path, show, start, systemctl};
-use crate::domain::recipe::UnitSpec;
+use crate::domain::resource::UnitSpec;
 use crate::domain::undo::{Before, Owned, UnitBefore, UnitMode};
 use crate::transport::Host;
 

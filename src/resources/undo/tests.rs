@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::super::testing::{TempHost, ensure, fails, look_back, says, take_back, with_means};
 use super::*;
-use crate::domain::recipe::{
+use crate::domain::resource::{
     CommandSpec, DirectorySpec, DownloadSpec, FileSpec, PackageSpec, UnitSpec,
 };
 use crate::domain::undo::{FileBefore, UnitMode, Was};

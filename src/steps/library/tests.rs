@@ -1,7 +1,8 @@
 use std::fs;
 
 use super::*;
-use crate::domain::recipe::{Resource, Work};
+use crate::domain::recipe::Work;
+use crate::domain::resource::Resource;
 
 /// A recipe around these steps, which are the lines from 5 on.
 fn with_steps(steps: &str) -> String {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::recipe::{FileSpec, PackageSpec};
+use crate::domain::resource::{FileSpec, PackageSpec};
 use crate::steps::testing::staging;
 
 fn templates() -> Templates {
