@@ -538,3 +538,55 @@ fn an_engine_within_the_program_serves_others_too_and_ends_with_it() {
     assert!(child.wait().unwrap().success());
     place.expect(&["engine", "status"], 1);
 }
+
+#[test]
+fn an_approval_is_void_when_the_workspace_was_edited_since_the_plan_was_shown() {
+    let place = Scene::new();
+    place.write(
+        "environments/here.yaml",
+        "environment: {name: here, protection: two-person}\n",
+    );
+    // Two people who share an account, told apart by the keys of their sessions as sshd tells them.
+    let person = |name: &str, args: &[&str]| {
+        let told = place.home.path().join(name);
+        let key = format!("publickey ssh-ed25519 {}\n", name.repeat(4));
+        fs::write(&told, key).unwrap();
+        place
+            .command(args)
+            .env("SSH_USER_AUTH", told)
+            .output()
+            .unwrap()
+    };
+    let begin = || {
+        let args = ["run", "slow", "--confirm", "here", "--detach", "--json"];
+        let (out, _) = expect(&person("adaa", &args), 0);
+        let run: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+        (
+            run["number"].to_string(),
+            run["plan_hash"].as_str().unwrap().to_owned(),
+        )
+    };
+    let state = |number: &str| {
+        let runs = place.json(&["runs", "--json"]);
+        let runs = runs.as_array().unwrap().clone();
+        let run = runs
+            .into_iter()
+            .find(|run| run["number"].to_string() == number);
+        run.unwrap()["state"].clone()
+    };
+
+    let (number, hash) = begin();
+    let (_, said) = expect(&person("adaa", &["approve", &number, "--hash", &hash]), 4);
+    assert!(said.contains("another operator"), "{said}");
+    place.write("environments/there.yaml", "environment: {name: there}\n");
+    let (_, said) = expect(&person("bert", &["approve", &number, "--hash", &hash]), 4);
+    assert!(said.contains("void"), "{said}");
+    until("the run ends", || state(&number) == "failed");
+
+    // On a new engine, which has read the edit, the same two people get through.
+    place.expect(&["engine", "restart"], 0);
+    let (number, hash) = begin();
+    expect(&person("bert", &["approve", &number, "--hash", &hash]), 0);
+    place.release();
+    until("the run ends", || state(&number) == "succeeded");
+}

@@ -237,7 +237,10 @@ pub(super) async fn start_engine(
     settings.service_interval = workspace.settings.poll_services;
     settings.concurrency = workspace.settings.concurrency;
     settings.retention = workspace.settings.retention;
-    settings.fingerprint = config::fingerprint(workspace);
+    settings.fingerprint = {
+        let workspace = workspace.clone();
+        Arc::new(move || config::fingerprint(&workspace))
+    };
     settings.accepts_new_host_keys = global.accept_new_host_keys;
     settings.idle_exit = idle_exit;
     let engine = Engine::start(settings).await.map_err(Ended::unusable)?;

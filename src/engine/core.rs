@@ -13,7 +13,6 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::EngineSettings;
 use super::approvals::{Approvals, Asker, Deciding};
 use super::audit::Audit;
 use super::bus::Bus;
@@ -29,6 +28,7 @@ use super::run::{Drive, Executor, Questions, Stop, Tasks, given_up, panicked};
 use super::schedule::Schedules;
 use super::undo::{RunRecords, TakeBack};
 use super::world::Steps;
+use super::{EngineSettings, Fingerprint};
 use crate::client::wire::{PROTOCOL, Welcome};
 use crate::client::{
     EngineReport, Event, Link, Refusal, Request, Response, Subscription, View, Workspace,
@@ -85,6 +85,7 @@ struct Birth {
     at: Timestamp,
     state_dir: PathBuf,
     fingerprint: String,
+    fingerprint_now: Fingerprint,
     accepts_new_host_keys: bool,
     idle_exit: Option<Duration>,
 }
@@ -163,7 +164,8 @@ impl Core {
         let birth = Birth {
             at: settings.clock.now(),
             state_dir: settings.state_dir,
-            fingerprint: settings.fingerprint,
+            fingerprint: (settings.fingerprint)(),
+            fingerprint_now: settings.fingerprint,
             accepts_new_host_keys: settings.accepts_new_host_keys,
             idle_exit: settings.idle_exit,
         };
@@ -384,11 +386,32 @@ impl Core {
         request: PlanRequest,
         itself: Option<RunId>,
     ) -> Result<Plan, Refusal> {
-        match request.origin {
+        let plan = match request.origin {
             Some(Origin::Resume { run, .. }) => self.plan_resume(run, request, itself).await,
             Some(Origin::Undo { run, .. }) => self.plan_undo(run, request).await,
             None => self.plan_recipe(request).await,
+        }?;
+        self.told_of_edits(plan).await
+    }
+
+    /// The plan, with a word of caution when the workspace's files are others than the engine was started from: what is
+    /// planned is still what was read then. The word is part of the plan's hash, so what was agreed to before an edit, and
+    /// not begun, is void after it.
+    async fn told_of_edits(&self, mut plan: Plan) -> Result<Plan, Refusal> {
+        let look = Arc::clone(&self.birth.fingerprint_now);
+        let now = tokio::task::spawn_blocking(move || look())
+            .await
+            .map_err(|error| Refusal::new(format!("looking at the workspace stopped: {error}")))?;
+        if now == self.birth.fingerprint {
+            return Ok(plan);
         }
+        let environment = Arc::clone(&self.room(&plan.request.environment)?.environment);
+        plan.cautions.push(format!(
+            "the workspace was edited since the engine read it ({:.0}): this is planned from what it was; `quarterdeck engine \
+             restart` reads it again (now {:.12})",
+            self.birth.at, now
+        ));
+        Ok(steps::seal(plan, &environment))
     }
 
     async fn plan_recipe(&self, request: PlanRequest) -> Result<Plan, Refusal> {

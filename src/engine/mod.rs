@@ -65,6 +65,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// The least time between two announcements of a run's new lines.
 const ANNOUNCE: Duration = Duration::from_millis(50);
 
+/// One value for all that an engine was started from: another value means that something was edited since.
+pub type Fingerprint = Arc<dyn Fn() -> String + Send + Sync>;
+
 /// What an engine works with.
 pub struct EngineSettings {
     /// The workspace's name.
@@ -87,8 +90,8 @@ pub struct EngineSettings {
     pub clock: SharedClock,
     /// Whether nobody may change anything. A client that comes in by the socket may also ask for that for itself alone.
     pub read_only: bool,
-    /// What the engine was started from, for clients that were started from something newer.
-    pub fingerprint: String,
+    /// Tells what the workspace's files are now, in one value; called once at the start and again with each plan.
+    pub fingerprint: Fingerprint,
     /// Whether `world` pins unknown SSH host keys on first contact.
     pub accepts_new_host_keys: bool,
     /// After how long without clients, runs and schedules the engine asks to be ended; `None` for never.
@@ -125,7 +128,7 @@ impl EngineSettings {
             cache_dir: cache_dir.into(),
             clock: Arc::new(SystemClock),
             read_only: false,
-            fingerprint: String::new(),
+            fingerprint: Arc::new(String::new),
             accepts_new_host_keys: false,
             idle_exit: None,
             node_interval: Duration::from_secs(5),
