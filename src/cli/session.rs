@@ -244,10 +244,10 @@ pub(super) async fn start_engine(
     settings.accepts_new_host_keys = global.accept_new_host_keys;
     settings.idle_exit = idle_exit;
     let engine = Engine::start(settings).await.map_err(Ended::unusable)?;
-    if !engine.interrupted.is_empty() {
+    if !engine.unfinished.is_empty() {
         output::remark(&format!(
-            "{} run(s) of an earlier session were interrupted; `quarterdeck runs` shows where they stood",
-            engine.interrupted.len()
+            "{} run(s) were under way when an earlier engine ended; `quarterdeck runs` shows where they stand",
+            engine.unfinished.len()
         ));
     }
     Ok(engine)

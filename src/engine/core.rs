@@ -202,13 +202,15 @@ impl Core {
     }
 
     /// Records that this engine began, and what became of the runs that it found unfinished.
-    pub(super) async fn account(&self, history: &Reader, interrupted: &[RunId]) {
+    pub(super) async fn account(&self, history: &Reader, unfinished: &[RunId]) {
         self.audit.engine_started(&self.workspace).await;
-        for run in interrupted {
+        for run in unfinished {
             match history.run(*run) {
                 Ok(Some(run)) => self.audit.run_ended(&run).await,
                 Ok(None) => {}
-                Err(error) => tracing::error!(%run, %error, "an interrupted run cannot be read"),
+                Err(error) => {
+                    tracing::error!(%run, %error, "a run that was left unfinished cannot be read")
+                }
             }
         }
     }

@@ -112,9 +112,9 @@ impl Core {
         ))
     }
 
-    /// Tells in the log of each interrupted run what still runs of it.
-    pub(super) async fn report_left_behind(&self, interrupted: Vec<RunId>) {
-        for run in interrupted {
+    /// Tells in the log of each run that was left unfinished what still runs of it.
+    pub(super) async fn report_left_behind(&self, unfinished: Vec<RunId>) {
+        for run in unfinished {
             let Ok(earlier) = self.earlier(run).await else {
                 continue;
             };

@@ -149,8 +149,8 @@ pub struct Engine {
     tasks: TaskTracker,
     /// Gone after the shutdown.
     writer: Option<Writer>,
-    /// Runs that an engine before this one left unfinished; they are interrupted now.
-    pub interrupted: Vec<RunId>,
+    /// Runs that an engine before this one left unfinished; they have ended now, most of them interrupted.
+    pub unfinished: Vec<RunId>,
 }
 
 impl Engine {
@@ -171,7 +171,7 @@ impl Engine {
             path: settings.state_dir.clone(),
             reason: error.to_string(),
         })??;
-        let interrupted = std::mem::take(&mut writer.interrupted);
+        let unfinished = std::mem::take(&mut writer.unfinished);
         let tasks = TaskTracker::new();
         let core = Core::new(
             settings,
@@ -180,8 +180,8 @@ impl Engine {
             history.clone(),
             tasks.clone(),
         );
-        core.account(&history, &interrupted).await;
-        let (looking, left) = (Arc::clone(&core), interrupted.clone());
+        core.account(&history, &unfinished).await;
+        let (looking, left) = (Arc::clone(&core), unfinished.clone());
         tasks.spawn(async move {
             let stopped = looking.stopped.clone();
             stopped
@@ -195,7 +195,7 @@ impl Engine {
         tasks.spawn(notify::watch(
             Arc::clone(&core),
             history.clone(),
-            interrupted.clone(),
+            unfinished.clone(),
         ));
         core.begin_pruning();
         tasks.spawn(schedule::keep(Arc::clone(&core), history.clone()));
@@ -207,7 +207,7 @@ impl Engine {
             history,
             tasks,
             writer: Some(writer),
-            interrupted,
+            unfinished,
         })
     }
 

@@ -1,7 +1,8 @@
 //! After something went wrong: a damaged file is recovered when an operator says so, and runs whose engine died are accounted
 //! for.
 //!
-//! What is done with runs whose engine died: they become *interrupted*, with an account of what was done.
+//! What is done with runs whose engine died: they become *interrupted*, with an account of what was done. A run whose last task
+//! had ended already lacks nothing but its own end, which is put on record as the engine would have done.
 //!
 //! Only called with the engine's lock held, so an unfinished run cannot belong to a living engine.
 
@@ -77,7 +78,7 @@ pub fn recover(state_dir: &Path) -> Result<Recovered, StoreError> {
     Ok(Recovered { saved, kept })
 }
 
-/// Ends every unfinished run; returns their ids.
+/// Ends every unfinished run, interrupted or as its tasks ended; returns their ids.
 pub(super) fn interrupt(db: &mut Connection, now: Timestamp) -> rusqlite::Result<Vec<RunId>> {
     let transaction = db.transaction()?;
     let unfinished: Vec<RunId> = transaction
@@ -116,9 +117,15 @@ pub(super) fn interrupt(db: &mut Connection, now: Timestamp) -> rusqlite::Result
                 })
             })
             .collect();
-        changes.push(Change::Run {
-            state: RunState::Interrupted,
-            reason: Some(account(&tasks)),
+        changes.push(match verdict(&tasks) {
+            Some((state, reason)) => Change::Run {
+                state,
+                reason: Some(reason),
+            },
+            None => Change::Run {
+                state: RunState::Interrupted,
+                reason: Some(account(&tasks)),
+            },
         });
         if let Err(refused) = ledger.apply(&transaction, *id, now, &changes)? {
             tracing::error!(run = %id, %refused, "an unfinished run could not be marked interrupted");
@@ -127,6 +134,26 @@ pub(super) fn interrupt(db: &mut Connection, now: Timestamp) -> rusqlite::Result
     ledger.settle(&transaction)?;
     transaction.commit()?;
     Ok(unfinished)
+}
+
+/// How a run ended of which every task had ended by itself; `None` when something of it is left to do.
+fn verdict(tasks: &[Task]) -> Option<(RunState, String)> {
+    let left = |task: &Task| !task.state.is_final() || task.state == TaskState::Cancelled;
+    if tasks.is_empty() || tasks.iter().any(left) {
+        return None;
+    }
+    let late = format!("all {} tasks had ended when the engine did", tasks.len());
+    let failed = tasks.iter().find(|task| task.state == TaskState::Failed);
+    Some(match failed {
+        None => (RunState::Succeeded, late),
+        Some(task) => {
+            let why = task.reason.as_deref().unwrap_or("no reason given");
+            (
+                RunState::Failed,
+                format!("{} failed: {why}; {late}", task.key),
+            )
+        }
+    })
 }
 
 /// One sentence on how far the tasks came.

@@ -390,7 +390,7 @@ async fn an_unfinished_run_is_interrupted_with_an_exact_account() {
     writer.close().await;
 
     let writer = Writer::open(dir.path(), at(60)).unwrap();
-    assert_eq!(writer.interrupted, [id(1)]);
+    assert_eq!(writer.unfinished, [id(1)]);
     let reader = Reader::open(writer.handle().path()).unwrap();
     let run = reader.run(id(1)).unwrap().unwrap();
     assert_eq!(run.state, RunState::Interrupted);
@@ -421,7 +421,43 @@ async fn an_unfinished_run_is_interrupted_with_an_exact_account() {
     ));
     writer.close().await;
     let again = Writer::open(dir.path(), at(90)).unwrap();
-    assert_eq!(again.interrupted, []);
+    assert_eq!(again.unfinished, []);
+}
+
+#[tokio::test]
+async fn a_run_whose_last_task_had_ended_ends_as_its_tasks_did() {
+    for (last, state, account) in [
+        (
+            TaskState::Changed,
+            RunState::Succeeded,
+            "all 3 tasks had ended when the engine did",
+        ),
+        (
+            TaskState::Failed,
+            RunState::Failed,
+            "report failed: no reason given; all 3 tasks had ended when the engine did",
+        ),
+    ] {
+        let dir = TempDir::new().unwrap();
+        let (writer, _) = open(&dir);
+        let handle = writer.handle();
+        begin(&handle, id(1)).await;
+        for (ordinal, state) in [(0, TaskState::Ok), (1, TaskState::Ok), (2, last)] {
+            let changes = vec![task(ordinal, TaskState::Running)];
+            handle.commit(id(1), at(2), changes).await.unwrap();
+            let changes = vec![task(ordinal, state)];
+            handle.commit(id(1), at(3), changes).await.unwrap();
+        }
+        writer.close().await;
+
+        let writer = Writer::open(dir.path(), at(60)).unwrap();
+        assert_eq!(writer.unfinished, [id(1)]);
+        let reader = Reader::open(writer.handle().path()).unwrap();
+        let run = reader.run(id(1)).unwrap().unwrap();
+        assert_eq!((run.state, run.ended_at), (state, Some(at(60))));
+        assert_eq!(run.reason.as_deref(), Some(account));
+        writer.close().await;
+    }
 }
 
 #[tokio::test]

@@ -79,8 +79,8 @@ type Beside = Box<dyn Fn(&Connection) -> rusqlite::Result<()> + Send>;
 pub struct Writer {
     handle: Handle,
     thread: JoinHandle<()>,
-    /// Runs that were found unfinished and are interrupted now.
-    pub interrupted: Vec<RunId>,
+    /// Runs that were found unfinished; they have ended now, most of them interrupted.
+    pub unfinished: Vec<RunId>,
 }
 
 /// Sends to the [`Writer`]; cheap to clone.
@@ -108,7 +108,7 @@ impl Writer {
         let now = rows::whole(now);
         let (mut connection, lock) = open::for_writing(state_dir)?;
         let path = open::database_path(state_dir);
-        let interrupted = recover::interrupt(&mut connection, now)
+        let unfinished = recover::interrupt(&mut connection, now)
             .map_err(|error| open::explain(&path, &error))?;
         let clerk = Clerk::open(&mut connection, &path, now)
             .map_err(|error| open::explain(&path, &error))?;
@@ -139,7 +139,7 @@ impl Writer {
         Ok(Self {
             handle: Handle { queue, shared },
             thread,
-            interrupted,
+            unfinished,
         })
     }
 

@@ -98,14 +98,14 @@ impl Notifier {
     }
 }
 
-/// Watches what happens and tells it; `interrupted` are the runs that the last engine left unfinished.
-pub(super) async fn watch(core: Arc<Core>, history: Reader, interrupted: Vec<RunId>) {
+/// Watches what happens and tells it; `unfinished` are the runs that the last engine left so.
+pub(super) async fn watch(core: Arc<Core>, history: Reader, unfinished: Vec<RunId>) {
     if core.notifier.queues.is_empty() {
         return;
     }
     let mut events = core.bus.subscribe();
     let mut incidents = core.take_over(&history).await;
-    for id in interrupted {
+    for id in unfinished {
         let reader = history.clone();
         if let Ok(Ok(Some(run))) = tokio::task::spawn_blocking(move || reader.run(id)).await
             && let Some(notice) = incidents.run(&run, core.clock.now())
