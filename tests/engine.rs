@@ -571,14 +571,15 @@ fn an_approval_is_void_when_the_workspace_was_edited_since_the_plan_was_shown() 
         let runs = runs.as_array().unwrap().clone();
         let run = runs
             .into_iter()
-            .find(|run| run["number"].to_string() == number);
+            .find(|run| run["number"] == number.parse::<i64>().unwrap());
         run.unwrap()["state"].clone()
     };
 
     let (number, hash) = begin();
     let (_, said) = expect(&person("adaa", &["approve", &number, "--hash", &hash]), 4);
     assert!(said.contains("another operator"), "{said}");
-    place.write("environments/there.yaml", "environment: {name: there}\n");
+    let look = fs::read_to_string(place.root().join("recipes/look.yaml")).unwrap();
+    place.write("recipes/look.yaml", &look.replace("seen", "seen again"));
     let (_, said) = expect(&person("bert", &["approve", &number, "--hash", &hash]), 4);
     assert!(said.contains("void"), "{said}");
     until("the run ends", || state(&number) == "failed");

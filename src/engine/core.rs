@@ -209,7 +209,7 @@ impl Core {
                 Ok(Some(run)) => self.audit.run_ended(&run).await,
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::error!(%run, %error, "a run that was left unfinished cannot be read")
+                    tracing::error!(%run, %error, "a run that was left unfinished cannot be read");
                 }
             }
         }
