@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)] // the helpers are part of the tests
 
+#[path = "support/proxy.rs"]
+#[allow(unreachable_pub)] // shared
+mod proxy;
 #[path = "support/sshd.rs"]
 #[allow(dead_code, unreachable_pub)] // shared: each test uses its part
 mod sshd;
@@ -13,6 +16,8 @@ mod commands;
 mod files;
 #[path = "real_ssh/hops.rs"]
 mod hops;
+#[path = "real_ssh/links.rs"]
+mod links;
 #[path = "real_ssh/login.rs"]
 mod login;
 

@@ -90,6 +90,40 @@ impl Yard {
         self.sshd_under(Vec::new(), "", name, kinds, lines)
     }
 
+    /// A server of its own with sixteen addresses, the `number`th of several: as many as one sshd listens on.
+    pub fn sshd_at(&self, number: usize) -> Sshd {
+        let more: String = (0..15).fold(String::new(), |mut lines, index| {
+            writeln!(lines, "ListenAddress {}", Self::address(number, index)).unwrap();
+            lines
+        });
+        let sshd = self.sshd_with(&format!("many{number}"), &["ed25519"], &more);
+        for index in 0..15 {
+            self.pin_at(&Self::address(number, index), sshd.port, &sshd);
+        }
+        sshd
+    }
+
+    /// The address at which the `index`th host of the `number`th server of many is.
+    pub fn address(number: usize, index: usize) -> String {
+        match index {
+            15 => "127.0.0.1".into(),
+            _ => format!("127.0.{}.{}", number + 1, index + 11),
+        }
+    }
+
+    /// Also pins the key of `sshd` where it is reached at another port of loopback.
+    pub fn pin(&self, port: u16, sshd: &Sshd) {
+        self.pin_at("127.0.0.1", port, sshd);
+    }
+
+    fn pin_at(&self, address: &str, port: u16, sshd: &Sshd) {
+        let key = self.path(&format!("{}.ed25519", sshd.name));
+        let key = std::fs::read_to_string(public(&key)).unwrap();
+        let mut pinned = std::fs::read_to_string(self.known_hosts()).unwrap();
+        writeln!(pinned, "[{address}]:{port} {}", key.trim()).unwrap();
+        std::fs::write(self.known_hosts(), pinned).unwrap();
+    }
+
     /// A server that lets in a user who is not root, and that user's name.
     ///
     /// As root there is one made for it, who exists for this server alone: his entries are mounted over the system's in a
