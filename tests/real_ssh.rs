@@ -20,6 +20,8 @@ mod hops;
 mod links;
 #[path = "real_ssh/login.rs"]
 mod login;
+#[path = "real_ssh/terminals.rs"]
+mod terminals;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -15,6 +15,8 @@ pub enum Exit {
     Refused,
     /// Stopped by the operator.
     Cancelled,
+    /// The status of a program on a node, handed on.
+    Passed(u8),
 }
 
 impl Exit {
@@ -27,6 +29,7 @@ impl Exit {
             Self::Unusable => 3,
             Self::Refused => 4,
             Self::Cancelled => 130,
+            Self::Passed(status) => status,
         }
     }
 }
@@ -40,6 +43,7 @@ Exit status:
   3    the workspace, the state directory or the terminal cannot be used; nothing was begun
   4    refused: read-only, not confirmed, or another run holds the environment
   130  stopped by the operator
+`shell` hands on the status of the program on the node.
 
 QUARTERDECK_LOG=debug writes diagnostics of Quarterdeck itself to quarterdeck.log in the state directory.
 

@@ -88,10 +88,7 @@ pub(super) async fn unlock(global: &Global, args: UnlockArgs) -> color_eyre::Res
 
 async fn break_lock(session: &Session, args: UnlockArgs) -> color_eyre::Result<Exit> {
     let environment = session.environment(Some(&args.environment))?;
-    let gate = match Gate::of(Risk::Destroy, environment.protection, false) {
-        Gate::SecondOperator => Gate::TypeName,
-        gate => gate,
-    };
+    let gate = Gate::of(Risk::Destroy, environment.protection, false).alone();
     let consent = consent(gate, &environment.name, args.yes, args.confirm)?;
     let request = Request::BreakLock {
         environment: environment.name.clone(),

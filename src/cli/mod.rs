@@ -21,6 +21,7 @@ mod run;
 mod schedules;
 mod screens;
 mod session;
+mod shell;
 mod store;
 mod tail;
 mod trace;
@@ -103,6 +104,8 @@ enum Command {
     Store(store::StoreArgs),
     /// Show who did what, or check that the record of it is whole
     Audit(audit::AuditArgs),
+    /// Open a terminal on a node
+    Shell(shell::ShellArgs),
     /// Probe the nodes of an environment and list them
     Nodes(look::LookArgs),
     /// Ask the services of an environment how they are, or list what is in one
@@ -185,6 +188,7 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Prune(args)) => prune::prune(global, &args).await,
         Some(Command::Store(args)) => store::store(global, args).await,
         Some(Command::Audit(args)) => audit::audit(global, args).await,
+        Some(Command::Shell(args)) => shell::shell(global, args).await,
         Some(Command::Nodes(args)) => look::nodes(global, &args).await,
         Some(Command::Services(args)) => look::services(global, &args).await,
         Some(Command::Schedules(args)) => schedules::schedules(global, args).await,

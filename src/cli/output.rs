@@ -43,6 +43,11 @@ pub(super) fn remark(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Writes text of our own to standard error as it is, for a terminal in raw mode.
+pub(super) fn hint(text: &str) {
+    let _ = write!(io::stderr().lock(), "{text}");
+}
+
 /// Writes a value as one line of JSON.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 //! more. All types are plain data that go over the engine's socket as JSON lines ([`wire`], [`socket`]); an engine in the same
 //! process is called without a detour.
 
+pub mod conversation;
 pub mod path;
 pub mod socket;
 pub mod wire;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::conversation::{Conversation, Opening};
 use crate::domain::action::{Consent, Gate};
 use crate::domain::approval::{Decision, Waiting};
 use crate::domain::environment::Environment;
@@ -362,6 +364,14 @@ pub trait Link: Send + Sync {
     /// [`Refusal`] when the engine did not carry it out.
     async fn call(&self, request: Request) -> Result<Response, Refusal>;
 
+    /// Begins a conversation.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the engine does not enter into it; what goes wrong later is its last word.
+    async fn open(&self, _opening: Opening) -> Result<Conversation, Refusal> {
+        Err(Refusal::new("there is nobody here to talk with"))
+    }
+
     /// Events from now on.
     fn subscribe(&self) -> Subscription;
 }
@@ -406,6 +416,14 @@ impl Client {
     /// [`Refusal`] when the engine did not carry it out.
     pub async fn call(&self, request: Request) -> Result<Response, Refusal> {
         self.link.call(request).await
+    }
+
+    /// Begins a conversation.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the engine does not enter into it.
+    pub async fn open(&self, opening: Opening) -> Result<Conversation, Refusal> {
+        self.link.open(opening).await
     }
 
     /// Events from now on.

@@ -16,6 +16,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use super::conversation::{self, Conversation, Counterpart, Down, Ending, Opening};
 use super::wire::{Asked, Ear, Hello, LONGEST_TOLD, Mouth, PROTOCOL, Told, Welcome, halves};
 use super::{Event, Link, Refusal, Request, Response, Subscription};
 
@@ -151,13 +152,44 @@ impl Greeted {
             ended: Mutex::new(None),
         });
         let keeper = Keeper {
-            dial,
+            dial: dial.clone(),
             shared: Arc::clone(&shared),
             inbox,
             next: 1,
         };
         let task = tokio::spawn(keeper.keep(self));
-        Ok(Remote { shared, task })
+        Ok(Remote { dial, shared, task })
+    }
+
+    /// Makes this connection a conversation's own.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the engine speaks another protocol, or does not enter into it.
+    pub async fn talk(mut self, opening: Opening) -> Result<Conversation, Refusal> {
+        self.check()?;
+        let lost =
+            |error: &dyn std::fmt::Display| Refusal::new(format!("lost the engine: {error}"));
+        self.mouth
+            .say(&Asked::Open(opening))
+            .await
+            .map_err(|error| lost(&error))?;
+        loop {
+            match self
+                .ear
+                .hear::<Told>()
+                .await
+                .map_err(|error| lost(&error))?
+            {
+                Told::Opened(Ok(())) => break,
+                Told::Opened(Err(refusal)) => return Err(refusal),
+                Told::Sorry { message } => return Err(Refusal::new(message)),
+                Told::Bye { reason, .. } => return Err(Refusal::new(reason)),
+                _ => {}
+            }
+        }
+        let (ours, theirs) = conversation::pair();
+        tokio::spawn(carry(self.ear, self.mouth, theirs));
+        Ok(ours)
     }
 
     fn check(&self) -> Result<(), Refusal> {
@@ -174,8 +206,44 @@ impl Greeted {
     }
 }
 
+/// Carries a conversation over a connection until either side has gone.
+async fn carry(mut ear: Ear, mut mouth: Mouth, theirs: Counterpart) {
+    let Counterpart { mut up, down } = theirs;
+    let ended = |reason: String| Down::Ended(Ending::Failed(reason));
+    let hearing = async {
+        loop {
+            let (said, last) = match ear.hear::<Told>().await {
+                Ok(Told::Down(said)) => {
+                    let last = matches!(said, Down::Ended(_));
+                    (said, last)
+                }
+                Ok(Told::Bye { reason, .. }) => (ended(reason), true),
+                Ok(Told::Sorry { message }) => (ended(message), true),
+                Ok(_) => continue,
+                Err(error) => (ended(format!("lost the engine: {error}")), true),
+            };
+            if down.send(said).await.is_err() || last {
+                return;
+            }
+        }
+    };
+    let saying = async {
+        while let Some(said) = up.recv().await {
+            if mouth.say(&Asked::Up(said)).await.is_err() {
+                // The other half will hear why.
+                return std::future::pending().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = hearing => {}
+        () = saying => {}
+    }
+}
+
 /// The link to an engine in another process. The connection ends when this is dropped.
 pub struct Remote {
+    dial: Dial,
     shared: Arc<Shared>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -210,6 +278,17 @@ impl Link for Remote {
             .await
             .map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+
+    async fn open(&self, opening: Opening) -> Result<Conversation, Refusal> {
+        let dial = Dial {
+            hello: Hello {
+                events: false,
+                ..self.dial.hello.clone()
+            },
+            ..self.dial.clone()
+        };
+        dial.greet().await?.talk(opening).await
     }
 
     fn subscribe(&self) -> Subscription {
@@ -354,7 +433,7 @@ impl Keeper {
                     Ok(Told::Bye { reason, restart: false }) => break Over::Ended(reason),
                     Ok(Told::Bye { reason, restart: true }) => break Over::Lost(reason),
                     Ok(Told::Sorry { message }) => tracing::warn!(message, "the engine could not do something"),
-                    Ok(Told::Welcome(_)) => {}
+                    Ok(Told::Welcome(_) | Told::Opened(_) | Told::Down(_)) => {}
                     Err(super::wire::WireError::NotUnderstood(error)) => {
                         tracing::error!(%error, "a line of the engine cannot be understood");
                     }

@@ -7,6 +7,10 @@
 //!   {"call": {"id": 1, "request": …}} ─►
 //!                                  ◄──  {"answer": {"id": 1, "result": {"Ok": …}}}
 //!                                  ◄──  {"event": …}            as they happen
+//!   {"open": …}                    ──►                          makes the connection a conversation's own
+//!                                  ◄──  {"opened": {"Ok": null}}
+//!   {"up": …}                      ──►
+//!                                  ◄──  {"down": …}
 //!   {"stop": {"force": false}}     ──►                          any time, any version
 //!                                  ◄──  {"bye": {"reason": …}}  the engine ends
 //! ```
@@ -22,6 +26,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::codec::{FramedRead, FramedWrite, LinesCodec};
 
+use super::conversation::{Down, Opening, Up};
 use super::{Event, Refusal, Request, Response};
 
 /// Raised whenever a request, response or event changes its meaning.
@@ -44,6 +49,10 @@ pub enum Asked {
         /// What is wanted.
         request: Request,
     },
+    /// From here on this connection carries a conversation, and nothing else.
+    Open(Opening),
+    /// A piece of the conversation.
+    Up(Up),
     /// The engine shall end; while runs are under way only by force, which interrupts them.
     Stop {
         /// Interrupt runs that are under way.
@@ -68,6 +77,10 @@ pub enum Told {
     },
     /// Something changed.
     Event(Event),
+    /// To [`Asked::Open`].
+    Opened(Result<(), Refusal>),
+    /// A piece of the conversation.
+    Down(Down),
     /// What was said last cannot be done; the connection goes on unless it closes.
     Sorry {
         /// What is wrong and what to do.

@@ -54,6 +54,17 @@ impl Gate {
         }
     }
 
+    /// The same gate where a second operator cannot be waited for: his name, typed, is enough there.
+    ///
+    /// For what is left when everything else is stuck, and for what only one person can sit before.
+    #[must_use]
+    pub const fn alone(self) -> Self {
+        match self {
+            Self::SecondOperator => Self::TypeName,
+            gate => gate,
+        }
+    }
+
     /// Whether `consent` opens this gate for the environment called `environment`. What opens [`Gate::SecondOperator`] lets
     /// the run wait for the other operator.
     ///

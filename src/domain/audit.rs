@@ -28,6 +28,10 @@ words! {
         Refused = "refused",
         /// The lock of an environment was broken.
         LockBroken = "lock-broken",
+        /// An operator opened a terminal on a node, or was refused one. What is typed in it is never recorded.
+        ShellOpened = "shell-opened",
+        /// A terminal came to its end; the outcome is how.
+        ShellEnded = "shell-ended",
         /// A schedule's time came.
         ScheduleFired = "schedule-fired",
         /// Old runs were removed.

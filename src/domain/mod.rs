@@ -22,6 +22,7 @@ pub mod service;
 pub mod stack;
 pub mod structured;
 pub mod table;
+pub mod terminal;
 pub mod theme;
 pub mod timing;
 pub mod undo;

@@ -166,6 +166,53 @@ impl Audit {
         self.write(entry).await
     }
 
+    /// A terminal is about to be opened on a node.
+    ///
+    /// # Errors
+    /// As [`Audit::write`].
+    pub(super) async fn shell_opened(
+        &self,
+        who: &Operator,
+        environment: &str,
+        what: &str,
+    ) -> Result<(), Refusal> {
+        let entry = Entry::new(Act::ShellOpened, "accepted")
+            .by(who)
+            .on(environment)
+            .saying(what);
+        self.write(entry).await
+    }
+
+    /// A terminal was not opened.
+    pub(super) async fn shell_refused(
+        &self,
+        who: &Operator,
+        environment: &str,
+        what: &str,
+        why: &Refusal,
+    ) {
+        let entry = Entry::new(Act::ShellOpened, "refused")
+            .by(who)
+            .on(environment)
+            .saying(format!("{what}: {why}"));
+        self.note(entry).await;
+    }
+
+    /// A terminal came to its end.
+    pub(super) async fn shell_ended(
+        &self,
+        who: &Operator,
+        environment: &str,
+        outcome: &str,
+        what: String,
+    ) {
+        let entry = Entry::new(Act::ShellEnded, outcome)
+            .by(who)
+            .on(environment)
+            .saying(what);
+        self.note(entry).await;
+    }
+
     /// Runs are about to be removed; `who` is `None` when the workspace's rule says so.
     ///
     /// # Errors

@@ -26,9 +26,11 @@ use super::process;
 use super::prune::Pruner;
 use super::run::{Drive, Executor, Questions, Stop, Tasks, given_up, panicked};
 use super::schedule::Schedules;
+use super::talk;
 use super::undo::{RunRecords, TakeBack};
 use super::world::Steps;
 use super::{EngineSettings, Fingerprint};
+use crate::client::conversation::{Conversation, Opening};
 use crate::client::wire::{PROTOCOL, Welcome};
 use crate::client::{
     EngineReport, Event, Link, Refusal, Request, Response, Subscription, View, Workspace,
@@ -646,6 +648,10 @@ impl Link for Counter {
             return Err(Refusal::new(READ_ONLY));
         }
         self.core.answer(request, self).await
+    }
+
+    async fn open(&self, opening: Opening) -> Result<Conversation, Refusal> {
+        talk::open(self, opening).await
     }
 
     fn subscribe(&self) -> Subscription {

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use super::core::{Core, Counter};
 use super::peer;
+use crate::client::conversation::Conversation;
 use crate::client::path::short;
 use crate::client::wire::{
     Asked, Ear, Hello, LONGEST_ASKED, Mouth, PROTOCOL, Told, WireError, halves,
@@ -377,11 +378,65 @@ async fn listen(
                     message: refusal.message,
                 },
             },
-            Asked::Hello(_) => continue,
+            Asked::Open(opening) => {
+                let result = match hello.protocol {
+                    PROTOCOL => counter.open(opening).await,
+                    other => Err(Refusal::new(format!(
+                        "this engine speaks protocol {PROTOCOL}, the client {other}"
+                    ))),
+                };
+                let (told, conversation) = match result {
+                    Ok(conversation) => (Told::Opened(Ok(())), Some(conversation)),
+                    Err(refusal) => (Told::Opened(Err(refusal)), None),
+                };
+                if answers.send(told).await.is_err() {
+                    return Ok(());
+                }
+                match conversation {
+                    Some(conversation) => return converse(ear, conversation, answers).await,
+                    None => continue,
+                }
+            }
+            Asked::Hello(_) | Asked::Up(_) => continue,
         };
         if answers.send(told).await.is_err() {
             return Ok(());
         }
+    }
+}
+
+/// Carries a conversation over the guest's connection until either side has gone.
+async fn converse(
+    mut ear: Ear,
+    conversation: Conversation,
+    answers: mpsc::Sender<Told>,
+) -> Result<(), WireError> {
+    let Conversation { up, mut down } = conversation;
+    let hearing = async {
+        loop {
+            match ear.hear::<Asked>().await {
+                Ok(Asked::Up(said)) => {
+                    if up.send(said).await.is_err() {
+                        // Its end is on its way down.
+                        return std::future::pending().await;
+                    }
+                }
+                Ok(_) => {}
+                Err(WireError::Closed) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    let saying = async {
+        while let Some(said) = down.recv().await {
+            if answers.send(Told::Down(said)).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        result = hearing => result,
+        () = saying => Ok(()),
     }
 }
 

@@ -39,12 +39,10 @@ impl Core {
         let room = self.room(environment)?;
         let protection = room.environment.protection;
         // A second operator may be just what is missing.
-        match Gate::of(Risk::Destroy, protection, false) {
-            Gate::SecondOperator => Gate::TypeName,
-            gate => gate,
-        }
-        .check(consent, environment)
-        .map_err(Refusal::new)?;
+        Gate::of(Risk::Destroy, protection, false)
+            .alone()
+            .check(consent, environment)
+            .map_err(Refusal::new)?;
         let lock = self.desk.lock_of(environment).ok_or_else(|| {
             Refusal::new(format!(
                 "{environment} is not locked: no run is changing it"

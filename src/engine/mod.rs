@@ -33,6 +33,7 @@ mod resume;
 mod run;
 mod schedule;
 mod secrets;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod undo;

@@ -7,6 +7,7 @@ pub mod http;
 pub mod job;
 pub mod local;
 pub mod ssh;
+pub mod terminal;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// A command for a host.
@@ -215,6 +217,23 @@ pub trait Host: Send + Sync + fmt::Debug {
         progress: Progress<'_>,
         cancel: &CancellationToken,
     ) -> Result<(), ReachError>;
+
+    /// Runs a terminal until its program ends. Dropping the other ends of both channels hangs it up.
+    ///
+    /// # Errors
+    /// [`ReachError`] as for [`Host::stream`]; [`ReachError::Refused`] when the host gives no terminal.
+    async fn terminal(
+        &self,
+        _spec: &terminal::TerminalSpec,
+        _input: mpsc::Receiver<terminal::TerminalInput>,
+        _output: mpsc::Sender<terminal::TerminalOutput>,
+        _cancel: &CancellationToken,
+    ) -> Result<Exit, ReachError> {
+        Err(ReachError::Refused {
+            hop: self.name().to_owned(),
+            reason: "it has no terminal to give".into(),
+        })
+    }
 
     /// Runs a command and collects its output.
     ///

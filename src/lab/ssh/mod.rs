@@ -8,6 +8,7 @@ mod cut;
 mod keys;
 mod session;
 mod sftp;
+mod terminal;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

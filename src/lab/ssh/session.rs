@@ -9,9 +9,10 @@ use russh::keys::PublicKey;
 use russh::server::{
     Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, VerifiedPublicKey,
 };
-use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty, Sig};
 
 use super::sftp::Sftp;
+use super::terminal::{Login, Size};
 use crate::lab::shell::Context;
 use crate::lab::shell::io::{Io, Pipe, Write};
 use crate::lab::world::World;
@@ -36,6 +37,8 @@ pub(super) struct Session {
 struct Waiting {
     channel: Channel<Msg>,
     env: BTreeMap<String, String>,
+    /// The terminal that was asked for.
+    terminal: Option<Size>,
 }
 
 impl Session {
@@ -85,8 +88,12 @@ impl Handler for Session {
     ) -> Result<(), Self::Error> {
         // Dropping the reply refuses the channel.
         if self.waiting.len() < CHANNEL_LIMIT {
-            let env = BTreeMap::new();
-            self.waiting.insert(channel.id(), Waiting { channel, env });
+            let waiting = Waiting {
+                channel,
+                env: BTreeMap::new(),
+                terminal: None,
+            };
+            self.waiting.insert(waiting.channel.id(), waiting);
             reply.accept().await;
         }
         Ok(())
@@ -115,6 +122,52 @@ impl Handler for Session {
             }
             _ => session.channel_failure(channel),
         }
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        _term: &str,
+        columns: u32,
+        rows: u32,
+        _: u32,
+        _: u32,
+        _: &[(Pty, u32)],
+        session: &mut russh::server::Session,
+    ) -> Result<(), Self::Error> {
+        match self.waiting.get_mut(&channel) {
+            Some(waiting) => {
+                waiting.terminal = Some((columns, rows));
+                session.channel_success(channel)
+            }
+            None => session.channel_failure(channel),
+        }
+    }
+
+    async fn shell_request(
+        &mut self,
+        channel: ChannelId,
+        session: &mut russh::server::Session,
+    ) -> Result<(), Self::Error> {
+        let terminal = |waiting: &Waiting| waiting.terminal;
+        let Some(size) = self.waiting.get(&channel).and_then(terminal) else {
+            return session.channel_failure(channel);
+        };
+        let Some(waiting) = self.waiting.remove(&channel) else {
+            return session.channel_failure(channel);
+        };
+        session.channel_success(channel)?;
+        let (reads, writes) = waiting.channel.split();
+        let login = Login {
+            world: Arc::clone(&self.world),
+            node: self.node.clone(),
+            user: self.user.clone(),
+            size,
+            reads,
+            writes: Arc::new(writes),
+        };
+        tokio::spawn(login.run());
+        Ok(())
     }
 
     async fn exec_request(

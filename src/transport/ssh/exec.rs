@@ -189,7 +189,7 @@ async fn feed(write: &ChannelWriteHalf<Msg>, input: Input<'_>) -> Result<(), Bro
     Ok(())
 }
 
-fn name(signal: &Sig) -> String {
+pub(super) fn name(signal: &Sig) -> String {
     match signal {
         Sig::Custom(name) => super::tame(name),
         known => format!("{known:?}"),

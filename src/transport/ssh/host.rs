@@ -5,13 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::elevate::{self, Overhear};
 use super::exec::{self, Input, Job};
 use super::files;
 use super::link::Link;
+use super::shell;
 use crate::domain::node::Elevate;
+use crate::transport::terminal::{TerminalInput, TerminalOutput, TerminalSpec};
 use crate::transport::{
     ChunkSink, Collect, Command, Exit, FileMeta, Host, Output, Progress, ReachError, Source,
 };
@@ -154,6 +157,28 @@ impl Host for SshHost {
     ) -> Result<Exit, ReachError> {
         let input = command.stdin.clone().map_or(Input::Empty, Input::Bytes);
         self.run(command, input, sink, cancel).await
+    }
+
+    async fn terminal(
+        &self,
+        spec: &TerminalSpec,
+        input: mpsc::Receiver<TerminalInput>,
+        output: mpsc::Sender<TerminalOutput>,
+        cancel: &CancellationToken,
+    ) -> Result<Exit, ReachError> {
+        let hop = self.name();
+        let (connection, opened) = tokio::select! {
+            biased;
+            () = cancel.cancelled() => {
+                return Err(ReachError::Cancelled { hop: hop.to_owned() });
+            }
+            // Whoever asked has gone before there was anything to show.
+            () = output.closed() => {
+                return Err(ReachError::Cancelled { hop: hop.to_owned() });
+            }
+            opened = self.link.open_session() => opened?,
+        };
+        shell::run(&connection, opened, hop, spec, input, output, cancel).await
     }
 
     async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, ReachError> {

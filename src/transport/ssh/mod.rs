@@ -32,6 +32,7 @@ mod known_hosts;
 mod link;
 mod pool;
 mod sftp;
+mod shell;
 mod slots;
 mod stop;
 

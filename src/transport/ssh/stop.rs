@@ -128,7 +128,7 @@ impl Drop for Remote {
 }
 
 /// Does `work` while nobody waits for it. Without a runtime the connection is ending anyway.
-fn in_background(work: impl Future<Output = ()> + Send + 'static) {
+pub(super) fn in_background(work: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(timeout(STOPPING, work));
     }
