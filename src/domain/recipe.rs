@@ -4,6 +4,7 @@
 //! and after.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -148,6 +149,14 @@ impl StepUndo {
             Self::Ensure(resources) => Work::Ensure(resources),
         }
     }
+}
+
+/// The directory of files that the recipes in `recipes` are made from, such as templates: `files/` beside it.
+pub fn files_beside(recipes: &Path) -> PathBuf {
+    recipes
+        .parent()
+        .unwrap_or_else(|| Path::new(""))
+        .join("files")
 }
 
 /// The longest one attempt of a step may take when it does not say.

@@ -4,15 +4,44 @@
 //! looked at, brought about and taken back is the business of the room `resources`.
 
 mod files;
+mod identity;
 mod packages;
+mod text;
 mod units;
 
 pub use files::{DirectorySpec, DownloadSpec, FileSpec};
+pub use identity::{HostnameSpec, TimezoneSpec};
 pub use packages::PackageSpec;
+pub use text::{BlockSpec, HostsSpec, LineSpec, TemplateSpec};
 pub use units::{CommandSpec, UnitSpec};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::words;
+
+words! {
+    /// Whether something shall be there.
+    #[derive(Default)]
+    pub enum Presence {
+        /// It shall be there as declared.
+        #[default]
+        Present = "present",
+        /// It shall not be there.
+        Absent = "absent",
+    }
+}
+
+impl Presence {
+    /// Whether it shall be there.
+    #[allow(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks for this signature"
+    )]
+    pub const fn is_present(&self) -> bool {
+        matches!(self, Self::Present)
+    }
+}
 
 /// A declared state on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +51,18 @@ pub enum Resource {
     File(FileSpec),
     /// A directory.
     Directory(DirectorySpec),
+    /// One line of a text file.
+    Line(LineSpec),
+    /// Lines of a text file between two markers.
+    Block(BlockSpec),
+    /// A file rendered from a template of the workspace.
+    Template(TemplateSpec),
+    /// Names for an address in `/etc/hosts`.
+    Hosts(HostsSpec),
+    /// The node's own name.
+    Hostname(HostnameSpec),
+    /// The node's time zone.
+    Timezone(TimezoneSpec),
     /// A file that is fetched where the engine is, checked, and pushed to the node.
     Download(DownloadSpec),
     /// An installed package.
@@ -38,6 +79,12 @@ impl Resource {
         match self {
             Self::File(_) => "file",
             Self::Directory(_) => "directory",
+            Self::Line(_) => "line",
+            Self::Block(_) => "block",
+            Self::Template(_) => "template",
+            Self::Hosts(_) => "hosts",
+            Self::Hostname(_) => "hostname",
+            Self::Timezone(_) => "timezone",
             Self::Download(_) => "download",
             Self::Package(_) => "package",
             Self::SystemdUnit(_) => "systemd_unit",
@@ -50,10 +97,39 @@ impl Resource {
         match self {
             Self::File(FileSpec { path, .. })
             | Self::Directory(DirectorySpec { path, .. })
-            | Self::Download(DownloadSpec { path, .. }) => format!("{} {path}", self.word()),
+            | Self::Download(DownloadSpec { path, .. })
+            | Self::Line(LineSpec { path, .. })
+            | Self::Template(TemplateSpec { path, .. }) => format!("{} {path}", self.word()),
+            Self::Block(block) => format!("block {} of {}", block.name, block.path),
+            Self::Hosts(hosts) => format!("hosts {}", hosts.address),
+            Self::Hostname(hostname) => format!("hostname {}", hostname.name),
+            Self::Timezone(timezone) => format!("timezone {}", timezone.name),
             Self::Package(package) => format!("package {}", package.name),
             Self::SystemdUnit(unit) => format!("unit {}", unit.name),
             Self::Command(command) => format!("command {}", command.argv.join(" ")),
+        }
+    }
+
+    /// A file of the workspace that it is made from, and where its text belongs.
+    pub fn source(&mut self) -> Option<(&str, &mut String)> {
+        match self {
+            Self::Template(template) => Some((&template.source, &mut template.content)),
+            _ => None,
+        }
+    }
+
+    /// The file that it writes, whole or in part: units that read it are restarted.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::File(FileSpec { path, .. })
+            | Self::Download(DownloadSpec { path, .. })
+            | Self::Line(LineSpec { path, .. })
+            | Self::Block(BlockSpec { path, .. })
+            | Self::Template(TemplateSpec { path, .. }) => Some(path),
+            Self::Hosts(_) => Some("/etc/hosts"),
+            Self::Hostname(_) => Some("/etc/hostname"),
+            Self::Timezone(_) => Some("/etc/localtime"),
+            Self::Directory(_) | Self::Package(_) | Self::SystemdUnit(_) | Self::Command(_) => None,
         }
     }
 }

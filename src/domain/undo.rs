@@ -4,7 +4,11 @@
 //! says where, and by which checksum it is known again. Beside what *was* stands what the run was about to *leave*, so that
 //! a change which somebody made since is recognised and not overwritten.
 
+mod identity;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::identity::{HostnameBefore, TimezoneBefore};
 
 /// What one resource was like before it was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +22,10 @@ pub enum Before {
     Package(PackageBefore),
     /// A unit, of systemd or supervised.
     Unit(UnitBefore),
+    /// The node's name.
+    Hostname(HostnameBefore),
+    /// The node's time zone.
+    Timezone(TimezoneBefore),
     /// A command that was run: what it did, nobody can tell.
     Command {
         /// The command as the log has it.
@@ -145,6 +153,8 @@ impl Before {
             Self::Directory(directory) => format!("directory {}", directory.path),
             Self::Package(package) => format!("package {}", package.name),
             Self::Unit(unit) => format!("unit {}", unit.name),
+            Self::Hostname(hostname) => format!("hostname {}", hostname.left),
+            Self::Timezone(timezone) => format!("timezone {}", timezone.left),
             Self::Command { label } => label.clone(),
         }
     }
@@ -162,6 +172,8 @@ impl Before {
                 Some(version) => format!("{version} again"),
             },
             Self::Unit(unit) => unit.outlook(),
+            Self::Hostname(hostname) => format!("{} again", hostname.was),
+            Self::Timezone(timezone) => format!("{} again", timezone.was.as_ref()?),
             Self::Command { .. } => return None,
         };
         Some(format!("{}: {what}", self.label()))
@@ -172,7 +184,8 @@ impl Before {
         match self {
             Self::Package(package) => package.limits(),
             Self::Command { label } => vec![format!("{label}: what a command did is not known")],
-            Self::File(_) | Self::Directory(_) | Self::Unit(_) => Vec::new(),
+            Self::Timezone(timezone) => timezone.limits(),
+            Self::File(_) | Self::Directory(_) | Self::Unit(_) | Self::Hostname(_) => Vec::new(),
         }
     }
 }

@@ -5,22 +5,29 @@
 //! middle leaves the old state or the new one.
 //!
 //! Needs nothing of a host but SSH and the commands that every Linux has: `stat`, `test`, `cat`, `sha256sum`, `mkdir`,
-//! `chmod`, `chown`, `date`, and for what they are about `dpkg`, `apt-get`, `systemctl` and `journalctl`. Each is sent as
+//! `chmod`, `chown`, `date`, and for what they are about `dpkg`, `apt-get`, `systemctl`, `journalctl` and `hostname`. Each is sent as
 //! an argument vector; no shell script is put together from values. Where a host has no systemd, units run under a small
 //! supervisor instead: see [`supervised`].
 
+mod block;
 mod checksum;
 mod command;
 mod directory;
 mod download;
+mod edit;
 pub mod exec;
 mod file;
+mod hostname;
+mod hosts;
+mod line;
 mod package;
 mod stat;
 pub mod supervised;
 mod systemd;
+mod template;
 #[cfg(test)]
 pub(crate) mod testing;
+mod timezone;
 pub mod undo;
 mod unit_file;
 
@@ -139,6 +146,12 @@ pub async fn check(
         Resource::Download(spec) => download::check(spec, host, means).await,
         Resource::Package(spec) => package::check(spec, host, means).await,
         Resource::SystemdUnit(spec) => systemd::check(spec, host, means).await,
+        Resource::Line(spec) => edit::check(spec, host, means).await,
+        Resource::Block(spec) => edit::check(spec, host, means).await,
+        Resource::Hosts(spec) => edit::check(spec, host, means).await,
+        Resource::Template(spec) => file::check(&template::file(spec), host, means).await,
+        Resource::Hostname(spec) => hostname::check(spec, host, means).await,
+        Resource::Timezone(spec) => timezone::check(spec, host, means).await,
         Resource::Command(spec) => command::check(spec, host, means).await,
     }
 }
@@ -164,6 +177,22 @@ pub async fn apply(
         Resource::Download(spec) => download::apply(spec, host, means).await,
         Resource::Package(spec) => package::apply(spec, host, means).await,
         Resource::SystemdUnit(spec) => systemd::apply(spec, host, means).await,
+        Resource::Line(spec) => edit::apply(spec, host, means).await,
+        Resource::Block(spec) => edit::apply(spec, host, means).await,
+        Resource::Hosts(spec) => edit::apply(spec, host, means).await,
+        Resource::Template(spec) => file::apply(&template::file(spec), host, means).await,
+        Resource::Hostname(spec) => hostname::apply(spec, host, means).await,
+        Resource::Timezone(spec) => timezone::apply(spec, host, means).await,
         Resource::Command(spec) => command::apply(spec, host, means).await,
+    }
+}
+
+/// What is wrong with a declaration on any host, as far as that can be said before its templates are rendered; for the
+/// reader of recipes.
+pub fn fault(resource: &Resource) -> Option<String> {
+    match resource {
+        Resource::Line(spec) => line::fault(spec).map(Into::into),
+        Resource::Block(spec) => block::fault(spec),
+        _ => None,
     }
 }

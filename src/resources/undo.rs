@@ -13,7 +13,10 @@
 use async_trait::async_trait;
 
 use super::exec::{look, look_well};
-use super::{Difference, Means, ResourceError, directory, file, package, supervised, systemd};
+use super::{
+    Difference, Means, ResourceError, directory, edit, file, hostname, package, supervised,
+    systemd, template, timezone,
+};
 use crate::domain::resource::Resource;
 use crate::domain::undo::{Before, UnitBefore, Was};
 use crate::transport::{Command, Host};
@@ -78,10 +81,19 @@ pub(super) async fn remember(
         Resource::Directory(spec) => directory::remember(spec, host, means).await?,
         Resource::Package(spec) => Some(package::undo::remember(spec, host, means).await?),
         Resource::SystemdUnit(spec) => systemd::undo::remember(spec, &name, host, means).await?,
+        Resource::Line(spec) => edited(spec, &name, host, means).await?,
+        Resource::Block(spec) => edited(spec, &name, host, means).await?,
+        Resource::Hosts(spec) => edited(spec, &name, host, means).await?,
+        Resource::Template(spec) => {
+            file::undo::remember(&template::file(spec), &name, host, means).await?
+        }
+        Resource::Hostname(spec) => Some(hostname::remember(spec, host, means).await?),
+        Resource::Timezone(spec) => Some(timezone::remember(spec, host, means).await?),
         Resource::Command(_) => Some(Before::Command {
             label: resource.label(),
         }),
     };
+    // What apply will refuse leaves nothing to take back.
     let Some(before) = before else {
         return Ok(());
     };
@@ -94,6 +106,16 @@ pub(super) async fn remember(
                 "not changed, because what is there could not be recorded: {reason}"
             ))
         })
+}
+
+async fn edited(
+    edit: &dyn edit::Edit,
+    name: &str,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<Option<Before>, ResourceError> {
+    let file = edit::remember(edit, name, host, means).await?;
+    Ok(file.map(Before::File))
 }
 
 /// Compares what is there with what the run found and with what it left. Changes nothing.
@@ -111,6 +133,8 @@ pub async fn check(
         Before::Package(package) => package::undo::check(package, host, means).await,
         Before::Unit(unit) if unit.supervised => supervised::undo::check(unit, host, means).await,
         Before::Unit(unit) => systemd::undo::check(unit, host, means).await,
+        Before::Hostname(hostname) => hostname::check_undo(hostname, host, means).await,
+        Before::Timezone(timezone) => timezone::check_undo(timezone, host, means).await,
         Before::Command { .. } => Ok(Back::default()),
     }
 }
@@ -132,6 +156,8 @@ pub async fn take_back(
             supervised::undo::take_back(unit, host, means).await
         }
         Before::Unit(unit) => systemd::undo::take_back(unit, host, means).await,
+        Before::Hostname(hostname) => hostname::take_back(hostname, host, means).await,
+        Before::Timezone(timezone) => timezone::take_back(timezone, host, means).await,
         Before::Command { .. } => Ok(()),
     }
 }
@@ -180,7 +206,7 @@ fn kept_by(before: &Before) -> Option<&str> {
     let file = match before {
         Before::File(file) => Some(file),
         Before::Unit(unit) => unit.file.as_ref(),
-        Before::Directory(_) | Before::Package(_) | Before::Command { .. } => None,
+        _ => None,
     };
     match &file?.was {
         Was::File { kept, .. } => kept.as_deref(),
@@ -193,7 +219,7 @@ pub fn path_of(before: &Before) -> Option<&str> {
     match before {
         Before::File(file) => Some(&file.path),
         Before::Unit(unit) => unit.file.as_ref().map(|file| file.path.as_str()),
-        Before::Directory(_) | Before::Package(_) | Before::Command { .. } => None,
+        _ => None,
     }
 }
 

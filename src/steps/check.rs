@@ -27,6 +27,13 @@ pub(super) struct Places {
     steps: Vec<StepPlaces>,
 }
 
+impl Places {
+    /// Where the steps begin, in the order of the file.
+    pub(super) fn steps(&self) -> impl Iterator<Item = Location> {
+        self.steps.iter().map(|step| step.id.referenced)
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct ParamPlaces {
     name: Spanned<String>,
@@ -235,7 +242,7 @@ fn resource_fault(resource: &Resource) -> Option<String> {
                     .into(),
             )
         }
-        _ => None,
+        resource => crate::resources::fault(resource),
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) async fn execute(
             }
             context.note(format!("{label}: done")).await;
         }
-        if let Some(path) = path_of(resource) {
+        if let Some(path) = resource.path() {
             changed.push(path.to_owned());
         }
     }
@@ -75,16 +75,5 @@ async fn tell(label: &str, difference: &Difference, context: &Context) {
     }
     for line in &difference.diff {
         context.log.line(Stream::Diff, line.clone()).await;
-    }
-}
-
-fn path_of(resource: &Resource) -> Option<&str> {
-    match resource {
-        Resource::File(file) => Some(&file.path),
-        Resource::Download(download) => Some(&download.path),
-        Resource::Directory(_)
-        | Resource::Package(_)
-        | Resource::SystemdUnit(_)
-        | Resource::Command(_) => None,
     }
 }

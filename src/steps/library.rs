@@ -4,6 +4,8 @@
 //! A recipe is checked when it is read, so that every [`Recipe`] of the library can be planned. One that is wrong is left
 //! out and told as a [`Problem`] with its place; the others stay usable.
 
+mod files;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +21,7 @@ use serde_saphyr::{
 
 use super::check;
 use super::template::did_you_mean;
-use crate::domain::recipe::Recipe;
+use crate::domain::recipe::{Recipe, files_beside};
 
 /// The longest file that is read as a recipe, bytes.
 const FILE_LIMIT: u64 = 1024 * 1024;
@@ -172,7 +174,11 @@ impl Library {
     }
 
     fn add(&mut self, path: &Path, content: &[u8], origin: Origin) {
-        match parse(path, content) {
+        let files = match &origin {
+            Origin::BuiltIn => None,
+            Origin::File(file) => file.parent().map(files_beside),
+        };
+        match parse(path, content, files.as_deref()) {
             Ok(recipe) => {
                 self.recipes.insert(recipe.name.clone(), (recipe, origin));
             }
@@ -185,16 +191,30 @@ impl Library {
     }
 }
 
-/// Reads one recipe and checks it. `path` is for messages; its stem must be the recipe's name.
+/// Reads one recipe and checks it. `path` is for messages; its stem must be the recipe's name. What it is made from lies
+/// in `directory` (see [`files_beside`]).
 ///
 /// # Errors
 /// Everything that is wrong with it, in the order of the file.
-pub fn parse(path: &Path, content: &[u8]) -> Result<Recipe, Vec<Problem>> {
+pub fn parse(
+    path: &Path,
+    content: &[u8],
+    directory: Option<&Path>,
+) -> Result<Recipe, Vec<Problem>> {
     let text = std::str::from_utf8(content)
         .map_err(|error| vec![whole_file(path, format!("is not UTF-8 text: {error}"))])?;
-    let recipe: Recipe = read_yaml(path, text)?;
+    let mut recipe: Recipe = read_yaml(path, text)?;
     let places: check::Places = read_yaml(path, text)?;
-    let mut faults = check::faults(&recipe, &places);
+    let mut faults = Vec::new();
+    for (step, at) in recipe.steps.iter_mut().zip(places.steps()) {
+        let id = step.id.clone();
+        let reasons = files::bring(step, directory).into_iter();
+        faults.extend(reasons.map(|reason| check::Fault {
+            at,
+            message: format!("step {id:?}: {reason}"),
+        }));
+    }
+    faults.extend(check::faults(&recipe, &places));
     if stem(path) != Some(recipe.name.as_str()) {
         faults.push(check::Fault {
             at: places.name.referenced,
@@ -268,7 +288,7 @@ fn read_limited(path: &Path) -> Result<Vec<u8>, String> {
         .read_to_end(&mut content)
         .map_err(cannot)?;
     if content.len() as u64 > FILE_LIMIT {
-        return Err("is larger than 1 MiB, which no recipe is".into());
+        return Err("is larger than 1 MiB".into());
     }
     Ok(content)
 }

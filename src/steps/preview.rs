@@ -3,7 +3,7 @@
 use super::template::{Scope, TemplateError};
 use crate::domain::approval::Approver;
 use crate::domain::recipe::{HttpWait, RunCommand, ServiceWait, Work};
-use crate::domain::resource::Resource;
+use crate::domain::resource::{Presence, Resource};
 use crate::transport::quote;
 
 /// One line per thing the step will do, rendered for `scope`.
@@ -51,6 +51,27 @@ fn resource_line(resource: &Resource) -> String {
                 file.mode, file.owner, file.group
             )
         }
+        Resource::Template(template) => {
+            let lines = template.content.lines().count();
+            let plural = if lines == 1 { "" } else { "s" };
+            format!(
+                "{label} from {} ({} {}:{}, {lines} line{plural})",
+                template.source, template.mode, template.owner, template.group
+            )
+        }
+        Resource::Line(line) => match (line.state, &line.line, &line.regexp) {
+            (Presence::Present, Some(text), _) => format!("{label}: {text}"),
+            (Presence::Absent, _, Some(pattern)) => {
+                format!("{label}: none that matches /{pattern}/")
+            }
+            (_, text, _) => format!(
+                "{label}: none that is {:?}",
+                text.as_deref().unwrap_or_default()
+            ),
+        },
+        Resource::Block(block) => format!("{label} ({})", block.state),
+        Resource::Hosts(hosts) => format!("{label} {} ({})", hosts.names.join(" "), hosts.state),
+        Resource::Hostname(_) | Resource::Timezone(_) => label,
         Resource::Directory(directory) => format!(
             "{label} ({} {}:{})",
             directory.mode, directory.owner, directory.group

@@ -56,7 +56,7 @@ pub struct DownloadSpec {
     pub mode: String,
 }
 
-fn default_file_mode() -> String {
+pub(super) fn default_file_mode() -> String {
     "0644".into()
 }
 

@@ -18,7 +18,8 @@ cp -- "$3" "$1/undo/$2/$4.part" && chmod 0600 -- "$1/undo/$2/$4.part" &&
 const RESTORE: &str = r#"umask 077; cp -- "$1" "$2" && chown -- "$4" "$2" && chmod -- "$5" "$2" &&
 { sync -- "$2" 2>/dev/null || :; } && mv -fT -- "$2" "$3""#;
 /// Puts a link to `$1` in the place of `$3` in one step, prepared as `$2`.
-const RELINK: &str = r#"rm -f -- "$2" && ln -s -- "$1" "$2" && mv -fT -- "$2" "$3""#;
+pub(in crate::resources) const RELINK: &str =
+    r#"rm -f -- "$2" && ln -s -- "$1" "$2" && mv -fT -- "$2" "$3""#;
 
 /// What is at the path now.
 enum Now {
@@ -138,7 +139,11 @@ async fn keep(
     let (run, file) = name.rsplit_once('/').unwrap_or(("run", name));
     let command = Command::new(["sh", "-c", KEEP, "sh", &base, run, path, file]).within(HASH_LIMIT);
     perform(host, &command, means).await?;
-    Ok(format!("{base}/undo/{name}"))
+    let kept = format!("{base}/undo/{name}");
+    means
+        .note(format!("the old {path} is kept as {kept}"))
+        .await;
+    Ok(kept)
 }
 
 pub(in crate::resources) async fn check(
@@ -355,7 +360,7 @@ async fn sound_copy<'a>(
 }
 
 /// The name under which a file is prepared, in the same directory and hidden from programs that read all of it.
-fn beside(path: &str) -> String {
+pub(in crate::resources) fn beside(path: &str) -> String {
     match path.rsplit_once('/') {
         Some((folder, name)) => format!("{folder}/.{name}.quarterdeck-undo"),
         None => format!(".{path}.quarterdeck-undo"),

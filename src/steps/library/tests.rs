@@ -11,7 +11,7 @@ fn with_steps(steps: &str) -> String {
 
 /// Everything the library says about this text in `recipes/mine.yaml`.
 fn complaints(text: &str) -> String {
-    match parse(Path::new("recipes/mine.yaml"), text.as_bytes()) {
+    match parse(Path::new("recipes/mine.yaml"), text.as_bytes(), None) {
         Ok(recipe) => panic!("nothing is wrong with {recipe:?}"),
         Err(problems) => problems
             .iter()
@@ -216,7 +216,7 @@ fn a_recipe_without_steps_is_refused() {
 fn no_text_makes_the_library_panic() {
     use proptest::prelude::*;
     proptest!(|(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "[a-z:{}\\[\\]\n -]{0,200}")| {
-        let _ = parse(Path::new("mine.yaml"), &bytes);
-        let _ = parse(Path::new("mine.yaml"), with_steps(&text).as_bytes());
+        let _ = parse(Path::new("mine.yaml"), &bytes, None);
+        let _ = parse(Path::new("mine.yaml"), with_steps(&text).as_bytes(), None);
     });
 }
