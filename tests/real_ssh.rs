@@ -10,6 +10,10 @@ mod proxy;
 #[allow(dead_code, unreachable_pub)] // shared: each test uses its part
 mod sshd;
 
+#[path = "real_ssh/certificates.rs"]
+mod certificates;
+#[path = "real_ssh/client_config.rs"]
+mod client_config;
 #[path = "real_ssh/commands.rs"]
 mod commands;
 #[path = "real_ssh/files.rs"]

@@ -191,7 +191,7 @@ fn nodes_table(environment: &Environment, live: &EnvironmentLive) -> Table {
         |value: Option<f32>| value.map_or_else(|| "-".into(), |value| format!("{value:.0}%"));
     for node in &environment.nodes {
         let observed = live.nodes.get(&node.name).cloned().unwrap_or_default();
-        let address = format!("{}:{}", node.address, node.ssh.port);
+        let address = node.place();
         let (state, values) = match (&observed.trouble, &observed.value) {
             (Some(trouble), _) => (
                 Cell::new("unreachable", Tone::Bad),

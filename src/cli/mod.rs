@@ -16,6 +16,7 @@ mod look;
 mod notify;
 mod output;
 mod prune;
+mod reach;
 mod resume;
 mod run;
 mod schedules;
@@ -108,6 +109,8 @@ enum Command {
     Shell(shell::ShellArgs),
     /// Probe the nodes of an environment and list them
     Nodes(look::LookArgs),
+    /// Explain the way to nodes hop by hop, and try it: which hop fails, and why
+    Reach(reach::ReachArgs),
     /// Ask the services of an environment how they are, or list what is in one
     Services(look::ServicesArgs),
     /// List what runs by itself and when; run, pause or resume one
@@ -190,6 +193,7 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Audit(args)) => audit::audit(global, args).await,
         Some(Command::Shell(args)) => shell::shell(global, args).await,
         Some(Command::Nodes(args)) => look::nodes(global, &args).await,
+        Some(Command::Reach(args)) => reach::reach(global, &args).await,
         Some(Command::Services(args)) => look::services(global, &args).await,
         Some(Command::Schedules(args)) => schedules::schedules(global, args).await,
         Some(Command::Engine(command)) => engine::engine(global, command).await,

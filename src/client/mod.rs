@@ -26,6 +26,7 @@ use crate::domain::finding::{Finding, Subject};
 use crate::domain::live::{EnvironmentLive, Lock, NodeReport, Observed, ServiceReport};
 use crate::domain::operator::Operator;
 use crate::domain::plan::{Plan, PlanRequest};
+use crate::domain::reach::Way;
 use crate::domain::recipe::Recipe;
 use crate::domain::retention::Kept;
 use crate::domain::run::{Run, RunId, Task, TaskKey};
@@ -86,6 +87,15 @@ pub enum Request {
         environment: String,
         /// What to poll; the environment means everything in it.
         subject: Subject,
+    },
+    /// The way to a node, hop by hop, and how far one gets. Answered by [`Response::Way`], after as long as connecting takes.
+    Way {
+        /// The environment's name.
+        environment: String,
+        /// The node's name.
+        node: String,
+        /// Whether it is tried, by connections of its own.
+        test: bool,
     },
     /// The rows of a service's view. Answered by [`Response::Table`].
     Table {
@@ -162,6 +172,7 @@ impl Request {
             | Self::Engine
             | Self::Approvals
             | Self::Refresh { .. }
+            | Self::Way { .. }
             | Self::Table { .. }
             | Self::Schedules
             | Self::TestChannel { .. } => false,
@@ -195,6 +206,8 @@ pub enum Response {
         /// What was in progress when it was stopped.
         half_done: Vec<TaskKey>,
     },
+    /// To [`Request::Way`].
+    Way(Box<Way>),
     /// To [`Request::Table`].
     Table(Table),
     /// To [`Request::Schedules`]: in the order of environments and their files.

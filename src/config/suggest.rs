@@ -45,6 +45,8 @@ const SYNONYMS: &[(&str, &[&str])] = &[
         &["bastion", "proxy_jump", "proxyjump", "proxy", "via"],
     ),
     ("elevate", &["become", "sudo"]),
+    ("config", &["ssh_config", "config_file"]),
+    ("forward_agent", &["agent_forwarding", "forwardagent"]),
     ("nodes", &["hosts", "machines", "servers"]),
     ("variables", &["vars", "values"]),
     ("ca", &["ca_file", "cacert", "ca_cert", "certificate"]),

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::environment::Protection;
-use crate::domain::node::Elevate;
+use crate::domain::node::{ClientConfig, Jump};
 use crate::domain::service::SecretRef;
 use crate::domain::stack::Stack;
 
@@ -138,8 +138,8 @@ mod sound {
         let production = workspace.environment("production").unwrap();
         assert_eq!(production.node("bastion").unwrap().ssh.jump, None);
         assert_eq!(
-            production.node("prod-edge1").unwrap().ssh.jump.as_deref(),
-            Some("bastion")
+            production.node("prod-edge1").unwrap().ssh.jump,
+            Some(Jump::Through("bastion".into()))
         );
         assert_eq!(
             production.node("prod-worker2").unwrap().labels["memory"],
@@ -192,19 +192,23 @@ mod sound {
     fn settings_of_a_node_override_those_of_the_environment_key_by_key() {
         let text = SOUND.replace(
             "    roles: [nomad-client]\n",
-            "    roles: [nomad-client]\n    ssh: {user: pi, jump: pc1}\n",
-        ) + "ssh: {port: 2222, known_hosts: ../known_hosts}\n";
+            "    roles: [nomad-client]\n    ssh: {user: pi, jump: pc1, config: none}\n",
+        ) + "ssh: {port: 2222, known_hosts: ../known_hosts, config: ../ssh_config}\n";
         let environment = environment(&text).0.unwrap();
         let (first, second) = (&environment.nodes[0].ssh, &environment.nodes[1].ssh);
+        // What nobody wrote stays unsaid: the operator's own SSH configuration may say it.
         assert_eq!(
-            (first.user.as_str(), first.port, first.elevate),
-            ("root", 2222, Elevate::No)
+            (&first.user, first.port, &first.jump),
+            (&None, Some(2222), &None)
         );
         assert_eq!(
-            (second.user.as_str(), second.port, second.elevate),
-            ("pi", 2222, Elevate::Sudo)
+            (second.user.as_deref(), second.port),
+            (Some("pi"), Some(2222))
         );
-        assert_eq!(second.jump.as_deref(), Some("pc1"));
+        assert_eq!(second.jump, Some(Jump::Through("pc1".into())));
+        let file = ClientConfig::File("environments/../ssh_config".into());
+        assert_eq!(first.config, Some(file));
+        assert_eq!(second.config, Some(ClientConfig::None));
         assert_eq!(
             second.known_hosts.as_deref(),
             Some(Path::new("environments/../known_hosts"))

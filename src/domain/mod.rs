@@ -13,6 +13,7 @@ pub mod notice;
 pub mod operator;
 pub mod plan;
 pub mod platform;
+pub mod reach;
 pub mod recipe;
 pub mod resource;
 pub mod retention;

@@ -87,7 +87,8 @@ impl Role {
 pub struct Node {
     /// Unique within the environment; what every screen and recipe calls it.
     pub name: String,
-    /// Host name or IP address to connect to.
+    /// Host name or IP address to connect to: what one would type after `ssh`. The operator's `~/.ssh/config` may know it
+    /// as an alias.
     pub address: String,
     /// The kind of machine.
     pub platform: Platform,
@@ -101,21 +102,67 @@ pub struct Node {
     pub ssh: SshAccess,
 }
 
-/// How to reach a node by SSH; environment-wide settings are already merged in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+impl Node {
+    /// Where it is, as far as the workspace says: `address`, with `user@` and `:port` only where they are written there.
+    pub fn place(&self) -> String {
+        let SshAccess { user, port, .. } = &self.ssh;
+        let user = user.as_ref().map(|user| format!("{user}@"));
+        let address = if port.is_some() && self.address.contains(':') {
+            format!("[{}]", self.address)
+        } else {
+            self.address.clone()
+        };
+        let port = port.map(|port| format!(":{port}"));
+        format!(
+            "{}{address}{}",
+            user.unwrap_or_default(),
+            port.unwrap_or_default()
+        )
+    }
+}
+
+/// What the workspace says about reaching a node by SSH; environment-wide settings are already merged in.
+///
+/// `None`, or an empty list, means that the workspace says nothing: then the operator's `~/.ssh/config` decides, and after
+/// it the defaults that are named here. What is written in the workspace always wins.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SshAccess {
-    /// TCP port, usually 22.
-    pub port: u16,
-    /// Login name.
-    pub user: String,
-    /// Private key files to offer, in order; empty means the agent's keys and the usual files of `~/.ssh`.
+    /// TCP port; default: 22.
+    pub port: Option<u16>,
+    /// Login name; default: root.
+    pub user: Option<String>,
+    /// Private key files to offer, in order, and no others; default: the agent's keys and the usual files of `~/.ssh`.
     pub identities: Vec<PathBuf>,
-    /// Where host keys are pinned; `None` means `~/.ssh/known_hosts`.
+    /// The one file where host keys are pinned; default: `~/.ssh/known_hosts` and `/etc/ssh/ssh_known_hosts`.
     pub known_hosts: Option<PathBuf>,
-    /// The name of the node to go through first.
-    pub jump: Option<String>,
-    /// How to become root when `user` is not root.
-    pub elevate: Elevate,
+    /// What to go through first; default: nothing.
+    pub jump: Option<Jump>,
+    /// How to become root when the login user is not root; default: no for root, sudo for anybody else.
+    pub elevate: Option<Elevate>,
+    /// Whether programs on the node may use the operator's ssh-agent; default: no.
+    pub forward_agent: Option<bool>,
+    /// Which OpenSSH client configuration is read; default: `~/.ssh/config` and `/etc/ssh/ssh_config`.
+    pub config: Option<ClientConfig>,
+}
+
+/// The way to a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Jump {
+    /// Straight, whatever `~/.ssh/config` says.
+    Direct,
+    /// Through the node of this name.
+    Through(String),
+}
+
+/// Which OpenSSH client configuration is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientConfig {
+    /// None, as with `ssh -F none`.
+    None,
+    /// This file alone, as with `ssh -F FILE`.
+    File(PathBuf),
 }
 
 words! {
@@ -123,20 +170,7 @@ words! {
     pub enum Elevate {
         /// The login user is root, or the work needs no privilege.
         No = "no",
-        /// `sudo -n`: without asking for a password.
+        /// By `sudo`, whose password is asked for when it wants one.
         Sudo = "sudo",
-    }
-}
-
-impl Default for SshAccess {
-    fn default() -> Self {
-        Self {
-            port: 22,
-            user: "root".into(),
-            identities: Vec::new(),
-            known_hosts: None,
-            jump: None,
-            elevate: Elevate::No,
-        }
     }
 }

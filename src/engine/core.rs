@@ -745,6 +745,11 @@ impl Core {
                 let pruned = self.pruner.on_request(&caller.operator, request).await?;
                 Ok(Response::Pruned(pruned))
             }
+            Request::Way {
+                environment,
+                node,
+                test,
+            } => self.way(&environment, &node, test).await,
             Request::Table {
                 environment,
                 service,

@@ -37,6 +37,7 @@ mod talk;
 #[cfg(test)]
 mod tests;
 mod undo;
+mod way;
 mod world;
 
 use std::path::PathBuf;

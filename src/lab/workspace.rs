@@ -98,7 +98,7 @@ fn environment(contents: &Contents<'_>) -> String {
     let mut text = format!(
         "environment:\n  name: {ENVIRONMENT}\n  marking: LAB\n  protection: confirm\n  stack: consul\n\n\
          versions:\n  consul: {:?}\n\n\
-         ssh:\n  user: root\n  identities: [../ssh/id_ed25519]\n  known_hosts: ../ssh/known_hosts\n\nnodes:\n",
+         ssh:\n  user: root\n  identities: [../ssh/id_ed25519]\n  known_hosts: ../ssh/known_hosts\n  jump: none\n  config: none\n\nnodes:\n",
         upstream(CONSUL_VERSION),
     );
     for node in contents.nodes {

@@ -19,6 +19,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::reach::Way;
+
 /// A command for a host.
 #[derive(Debug, Clone)]
 pub struct Command {
@@ -249,7 +251,17 @@ pub trait Host: Send + Sync + fmt::Debug {
 }
 
 /// Finds the hosts of one environment by the names of its nodes.
+#[async_trait]
 pub trait Reach: Send + Sync {
+    /// The way to the node called `name`: its hops, and where each setting came from. With `test` it is tried, beside the
+    /// connections that are kept; that takes as long as connecting takes.
+    async fn way(&self, name: &str, _test: bool) -> Way {
+        Way {
+            node: name.to_owned(),
+            ..Way::default()
+        }
+    }
+
     /// The host of the node called `name`. Connects on first use, not here.
     ///
     /// # Errors
@@ -351,6 +363,18 @@ pub enum ReachError {
         /// The line to add.
         entry: String,
     },
+    /// The host shows a certificate that proves nothing, and its key is not pinned.
+    #[error(
+        "{hop}: the host's certificate is not accepted: {reason}; and its key {offered} is not known either"
+    )]
+    HostCertificate {
+        /// Node at this hop.
+        hop: String,
+        /// Fingerprint of the key in it.
+        offered: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The host refused every identity.
     #[error("{hop}: {user} was not let in; tried {tried}")]
     Denied {
@@ -423,6 +447,7 @@ impl ReachError {
             | Self::Handshake { hop, .. }
             | Self::HostKeyChanged { hop, .. }
             | Self::HostKeyUnknown { hop, .. }
+            | Self::HostCertificate { hop, .. }
             | Self::Denied { hop, .. }
             | Self::Refused { hop, .. }
             | Self::Elevate { hop, .. }

@@ -21,7 +21,7 @@ use crate::domain::live::{
     EnvironmentLive, Health, Members, NodeFacts, NodeReport, NodeSample, Observed, Problem,
     ServiceReport,
 };
-use crate::domain::node::{Node, Role, SshAccess};
+use crate::domain::node::{Jump, Node, Role, SshAccess};
 use crate::domain::plan::{Plan, PlanRequest, PlannedStep};
 use crate::domain::platform::{Arch, Platform};
 use crate::domain::recipe::{Offer, Param, Recipe, Selector, Step};
@@ -75,8 +75,8 @@ fn environment(name: &str, protection: Protection, marking: Option<&str>) -> Env
                 roles,
                 labels: BTreeMap::from([("rack".to_owned(), "shelf".to_owned())]),
                 ssh: SshAccess {
-                    user: "ops".into(),
-                    jump: (index > 2).then(|| "pc1".into()),
+                    user: Some("ops".into()),
+                    jump: (index > 2).then(|| Jump::Through("pc1".into())),
                     ..SshAccess::default()
                 },
             }

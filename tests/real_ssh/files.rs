@@ -242,8 +242,8 @@ async fn roots_work_goes_through_sudo_and_the_login_users_does_not() {
     let yard = Yard::new();
     let (sshd, user) = with_sudo(&yard, OBEDIENT);
     let node = sshd.node(|access| {
-        access.user.clone_from(&user);
-        access.elevate = Elevate::Sudo;
+        access.user = Some(user.clone());
+        access.elevate = Some(Elevate::Sudo);
     });
     let pool = pool([node], yard.settings());
     let host = pool.host("a").unwrap();
@@ -260,8 +260,8 @@ async fn files_are_replaced_and_read_through_sudo_on_a_host_whose_shell_talks() 
     let yard = Yard::new();
     let (sshd, user) = with_sudo(&yard, OBEDIENT);
     let node = sshd.node(|access| {
-        access.user.clone_from(&user);
-        access.elevate = Elevate::Sudo;
+        access.user = Some(user.clone());
+        access.elevate = Some(Elevate::Sudo);
     });
     let pool = pool([node], yard.settings());
     let owner = if user == me() {
@@ -282,8 +282,8 @@ async fn a_sudo_that_wants_a_password_is_told_from_a_command_that_fails() {
     let yard = Yard::new();
     let (sshd, user) = with_sudo(&yard, "echo 'sudo: a password is required' >&2; exit 1");
     let node = sshd.node(|access| {
-        access.user = user;
-        access.elevate = Elevate::Sudo;
+        access.user = Some(user);
+        access.elevate = Some(Elevate::Sudo);
     });
     let pool = pool([node], yard.settings());
     let host = pool.host("a").unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quarterdeck::domain::node::SshAccess;
+use quarterdeck::domain::node::{Jump, SshAccess};
 use quarterdeck::transport::ssh::SshSettings;
 use quarterdeck::transport::{Reach as _, ReachError};
 use tokio::io::AsyncWriteExt as _;
@@ -13,7 +13,7 @@ use super::sshd::{Sshd, Yard, free_port, node, pool};
 
 fn through(jump: &str) -> impl FnOnce(&mut SshAccess) {
     let jump = jump.to_owned();
-    |access| access.jump = Some(jump)
+    |access| access.jump = Some(Jump::Through(jump))
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_jump_host_that_forbids_forwarding_says_so() {
 
 fn somewhere(port: u16) -> SshAccess {
     SshAccess {
-        port,
+        port: Some(port),
         ..SshAccess::default()
     }
 }

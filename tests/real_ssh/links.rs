@@ -14,7 +14,7 @@ async fn behind(yard: &Yard, name: &str) -> (Sshd, Proxy, quarterdeck::domain::n
     let sshd = yard.sshd(name);
     let line = Proxy::before(sshd.port).await;
     yard.pin(line.port, &sshd);
-    let node = sshd.node(|access| access.port = line.port);
+    let node = sshd.node(|access| access.port = Some(line.port));
     (sshd, line, node)
 }
 

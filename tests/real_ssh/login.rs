@@ -1,7 +1,7 @@
 //! Host keys and identities.
 
 use std::path::Path;
-use std::process::{Child, Command as Process, Stdio};
+use std::process::Command as Process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,7 +11,7 @@ use quarterdeck::transport::{Reach as _, ReachError};
 use secrecy::SecretString;
 
 use super::says;
-use super::sshd::{Yard, fingerprint, me, pool, public, text};
+use super::sshd::{Agent, Yard, fingerprint, me, pool, public, text};
 
 #[tokio::test]
 #[ignore = "needs OpenSSH server: run tests/run real"]
@@ -101,35 +101,6 @@ async fn a_locked_key_says_what_it_needs_and_is_unlocked_once_for_all_hosts() {
     assert_eq!(right.asked.load(Ordering::SeqCst), 1);
 }
 
-/// An agent that ends with the test.
-struct Agent(Child, std::path::PathBuf);
-
-impl Agent {
-    fn start(yard: &Yard) -> Self {
-        let socket = yard.path("agent.sock");
-        let mut agent = Process::new("ssh-agent");
-        agent.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null());
-        let agent = agent.spawn().unwrap();
-        while !socket.exists() {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        Self(agent, socket)
-    }
-
-    fn add(&self, key: &Path) {
-        let mut add = Process::new("ssh-add");
-        add.arg("-q").arg(key).env("SSH_AUTH_SOCK", &self.1);
-        text(&mut add);
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
 #[tokio::test]
 #[ignore = "needs OpenSSH server: run tests/run real"]
 async fn the_agent_signs_when_no_identity_is_configured_and_for_a_locked_one_that_it_holds() {
@@ -139,7 +110,7 @@ async fn the_agent_signs_when_no_identity_is_configured_and_for_a_locked_one_tha
     agent.add(&yard.key("stranger", "ed25519", ""));
     agent.add(&yard.id());
     let settings = || SshSettings {
-        agent: Some(agent.1.clone()),
+        agent: Some(agent.socket.clone()),
         ..yard.settings()
     };
     let open = pool([sshd.node(|access| access.identities.clear())], settings());

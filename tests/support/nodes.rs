@@ -12,7 +12,7 @@ use quarterdeck::domain::action::Consent;
 use quarterdeck::domain::environment::{Artifact, Environment, Protection};
 use quarterdeck::domain::finding::{Finding, Severity, Subject};
 use quarterdeck::domain::live::ServiceReport;
-use quarterdeck::domain::node::{Elevate, Node, Role, SshAccess};
+use quarterdeck::domain::node::{ClientConfig, Elevate, Jump, Node, Role, SshAccess};
 use quarterdeck::domain::operator::Operator;
 use quarterdeck::domain::plan::PlanRequest;
 use quarterdeck::domain::platform::{Arch, Platform};
@@ -99,13 +99,15 @@ impl Nodes {
             roles: BTreeSet::from([Role::ConsulServer]),
             labels: BTreeMap::new(),
             ssh: SshAccess {
-                port: 22,
+                port: Some(22),
                 // An ordinary user, so that becoming root is proved as well.
-                user: "ops".into(),
+                user: Some("ops".into()),
                 identities: vec![self.state.join("id")],
                 known_hosts: Some(self.state.join("known_hosts")),
-                jump: None,
-                elevate: Elevate::Sudo,
+                jump: Some(Jump::Direct),
+                elevate: Some(Elevate::Sudo),
+                forward_agent: Some(false),
+                config: Some(ClientConfig::None),
             },
         };
         Environment {

@@ -64,6 +64,25 @@ impl Yard {
         path
     }
 
+    /// Signs the public half of `key` by `authority`; `options` are more of ssh-keygen's. The certificate.
+    pub fn certify(&self, authority: &Path, key: &Path, options: &[&str]) -> PathBuf {
+        let mut keygen = Command::new("ssh-keygen");
+        keygen
+            .args(["-q", "-I", "a certificate", "-s"])
+            .arg(authority);
+        run(keygen.args(options).arg(public(key)));
+        PathBuf::from(format!("{}-cert.pub", key.display()))
+    }
+
+    /// Writes a file below `.ssh` of the home directory, such as `config`.
+    pub fn dot_ssh(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(".ssh").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        path
+    }
+
     /// Lets the holder of `key` in as well.
     pub fn authorize(&self, key: &Path) {
         let mut all = std::fs::read_to_string(self.path("authorized_keys")).unwrap();
@@ -76,6 +95,7 @@ impl Yard {
         SshSettings {
             agent: None,
             home: Some(self.dir.path().to_owned()),
+            config_files: vec!["~/.ssh/config".into()],
             ..SshSettings::default()
         }
     }
@@ -286,8 +306,8 @@ impl Sshd {
     /// A node that is reached here, its access adjusted by `adjust`.
     pub fn node(&self, adjust: impl FnOnce(&mut SshAccess)) -> Node {
         let mut ssh = SshAccess {
-            port: self.port,
-            user: me(),
+            port: Some(self.port),
+            user: Some(me()),
             identities: vec![self.id.clone()],
             known_hosts: Some(self.known_hosts.clone()),
             ..SshAccess::default()
@@ -300,6 +320,38 @@ impl Sshd {
 impl Drop for Sshd {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// An agent that ends with the test.
+pub struct Agent {
+    process: Child,
+    pub socket: PathBuf,
+}
+
+impl Agent {
+    pub fn start(yard: &Yard) -> Self {
+        let socket = yard.path("agent.sock");
+        let mut agent = Command::new("ssh-agent");
+        agent.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null());
+        let process = agent.spawn().unwrap();
+        while !socket.exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self { process, socket }
+    }
+
+    /// Adds a key, with the certificate beside it if there is one.
+    pub fn add(&self, key: &Path) {
+        let mut add = Command::new("ssh-add");
+        run(add.arg("-q").arg(key).env("SSH_AUTH_SOCK", &self.socket));
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 }
 

@@ -105,23 +105,30 @@ pub(crate) struct Integration {
     pub(crate) monitoring: Option<bool>,
 }
 
-/// How a node is reached by SSH.
+/// How a node is reached by SSH. What is not said here is taken from the operator's `~/.ssh/config`, as `ssh ADDRESS` would;
+/// what is said here wins over it.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Ssh {
-    /// Login name; default: root.
+    /// Login name; default: `User` of `~/.ssh/config`, else root.
     pub(crate) user: Option<User>,
-    /// TCP port; default: 22.
+    /// TCP port; default: `Port` of `~/.ssh/config`, else 22.
     #[schemars(range(min = 1))]
     pub(crate) port: Option<u16>,
-    /// Private key files to offer, in order; default: the agent's keys and the usual files of `~/.ssh`.
+    /// Private key files to offer, in order, and no others; default: as `~/.ssh/config` says, else the agent's keys and the
+    /// usual files of `~/.ssh`.
     pub(crate) identities: Option<Vec<Path>>,
-    /// Where host keys are pinned; default: `~/.ssh/known_hosts`.
+    /// The one file where host keys are pinned; default: as `~/.ssh/config` says, else `~/.ssh/known_hosts` and
+    /// `/etc/ssh/ssh_known_hosts`.
     pub(crate) known_hosts: Option<Path>,
-    /// The node to go through first, or `none` for a direct way.
+    /// The node to go through first, or `none` for a direct way; default: `ProxyJump` of `~/.ssh/config`, else direct.
     pub(crate) jump: Option<Name>,
     /// How the login user becomes root; default: no for root, sudo for anybody else.
     pub(crate) elevate: Option<Elevate>,
+    /// Let programs on the node use the operator's ssh-agent; default: `ForwardAgent` of `~/.ssh/config`, else no.
+    pub(crate) forward_agent: Option<bool>,
+    /// The OpenSSH client configuration to read instead of `~/.ssh/config` and `/etc/ssh/ssh_config`, or `none`.
+    pub(crate) config: Option<Path>,
 }
 
 /// One host.

@@ -1,7 +1,8 @@
 //! Jump hosts: every way must lead to a node, and end.
 //!
 //! The environment's `ssh.jump` holds for every node without one of its own, except for the jump host itself and for
-//! those that it is reached through. `none` means a direct way, as in OpenSSH's `ProxyJump`.
+//! those that it is reached through. `none` means a direct way, as in OpenSSH's `ProxyJump`. Where nothing is said, the
+//! operator's `~/.ssh/config` may know a way.
 
 use std::collections::HashMap;
 
@@ -9,6 +10,7 @@ use crate::config::cursor::Cursor;
 use crate::config::diagnostic::{Fault, Span, quoted};
 use crate::config::format::environment::{EnvironmentFile, Ssh};
 use crate::config::suggest;
+use crate::domain::node::Jump;
 
 /// The word for "no jump host".
 pub(crate) const DIRECT: &str = "none";
@@ -18,7 +20,7 @@ pub(crate) fn check(
     file: &EnvironmentFile,
     top: Cursor<'_>,
     faults: &mut Vec<Fault>,
-) -> Vec<Option<String>> {
+) -> Vec<Option<Jump>> {
     let mut index: HashMap<&str, usize> = HashMap::new();
     for (number, node) in file.nodes.iter().enumerate() {
         if let Some(name) = &node.name {
@@ -61,9 +63,18 @@ pub(crate) fn check(
     let ways = resolve(&own, default);
     cycles(file, &ways, faults);
     ways.iter()
-        .map(|way| {
-            let (target, _) = (*way)?;
-            Some(file.nodes[target].name.as_ref()?.0.clone())
+        .zip(own)
+        .map(|(way, own)| match (way, own) {
+            (Some((target, _)), _) => {
+                let name = file.nodes[*target].name.as_ref()?;
+                Some(Jump::Through(name.0.clone()))
+            }
+            (None, Way::Direct) => Some(Jump::Direct),
+            // The environment's jump host itself, or nobody said anything: the operator's own configuration may.
+            (None, _) => match default {
+                Way::Direct => Some(Jump::Direct),
+                Way::Unsaid | Way::Through(..) => None,
+            },
         })
         .collect()
 }

@@ -8,7 +8,7 @@ use crate::config::format::environment::{EnvironmentFile, NodeEntry, Ssh};
 use crate::config::meaning::doubt::Doubt;
 use crate::config::meaning::paths::Paths;
 use crate::config::meaning::{jumps, roles};
-use crate::domain::node::{Elevate, Node, SshAccess};
+use crate::domain::node::{ClientConfig, Jump, Node, SshAccess};
 use crate::domain::platform::Arch;
 use crate::domain::stack::Stack;
 
@@ -26,12 +26,12 @@ pub(crate) fn read(
     roles::check(file, top, stack, doubt, faults);
     let jumps = jumps::check(file, top, faults);
     let defaults = file.ssh.clone().unwrap_or_default();
-    identities(&defaults, top.key("ssh"), paths, faults);
+    files(&defaults, top.key("ssh"), paths, faults);
     let mut nodes = Vec::with_capacity(file.nodes.len());
     for (index, (entry, jump)) in file.nodes.iter().zip(jumps).enumerate() {
         let at = top.key("nodes").item(index);
         let own = entry.ssh.clone().unwrap_or_default();
-        identities(&own, at.key("ssh"), paths, faults);
+        files(&own, at.key("ssh"), paths, faults);
         let arch = arch(entry, at, faults);
         let (Some(name), Some(address), Some(platform), Some(arch)) =
             (&entry.name, &entry.address, entry.platform, arch)
@@ -51,23 +51,18 @@ pub(crate) fn read(
     nodes
 }
 
-/// A node's own settings over the environment's over the defaults.
-fn access(defaults: &Ssh, own: &Ssh, jump: Option<String>, paths: &Paths) -> SshAccess {
-    let user = own.user.as_ref().or(defaults.user.as_ref());
-    let user = user.map_or_else(|| "root".to_owned(), |user| user.0.clone());
-    let elevate = own
-        .elevate
-        .or(defaults.elevate)
-        .unwrap_or(if user == "root" {
-            Elevate::No
-        } else {
-            Elevate::Sudo
-        });
+/// The word for "read no configuration of the SSH client".
+const NO_CONFIG: &str = "none";
+
+/// A node's own settings over the environment's. What neither says is left to the SSH client.
+fn access(defaults: &Ssh, own: &Ssh, jump: Option<Jump>, paths: &Paths) -> SshAccess {
     let identities = own.identities.as_ref().or(defaults.identities.as_ref());
     let known_hosts = own.known_hosts.as_ref().or(defaults.known_hosts.as_ref());
+    let config = own.config.as_ref().or(defaults.config.as_ref());
+    let user = own.user.as_ref().or(defaults.user.as_ref());
     SshAccess {
-        port: own.port.or(defaults.port).unwrap_or(22),
-        user,
+        port: own.port.or(defaults.port),
+        user: user.map(|user| user.0.clone()),
         identities: identities
             .into_iter()
             .flatten()
@@ -75,14 +70,26 @@ fn access(defaults: &Ssh, own: &Ssh, jump: Option<String>, paths: &Paths) -> Ssh
             .collect(),
         known_hosts: known_hosts.map(|path| paths.resolve(&path.0)),
         jump,
-        elevate,
+        elevate: own.elevate.or(defaults.elevate),
+        forward_agent: own.forward_agent.or(defaults.forward_agent),
+        config: config.map(|path| match path.0.as_str() {
+            NO_CONFIG => ClientConfig::None,
+            file => ClientConfig::File(paths.resolve(file)),
+        }),
     }
 }
 
-fn identities(ssh: &Ssh, at: Cursor<'_>, paths: &Paths, faults: &mut Vec<Fault>) {
+/// Warns of files that are not there.
+fn files(ssh: &Ssh, at: Cursor<'_>, paths: &Paths, faults: &mut Vec<Fault>) {
     for (index, path) in ssh.identities.iter().flatten().enumerate() {
         let span = at.key("identities").item(index).span();
         paths.existing(&path.0, span, "the private key", faults);
+    }
+    if let Some(path) = &ssh.config
+        && path.0 != NO_CONFIG
+    {
+        let span = at.key("config").span();
+        paths.existing(&path.0, span, "the SSH client's configuration", faults);
     }
 }
 

@@ -93,7 +93,7 @@ fn the_hash_covers_request_recipe_and_environment_and_nothing_else() {
     let mut changed_recipe = recipe("deploy");
     changed_recipe.steps[0].retries += 1;
     let mut changed_environment = staging();
-    changed_environment.nodes[0].ssh.port = 2222;
+    changed_environment.nodes[0].ssh.port = Some(2222);
     let mut changed_request = request("deploy");
     changed_request
         .params

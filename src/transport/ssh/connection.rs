@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,12 +17,12 @@ use super::greet::{Fate, Greeter, explain};
 use super::identities::KeyRing;
 use super::known_hosts::Pins;
 use super::slots::{Slot, Slots};
+use super::trail::Trail;
+use super::way::Target;
 use super::{SshSettings, auth, tame};
-use crate::domain::node::{Node, SshAccess};
+use crate::domain::reach::StageName;
 use crate::transport::ReachError;
 
-/// Where every user's host keys are pinned by whoever keeps this machine.
-const SYSTEM_KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
 /// How often a refused session is asked for again when none of ours is in its way.
 const ASK_AGAIN: [Duration; 5] = [
     Duration::from_millis(20),
@@ -33,69 +32,12 @@ const ASK_AGAIN: [Duration; 5] = [
     Duration::from_millis(1500),
 ];
 
-/// Whom to connect to.
-#[derive(Debug, Clone)]
-pub(super) struct Target {
-    /// The node's name.
-    pub(super) name: String,
-    /// Host name or IP address.
-    pub(super) address: String,
-    /// How to be let in.
-    pub(super) access: SshAccess,
-}
-
-impl From<&Node> for Target {
-    fn from(node: &Node) -> Self {
-        Self {
-            name: node.name.clone(),
-            address: node.address.clone(),
-            access: node.ssh.clone(),
-        }
-    }
-}
-
-impl Target {
-    /// Address and port as they are shown.
-    fn place(&self) -> String {
-        if self.address.contains(':') && !self.address.starts_with('[') {
-            format!("[{}]:{}", self.address, self.access.port)
-        } else {
-            format!("{}:{}", self.address, self.access.port)
-        }
-    }
-
-    fn unreachable(&self, reason: impl Into<String>) -> ReachError {
-        ReachError::Connect {
-            hop: self.name.clone(),
-            address: self.place(),
-            reason: reason.into(),
-        }
-    }
-
-    fn silent(&self, reason: impl Into<String>) -> ReachError {
-        ReachError::Handshake {
-            hop: self.name.clone(),
-            address: self.place(),
-            reason: reason.into(),
-        }
-    }
-
-    /// The files that pin its key, the one for new keys first.
-    fn known_hosts(&self, settings: &SshSettings) -> Vec<PathBuf> {
-        match (&self.access.known_hosts, &settings.home) {
-            (Some(file), _) => vec![settings.expand(file)],
-            (None, Some(home)) => vec![home.join(".ssh/known_hosts"), SYSTEM_KNOWN_HOSTS.into()],
-            (None, None) => vec![SYSTEM_KNOWN_HOSTS.into()],
-        }
-    }
-}
-
 /// A connection that has been let in.
 pub(super) struct Connection {
     handle: Handle<Greeter>,
     fate: Arc<Fate>,
     slots: Arc<Slots>,
-    name: String,
+    target: Arc<Target>,
     /// Channels being opened to other hosts.
     forwarding: AtomicUsize,
     /// Set once the host has shown that it has no SFTP.
@@ -107,7 +49,7 @@ pub(super) struct Connection {
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection")
-            .field("name", &self.name)
+            .field("name", &self.name())
             .field("alive", &self.is_alive())
             .finish_non_exhaustive()
     }
@@ -122,44 +64,68 @@ pub(super) struct Opened {
 }
 
 impl Connection {
-    /// Connects to `target`, over `through` if given, and logs in.
+    /// Connects to `target`, over `through` if given, and logs in. What happens on the way is noted in `trail`.
     pub(super) async fn make(
-        target: &Target,
+        target: Target,
         through: Option<Arc<Self>>,
         settings: &SshSettings,
         keys: &KeyRing,
+        trail: &Trail,
     ) -> Result<Self, ReachError> {
-        // Before connecting: a person may have to be asked for a passphrase, and no server waits for that.
-        let candidates = auth::candidates(target, settings, keys).await;
+        let target = Arc::new(target);
+        // Before connecting: the agent may be slow, and servers do not wait long.
+        let candidates = auth::candidates(&target, settings).await;
         let fate = Arc::new(Fate::default());
-        let (greeter, config) = greeting(target, settings, &fate).await;
-        let mut handle = match &through {
+        let (greeter, config) = greeting(&target, &fate).await?;
+        let limit = *target.connect;
+        let handshake = settings.handshake.max(limit);
+        let shaken = match &through {
             None => {
-                let stream = dial(target, settings.connect).await?;
-                shake_hands(target, stream, greeter, config, settings.handshake).await?
+                let stream = dial(&target, limit, trail).await?;
+                shake_hands(&target, stream, greeter, config, handshake, trail).await
             }
             Some(jump) => {
-                let stream = jump.forward(target, settings.connect).await?;
-                shake_hands(target, stream, greeter, config, settings.handshake).await?
+                let stream = jump.forward(&target, limit).await;
+                let stream = stream.inspect_err(|error| trail.failed(StageName::Connect, error))?;
+                trail.done(StageName::Connect, format!("through {}", jump.name()));
+                shake_hands(&target, stream, greeter, config, handshake, trail).await
             }
         };
-        let login = auth::log_in(&mut handle, target, candidates, settings);
-        timeout(settings.login, login).await.unwrap_or_else(|_| {
+        let mut handle = shaken?;
+        let login = auth::log_in(&mut handle, &target, candidates, keys, settings, &fate);
+        let let_in = fate.patience.within(settings.login, login).await;
+        let let_in = let_in.unwrap_or_else(|| {
             Err(ReachError::Timeout {
                 hop: target.name.clone(),
                 what: "logging in".into(),
                 limit: settings.login,
             })
-        })?;
+        });
+        match let_in {
+            Ok(by) => trail.done(StageName::Login, format!("{} by {by}", *target.user)),
+            Err(error) => {
+                trail.failed(StageName::Login, &error);
+                return Err(error);
+            }
+        }
         Ok(Self {
             handle,
             fate,
             slots: Slots::new(),
-            name: target.name.clone(),
+            target,
             forwarding: AtomicUsize::new(0),
             without_sftp: AtomicBool::new(false),
             _through: through,
         })
+    }
+
+    /// To whom.
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn name(&self) -> &str {
+        &self.target.name
     }
 
     /// Whether nothing is known to be wrong with it.
@@ -176,13 +142,16 @@ impl Connection {
         loop {
             let slot = self.slots.take().await;
             match self.handle.channel_open_session().await {
-                Ok(channel) => return Ok(Opened { channel, slot }),
+                Ok(channel) => {
+                    self.lend_agent(&channel).await;
+                    return Ok(Opened { channel, slot });
+                }
                 Err(russh::Error::ChannelOpenFailure(reason)) => {
                     if !self.slots.refuse(slot) {
                         // None of ours is in the way; the server may not have noticed yet that one has ended.
                         let Some(pause) = patience.next() else {
                             return Err(ReachError::Refused {
-                                hop: self.name.clone(),
+                                hop: self.name().to_owned(),
                                 reason: format!("the host opens no session: {}", door(&reason)),
                             });
                         };
@@ -194,10 +163,17 @@ impl Connection {
         }
     }
 
+    /// Lets what runs over `channel` use the agent, where that is allowed. A host that does not want to is none the worse.
+    async fn lend_agent(&self, channel: &Channel<Msg>) {
+        if self.target.forward_agent.is_some() {
+            let _ = channel.agent_forward(false).await;
+        }
+    }
+
     /// The error of whoever was using it when it ended.
     pub(super) async fn lost(&self) -> ReachError {
         ReachError::Lost {
-            hop: self.name.clone(),
+            hop: self.name().to_owned(),
             reason: self.fate.reason().await,
         }
     }
@@ -209,7 +185,7 @@ impl Connection {
         limit: Duration,
     ) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ReachError> {
         let address = target.address.trim_matches(['[', ']']);
-        let port = u32::from(target.access.port);
+        let port = u32::from(*target.port);
         let alone = self.forwarding.fetch_add(1, Ordering::Relaxed) == 0;
         let opened = timeout(
             limit,
@@ -223,7 +199,7 @@ impl Connection {
             Ok(Err(russh::Error::ChannelOpenFailure(
                 ChannelOpenFailure::AdministrativelyProhibited,
             ))) => Err(ReachError::Refused {
-                hop: self.name.clone(),
+                hop: self.name().to_owned(),
                 reason: "its SSH server does not permit forwarding (AllowTcpForwarding), so it cannot be a jump host"
                     .into(),
             }
@@ -233,12 +209,12 @@ impl Connection {
                 tokio::task::yield_now().await;
                 let words = self.fate.closed_door().filter(|words| alone && !words.is_empty());
                 let words = words.unwrap_or_else(|| door(&reason));
-                Err(target.unreachable(format!("{} says: {words}", self.name)))
+                Err(target.unreachable(format!("{} says: {words}", self.name())))
             }
             Ok(Err(_)) => Err(self.lost().await.on_the_way_to(&target.name)),
             Err(_) => Err(target.unreachable(format!(
                 "{} has no connection to it within {limit:?}",
-                self.name
+                self.name()
             ))),
         }
     }
@@ -256,22 +232,22 @@ fn door(reason: &ChannelOpenFailure) -> String {
 }
 
 /// A TCP connection to `target`: each of its addresses in turn, all of them within `limit`.
-async fn dial(target: &Target, limit: Duration) -> Result<TcpStream, ReachError> {
+async fn dial(target: &Target, limit: Duration, trail: &Trail) -> Result<TcpStream, ReachError> {
     let until = Instant::now() + limit;
     let address = target.address.trim_matches(['[', ']']);
     let unknown = |reason: String| ReachError::Resolve {
         hop: target.name.clone(),
-        address: target.address.clone(),
+        address: target.address.value.clone(),
         reason,
     };
-    let found: Vec<SocketAddr> = timeout_at(
-        until,
-        tokio::net::lookup_host((address, target.access.port)),
-    )
-    .await
-    .map_err(|_| unknown(format!("no answer within {limit:?}")))?
-    .map_err(|error| unknown(error.to_string()))?
-    .collect();
+    let looked_up = timeout_at(until, tokio::net::lookup_host((address, *target.port))).await;
+    let found = looked_up
+        .map_err(|_| unknown(format!("no answer within {limit:?}")))
+        .and_then(|found| found.map_err(|error| unknown(error.to_string())))
+        .map(Iterator::collect::<Vec<SocketAddr>>)
+        .inspect_err(|error| trail.failed(StageName::Resolve, error))?;
+    let places: Vec<String> = found.iter().map(|place| place.ip().to_string()).collect();
+    trail.done(StageName::Resolve, places.join(", "));
     let mut failure = unknown("the name has no addresses".into());
     for (index, place) in found.iter().enumerate() {
         // What is left is shared fairly, so that one address that swallows packets does not use it all up.
@@ -281,12 +257,14 @@ async fn dial(target: &Target, limit: Duration) -> Result<TcpStream, ReachError>
             Ok(Ok(stream)) => {
                 // Requests are small and somebody waits for each of them.
                 let _ = stream.set_nodelay(true);
+                trail.done(StageName::Connect, place.to_string());
                 return Ok(stream);
             }
             Ok(Err(error)) => target.unreachable(plain(&error)),
             Err(_) => target.unreachable(format!("no answer within {limit:?}")),
         };
     }
+    trail.failed(StageName::Connect, &failure);
     Err(failure)
 }
 
@@ -297,20 +275,41 @@ fn plain(error: &std::io::Error) -> String {
     words.to_lowercase()
 }
 
-async fn greeting(
-    target: &Target,
-    settings: &SshSettings,
-    fate: &Arc<Fate>,
-) -> (Greeter, client::Config) {
-    let files = target.known_hosts(settings);
+/// What the files pin for `target`.
+///
+/// # Errors
+/// [`ReachError::Refused`] when the list of revoked keys cannot be read: then no key can be trusted.
+async fn pins(target: &Target) -> Result<Pins, ReachError> {
+    let (name, port) = target.filed();
     let mut pins = Pins::default();
-    for file in &files {
+    for file in &target.known_hosts {
         // A file that is not there pins nothing, which refuses the host.
-        if let Ok(bytes) = tokio::fs::read(file).await {
+        if let Ok(bytes) = tokio::fs::read(&file.value).await {
             let text = String::from_utf8_lossy(&bytes);
-            pins.read(&text, file, &target.address, target.access.port);
+            pins.read(&text, &file.value, name, port);
         }
     }
+    for file in &target.revoked {
+        let text = tokio::fs::read_to_string(&file.value).await;
+        let text = text.map_err(|error| error.to_string());
+        let read = text.and_then(|text| pins.revoke(&text, &file.value));
+        read.map_err(|reason| ReachError::Refused {
+            hop: target.name.clone(),
+            reason: format!(
+                "no host key can be trusted: RevokedHostKeys {} ({}): {reason}",
+                file.value.display(),
+                file.from
+            ),
+        })?;
+    }
+    Ok(pins)
+}
+
+async fn greeting(
+    target: &Arc<Target>,
+    fate: &Arc<Fate>,
+) -> Result<(Greeter, client::Config), ReachError> {
+    let pins = pins(target).await?;
     let accepted: Vec<Algorithm> = Preferred::DEFAULT
         .key
         .iter()
@@ -318,25 +317,28 @@ async fn greeting(
         .filter(|algorithm| !matches!(algorithm, Algorithm::Rsa { hash: None }))
         .cloned()
         .collect();
+    // A host that has a certificate shows it only to those who ask for one.
+    let certificates = if pins.has_authority() {
+        accepted.clone()
+    } else {
+        Vec::new()
+    };
     let config = client::Config {
         preferred: Preferred {
             key: Cow::Owned(pins.prefer(&accepted)),
+            host_key_certificates: Cow::Owned(certificates),
             ..Preferred::DEFAULT
         },
-        keepalive_interval: Some(settings.keepalive),
-        keepalive_max: 3,
+        keepalive_interval: Some(*target.keepalive),
+        keepalive_max: *target.keepalive_most,
         ..client::Config::default()
     };
     let greeter = Greeter {
-        hop: target.name.clone(),
-        address: target.address.clone(),
-        port: target.access.port,
+        target: Arc::clone(target),
         pins,
-        file: files.into_iter().next().unwrap_or_default(),
-        accept_new: settings.accept_new,
         fate: Arc::clone(fate),
     };
-    (greeter, config)
+    Ok((greeter, config))
 }
 
 async fn shake_hands<S>(
@@ -345,20 +347,29 @@ async fn shake_hands<S>(
     greeter: Greeter,
     config: client::Config,
     limit: Duration,
+    trail: &Trail,
 ) -> Result<Handle<Greeter>, ReachError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let fate = Arc::clone(&greeter.fate);
-    let shaken = timeout(
-        limit,
-        client::connect_stream(Arc::new(config), stream, greeter),
-    );
-    match shaken.await {
-        Ok(Ok(handle)) => Ok(handle),
-        Ok(Err(error)) => Err(fate
-            .refusal()
-            .unwrap_or_else(|| target.silent(explain(&error)))),
-        Err(_) => Err(target.silent(format!("nothing useful within {limit:?}"))),
-    }
+    let connecting = client::connect_stream(Arc::new(config), stream, greeter);
+    let shaken = fate.patience.within(limit, connecting);
+    let error = match shaken.await {
+        Some(Ok(handle)) => {
+            trail.done(StageName::KeyExchange, fate.algorithms());
+            trail.done(StageName::HostKey, fate.trust());
+            return Ok(handle);
+        }
+        Some(Err(error)) => {
+            if let Some(refusal) = fate.refusal() {
+                trail.failed(StageName::HostKey, &refusal);
+                return Err(refusal);
+            }
+            target.silent(explain(&error))
+        }
+        None => target.silent(format!("nothing useful within {limit:?}")),
+    };
+    trail.failed(StageName::KeyExchange, &error);
+    Err(error)
 }

@@ -2,15 +2,16 @@
 
 use async_trait::async_trait;
 
-use crate::domain::node::{Elevate, SshAccess};
-use crate::transport::{Chunk, ChunkSink, Command, Exit, quote};
+use super::way::Target;
+use crate::domain::node::Elevate;
+use crate::transport::{Chunk, ChunkSink, Exit, quote};
 
 /// More than sudo says when it refuses, lecture included, bytes.
 const MOST: usize = 4096;
 
-/// Whether `command` goes through sudo on a host of `access`.
-pub(super) fn is_needed(command: &Command, access: &SshAccess) -> bool {
-    command.elevated && access.elevate == Elevate::Sudo && access.user != "root"
+/// Whether root's work goes through sudo at `target`.
+pub(super) fn elevates(target: &Target) -> bool {
+    *target.elevate == Elevate::Sudo && *target.user != "root"
 }
 
 /// The line for the login shell that runs `argv`, as root if `elevated`.

@@ -37,7 +37,7 @@ chown -- "$4" "$1" && chmod -- "$5" "$1" && { sync -- "$1" 2>/dev/null || :; } &
 
 /// Reads the file at `path` on `host`.
 pub(super) async fn read(host: &SshHost, path: &str) -> Result<Option<Vec<u8>>, ReachError> {
-    if !host.elevates()
+    if !host.standing().await?.elevates
         && let Some(sftp) = Sftp::open(&host.link()).await?
     {
         return sftp.read(path).await;
@@ -84,10 +84,12 @@ pub(super) async fn write(
     let turn = host.turn(path);
     let work = async {
         let _turn = turn.lock().await;
-        if !host.elevates()
+        let standing = host.standing().await?;
+        if !standing.elevates
             && let Some(sftp) = Sftp::open(&host.link()).await?
         {
-            return by_sftp(host, sftp, path, source, meta, progress).await;
+            let is_root = standing.is_root;
+            return by_sftp(host, sftp, is_root, path, source, meta, progress).await;
         }
         by_commands(host, path, source, meta, progress).await
     };
@@ -101,6 +103,7 @@ pub(super) async fn write(
 async fn by_sftp(
     host: &SshHost,
     sftp: Sftp,
+    is_root: bool,
     path: &str,
     source: Source,
     meta: &FileMeta,
@@ -109,7 +112,7 @@ async fn by_sftp(
     let temporary = beside(path);
     let total = size(host, &source).await?;
     // Root's number is the same everywhere; other names mean something only to the host.
-    let roots_own = host.user() == "root" && meta.owner == "root" && meta.group == "root";
+    let roots_own = is_root && meta.owner == "root" && meta.group == "root";
     let attributes = FileAttributes {
         uid: roots_own.then_some(0),
         gid: roots_own.then_some(0),

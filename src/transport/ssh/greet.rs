@@ -1,17 +1,22 @@
 //! The client's end of a connection as russh sees it: is the host key good, and why did it end.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
-use russh::{Channel, ChannelId, ChannelOpenFailure};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Names};
+use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
-use super::known_hosts::{self, Pins, Verdict};
-use super::tame;
+use super::known_hosts::{self, Pin, Pins, Verdict};
+use super::patience::Patience;
+use super::way::{Strict, Target};
+use super::{host_cert, tame};
 use crate::transport::ReachError;
+
+/// More of a banner than anybody reads, characters.
+const BANNER: usize = 400;
 
 /// What became of a connection, for everyone who holds a part of it.
 #[derive(Debug, Default)]
@@ -20,6 +25,11 @@ pub(super) struct Fate {
     reason: OnceLock<String>,
     refusal: Mutex<Option<ReachError>>,
     closed_door: Mutex<Option<String>>,
+    trust: Mutex<String>,
+    algorithms: Mutex<String>,
+    banner: Mutex<String>,
+    /// Time that people took to answer does not count.
+    pub(super) patience: Patience,
 }
 
 impl Fate {
@@ -31,6 +41,21 @@ impl Fate {
     /// What the server said when it last refused to open a channel.
     pub(super) fn closed_door(&self) -> Option<String> {
         lock(&self.closed_door).take()
+    }
+
+    /// Why the host key is trusted.
+    pub(super) fn trust(&self) -> String {
+        lock(&self.trust).clone()
+    }
+
+    /// What the key exchange agreed on.
+    pub(super) fn algorithms(&self) -> String {
+        lock(&self.algorithms).clone()
+    }
+
+    /// What the host said to whoever comes, before letting anybody in.
+    pub(super) fn banner(&self) -> String {
+        lock(&self.banner).clone()
     }
 
     /// Why the connection ended, in one sentence; waits a moment for the reason, which may come after the end.
@@ -49,72 +74,106 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// Looks at the host key and takes note of the end.
 pub(super) struct Greeter {
-    /// The node's name.
-    pub(super) hop: String,
-    /// Host name or IP address, as it is filed.
-    pub(super) address: String,
-    /// TCP port.
-    pub(super) port: u16,
+    /// Whom it greets.
+    pub(super) target: Arc<Target>,
     /// What is pinned for it.
     pub(super) pins: Pins,
-    /// The file that a new key belongs into.
-    pub(super) file: PathBuf,
-    /// Whether to put it there.
-    pub(super) accept_new: bool,
     /// Who wants to know.
     pub(super) fate: Arc<Fate>,
 }
 
 impl Greeter {
-    /// Refuses `key`, or learns it.
-    async fn judge(&mut self, key: &PublicKey) -> Result<(), ReachError> {
-        let offered = known_hosts::fingerprint(key);
-        let changed = |known: String, file: &PathBuf, line| ReachError::HostKeyChanged {
-            hop: self.hop.clone(),
+    fn changed(&self, known: String, offered: &str, pin: &Pin) -> ReachError {
+        ReachError::HostKeyChanged {
+            hop: self.target.name.clone(),
             known,
-            offered: offered.clone(),
-            file: file.clone(),
-            line,
-        };
-        match self.pins.verdict(key) {
-            Verdict::Known => return Ok(()),
+            offered: offered.to_owned(),
+            file: pin.file.clone(),
+            line: pin.line,
+        }
+    }
+
+    /// Refuses what the host shows, or says why it is trusted.
+    async fn judge(&mut self, shown: &PublicKeyOrCertificate) -> Result<String, ReachError> {
+        let key = shown.public_key();
+        let offered = known_hosts::fingerprint(&key);
+        let mut spoilt = None;
+        if let Some(certificate) = shown.certificate() {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let now = now.map_or(0, |since| since.as_secs());
+            let (name, _) = self.target.filed();
+            match host_cert::judge(certificate, name, now, &self.pins) {
+                Ok(pin) => {
+                    return Ok(format!(
+                        "certificate {:?} of {offered}, signed by the authority of {}:{}, valid until {}",
+                        tame(certificate.key_id()),
+                        pin.file.display(),
+                        pin.line,
+                        host_cert::day(certificate.valid_before()),
+                    ));
+                }
+                Err(host_cert::Refused::Revoked(pin)) => {
+                    let known = format!("{} as revoked", known_hosts::fingerprint(&pin.key));
+                    return Err(self.changed(known, &offered, pin));
+                }
+                // As in OpenSSH the bare key may still be pinned.
+                Err(host_cert::Refused::Useless(reason)) => spoilt = Some(reason),
+            }
+        }
+        match self.pins.verdict(&key) {
+            Verdict::Known(pin) if pin.line == 0 => {
+                return Ok(format!("{offered}, accepted just now"));
+            }
+            Verdict::Known(pin) => {
+                return Ok(format!(
+                    "{offered}, pinned in {}:{}",
+                    pin.file.display(),
+                    pin.line
+                ));
+            }
             Verdict::Changed(pin) => {
-                let known = known_hosts::fingerprint(&pin.key);
-                return Err(changed(known, &pin.file, pin.line));
+                return Err(self.changed(known_hosts::fingerprint(&pin.key), &offered, pin));
             }
             Verdict::Revoked(pin) => {
-                let known = format!("{offered} as revoked");
-                return Err(changed(known, &pin.file, pin.line));
+                return Err(self.changed(format!("{offered} as revoked"), &offered, pin));
             }
             Verdict::Unknown => {}
         }
-        let entry = known_hosts::line_for(&self.address, self.port, key);
-        if !self.accept_new {
-            return Err(ReachError::HostKeyUnknown {
-                hop: self.hop.clone(),
+        if let Some(reason) = spoilt {
+            return Err(ReachError::HostCertificate {
+                hop: self.target.name.clone(),
                 offered,
-                file: self.file.clone(),
+                reason,
+            });
+        }
+        self.meet(key, offered).await
+    }
+
+    /// Pins a key that is not known, or refuses it.
+    async fn meet(&mut self, key: PublicKey, offered: String) -> Result<String, ReachError> {
+        let (name, port) = self.target.filed();
+        let entry = known_hosts::line_for(name, port, &key, *self.target.hash_names);
+        let file = self.target.for_new_keys.clone().unwrap_or_default();
+        if *self.target.strict != Strict::AcceptNew || self.target.for_new_keys.is_none() {
+            return Err(ReachError::HostKeyUnknown {
+                hop: self.target.name.clone(),
+                offered,
+                file,
                 entry,
             });
         }
-        let file = self.file.clone();
-        let written = tokio::task::spawn_blocking(move || known_hosts::append(&file, &entry)).await;
-        match written {
-            Ok(Ok(())) => {
-                self.pins.accept(&self.file, key.clone());
-                Ok(())
-            }
-            Ok(Err(error)) => Err(ReachError::File {
-                hop: self.hop.clone(),
-                path: self.file.display().to_string(),
+        let path = file.clone();
+        let written = tokio::task::spawn_blocking(move || known_hosts::append(&path, &entry)).await;
+        let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        if let Err(error) = written {
+            return Err(ReachError::File {
+                hop: self.target.name.clone(),
+                path: file.display().to_string(),
                 reason: format!("cannot pin the new host key {offered}: {error}"),
-            }),
-            Err(error) => Err(ReachError::File {
-                hop: self.hop.clone(),
-                path: self.file.display().to_string(),
-                reason: format!("cannot pin the new host key {offered}: {error}"),
-            }),
+            });
         }
+        self.pins.accept(&file, key);
+        Ok(format!("{offered}, new, pinned in {}", file.display()))
     }
 }
 
@@ -125,13 +184,38 @@ impl Handler for Greeter {
         &mut self,
         offered: &PublicKeyOrCertificate,
     ) -> Result<bool, Self::Error> {
-        match self.judge(&offered.public_key()).await {
-            Ok(()) => Ok(true),
+        match self.judge(offered).await {
+            Ok(trust) => {
+                *lock(&self.fate.trust) = trust;
+                Ok(true)
+            }
             Err(refusal) => {
                 *lock(&self.fate.refusal) = Some(refusal);
                 Ok(false)
             }
         }
+    }
+
+    async fn kex_done(
+        &mut self,
+        _shared_secret: Option<&[u8]>,
+        names: &Names,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let (kex, cipher) = (names.kex.as_ref(), names.cipher.as_ref());
+        *lock(&self.fate.algorithms) = format!("{kex}, {}, {cipher}", names.key.as_str());
+        Ok(())
+    }
+
+    async fn auth_banner(
+        &mut self,
+        banner: &str,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let mut said = lock(&self.fate.banner);
+        let room = BANNER.saturating_sub(said.len());
+        said.extend(tame(banner).chars().take(room));
+        Ok(())
     }
 
     async fn channel_open_failure(
@@ -162,7 +246,8 @@ impl Handler for Greeter {
         result
     }
 
-    // A client that asked for no forwarding gets no channels from the server: dropping `reply` refuses them.
+    // A client that asked for no forwarding gets no channels from the server: dropping `reply` refuses them. The agent's is
+    // the exception.
 
     async fn server_channel_open_session(
         &mut self,
@@ -173,12 +258,27 @@ impl Handler for Greeter {
         Ok(())
     }
 
+    /// A program on the host wants to talk to the agent: only where that was allowed.
     async fn server_channel_open_agent_forward(
         &mut self,
-        _channel: Channel<Msg>,
-        _reply: ChannelOpenHandle,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
+        let Some(socket) = self.target.forward_agent.value.clone() else {
+            return Ok(());
+        };
+        let Ok(mut agent) = UnixStream::connect(&socket).await else {
+            return Ok(());
+        };
+        reply.accept().await;
+        let ended = self.fate.ended.clone();
+        tokio::spawn(async move {
+            let mut channel = channel.into_stream();
+            let talk = tokio::io::copy_bidirectional(&mut channel, &mut agent);
+            // Either end may leave in the middle of a word; nobody is waiting to hear of it.
+            let _ = ended.run_until_cancelled(talk).await;
+        });
         Ok(())
     }
 

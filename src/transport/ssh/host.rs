@@ -13,7 +13,6 @@ use super::exec::{self, Input, Job};
 use super::files;
 use super::link::Link;
 use super::shell;
-use crate::domain::node::Elevate;
 use crate::transport::terminal::{TerminalInput, TerminalOutput, TerminalSpec};
 use crate::transport::{
     ChunkSink, Collect, Command, Exit, FileMeta, Host, Output, Progress, ReachError, Source,
@@ -34,6 +33,15 @@ pub(super) struct SshHost {
     turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
 }
 
+/// What the login user may do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    /// It is root.
+    pub(super) is_root: bool,
+    /// It becomes root for root's work.
+    pub(super) elevates: bool,
+}
+
 impl SshHost {
     pub(super) fn new(link: Arc<Link>) -> Self {
         Self {
@@ -46,14 +54,15 @@ impl SshHost {
         Arc::clone(&self.link)
     }
 
-    /// The login name.
-    pub(super) fn user(&self) -> &str {
-        &self.link.target.access.user
-    }
-
-    /// Whether root's work goes through sudo.
-    pub(super) fn elevates(&self) -> bool {
-        self.link.target.access.elevate == Elevate::Sudo && self.user() != "root"
+    /// Whether the login user is root, and whether root's work has to be done by becoming root. Connects, for the
+    /// operator's own configuration may say who logs in.
+    pub(super) async fn standing(&self) -> Result<Standing, ReachError> {
+        let connection = self.link.connection().await?;
+        let target = connection.target();
+        Ok(Standing {
+            is_root: *target.user == "root",
+            elevates: elevate::elevates(target),
+        })
     }
 
     /// The lock that writers of `path` take, one after the other.
@@ -115,7 +124,7 @@ impl SshHost {
             opened = self.link.open_session() => opened,
         };
         let (connection, opened) = opened?;
-        let elevated = elevate::is_needed(command, &self.link.target.access);
+        let elevated = command.elevated && elevate::elevates(connection.target());
         let job = Job {
             hop,
             argv: &command.argv,
@@ -146,7 +155,7 @@ impl SshHost {
 #[async_trait]
 impl Host for SshHost {
     fn name(&self) -> &str {
-        &self.link.target.name
+        &self.link.name
     }
 
     async fn stream(

@@ -1,11 +1,11 @@
-//! Private keys in files, and the memory of those that a passphrase has unlocked.
+//! Private keys and certificates in files, and the memory of keys that a passphrase has unlocked.
 
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use russh::keys::{PrivateKey, PublicKey, decode_secret_key};
+use russh::keys::{Certificate, PrivateKey, PublicKey, decode_secret_key};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -21,6 +21,8 @@ pub(super) enum KeyFile {
     Open(Arc<PrivateKey>),
     /// A key that needs a passphrase.
     Locked(Locked),
+    /// Only the public half is here; the agent may have the other.
+    Public(PublicKey),
     /// There is no such file.
     Absent,
     /// It cannot be used, and why.
@@ -38,29 +40,77 @@ pub(super) struct Locked {
 pub(super) async fn look(path: &Path) -> KeyFile {
     let metadata = match tokio::fs::metadata(path).await {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return KeyFile::Absent,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let public = public_half(path).await;
+            return public.map_or(KeyFile::Absent, KeyFile::Public);
+        }
         Err(error) => return KeyFile::Unusable(error.to_string()),
     };
     if !metadata.is_file() || metadata.len() > LARGEST {
         return KeyFile::Unusable("is not a private key file".into());
     }
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return KeyFile::Unusable(format!("mode {mode:04o} lets others read it; chmod 600 it"));
-    }
     let text = match tokio::fs::read_to_string(path).await {
         Ok(text) => Zeroizing::new(text),
         Err(error) => return KeyFile::Unusable(error.to_string()),
     };
+    if let Ok(public) = PublicKey::from_openssh(text.trim()) {
+        return KeyFile::Public(public);
+    }
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return KeyFile::Unusable(format!("mode {mode:04o} lets others read it; chmod 600 it"));
+    }
     if is_locked(&text) {
         let public = PrivateKey::from_openssh(text.as_str()).ok();
-        let public = public.map(|key| key.public_key().clone());
+        let public = match public {
+            Some(key) => Some(key.public_key().clone()),
+            None => public_half(path).await,
+        };
         return KeyFile::Locked(Locked { text, public });
     }
     match decode_secret_key(&text, None) {
         Ok(key) => KeyFile::Open(Arc::new(key)),
         Err(_) => KeyFile::Unusable("is not a private key that can be read".into()),
     }
+}
+
+/// The public key beside the private key `path`.
+async fn public_half(path: &Path) -> Option<PublicKey> {
+    let text = small(&with(path, ".pub")).await?;
+    PublicKey::from_openssh(text.trim()).ok()
+}
+
+/// The certificate beside the key `path`, which may also be named by its public half.
+pub(super) async fn certificate_of(path: &Path) -> Option<Certificate> {
+    let path = match path.to_str().and_then(|path| path.strip_suffix(".pub")) {
+        Some(private) => PathBuf::from(private),
+        None => path.to_owned(),
+    };
+    certificate(&with(&path, "-cert.pub")).await.ok()
+}
+
+/// The certificate in the file `path`.
+///
+/// # Errors
+/// A phrase, when there is none.
+pub(super) async fn certificate(path: &Path) -> Result<Certificate, String> {
+    let text = small(path).await.ok_or("cannot be read")?;
+    Certificate::from_openssh(text.trim()).map_err(|_| "is not a certificate".to_owned())
+}
+
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// The content of a file that is not larger than it may be.
+async fn small(path: &Path) -> Option<String> {
+    let metadata = tokio::fs::metadata(path).await.ok()?;
+    if !metadata.is_file() || metadata.len() > LARGEST {
+        return None;
+    }
+    tokio::fs::read_to_string(path).await.ok()
 }
 
 /// Whether the text is a private key that needs a passphrase, in any of the usual formats.
@@ -92,7 +142,7 @@ impl KeyRing {
     pub(super) async fn unlock(
         &self,
         path: &Path,
-        locked: Locked,
+        locked: &Locked,
         source: Option<&dyn PassphraseSource>,
     ) -> Result<Arc<PrivateKey>, String> {
         let mark: [u8; 32] = Sha256::digest(locked.text.as_bytes()).into();
@@ -110,7 +160,8 @@ impl KeyRing {
                 "needs a passphrase and there is nobody to ask; add it to ssh-agent".into(),
             );
         };
-        let key = tokio::task::spawn_blocking(move || open(&locked.text, &passphrase)).await;
+        let text = locked.text.clone();
+        let key = tokio::task::spawn_blocking(move || open(&text, &passphrase)).await;
         let key = key.unwrap_or_else(|error| Err(error.to_string()))?;
         let key = Arc::new(key);
         ring.insert(mark, Arc::clone(&key));

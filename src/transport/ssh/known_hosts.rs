@@ -1,14 +1,17 @@
 //! Which host keys are pinned: `known_hosts` as OpenSSH writes it (sshd(8), "`SSH_KNOWN_HOSTS` FILE FORMAT").
 //!
 //! Understood: several names per line, `[name]:port`, wildcards and negation, hashed names (`|1|salt|hash`), several keys
-//! per host, `@revoked`. A line with `@cert-authority` pins no key of a host and is passed over, as are lines that cannot
-//! be read: they never make a host known.
+//! per host, `@revoked`, `@cert-authority`. A line with `@cert-authority` pins no key of a host: its key may sign
+//! certificates of hosts ([`super::host_cert`]). Lines that cannot be read are passed over: they never make a host known.
 
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, HashAlg, PublicKey};
+
+use super::pattern::wildcard;
 
 /// One line that says something about a host.
 #[derive(Debug, Clone)]
@@ -19,10 +22,21 @@ pub(super) struct Pin {
     pub(super) line: usize,
     /// The key it names.
     pub(super) key: PublicKey,
-    /// Whether it says that the key must not be trusted.
-    pub(super) revoked: bool,
+    /// What it says of the key.
+    pub(super) mark: Mark,
     /// Whether it names the host with its port. A line without the port can vouch for a key but not against one.
     exact: bool,
+}
+
+/// What a line says of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// It is the host's.
+    Key,
+    /// It signs the host's certificate.
+    Authority,
+    /// It must not be trusted.
+    Revoked,
 }
 
 /// Everything the files say about one host.
@@ -32,8 +46,8 @@ pub(super) struct Pins(Vec<Pin>);
 /// What the pins say of a key.
 #[derive(Debug)]
 pub(super) enum Verdict<'a> {
-    /// It is pinned.
-    Known,
+    /// It is pinned, here.
+    Known(&'a Pin),
     /// Nothing is pinned for the host.
     Unknown,
     /// Something else is pinned.
@@ -59,11 +73,56 @@ impl Pins {
                     file: file.to_owned(),
                     line: index + 1,
                     key,
-                    revoked: entry.revoked,
+                    mark: entry.mark,
                     exact,
                 });
             }
         }
+    }
+
+    /// Adds the keys in `text`, the content of `file`, one a line, as keys that must not be trusted (ssh_config(5),
+    /// `RevokedHostKeys`).
+    ///
+    /// # Errors
+    /// A phrase, when a line is no key: what is revoked is then not known, and no host can be trusted.
+    pub(super) fn revoke(&mut self, text: &str, file: &Path) -> Result<(), String> {
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let key = PublicKey::from_openssh(line).map_err(|_| {
+                format!(
+                    "line {} is no public key (key revocation lists in binary form are not read here)",
+                    index + 1
+                )
+            })?;
+            self.0.push(Pin {
+                file: file.to_owned(),
+                line: index + 1,
+                key,
+                mark: Mark::Revoked,
+                exact: true,
+            });
+        }
+        Ok(())
+    }
+
+    /// The line that says that `key` must not be trusted.
+    pub(super) fn revoked(&self, key: &KeyData) -> Option<&Pin> {
+        let mut revoked = self.0.iter().filter(|pin| pin.mark == Mark::Revoked);
+        revoked.find(|pin| pin.key.key_data() == key)
+    }
+
+    /// The line by which `key` may sign the host's certificate.
+    pub(super) fn authority(&self, key: &KeyData) -> Option<&Pin> {
+        let mut authorities = self.0.iter().filter(|pin| pin.mark == Mark::Authority);
+        authorities.find(|pin| pin.key.key_data() == key)
+    }
+
+    /// Whether somebody may sign the host's certificate.
+    pub(super) fn has_authority(&self) -> bool {
+        self.0.iter().any(|pin| pin.mark == Mark::Authority)
     }
 
     /// Adds a key that was accepted just now.
@@ -72,7 +131,7 @@ impl Pins {
             file: file.to_owned(),
             line: 0,
             key,
-            revoked: false,
+            mark: Mark::Key,
             exact: true,
         });
     }
@@ -82,13 +141,12 @@ impl Pins {
     /// A key of another type than the pinned ones counts as changed, not as unknown: the pinned types were asked for
     /// first (see [`Pins::prefer`]), so the host no longer has them.
     pub(super) fn verdict(&self, key: &PublicKey) -> Verdict<'_> {
-        let same = |pin: &&Pin| pin.key.key_data() == key.key_data();
-        if let Some(pin) = self.0.iter().filter(|pin| pin.revoked).find(same) {
+        if let Some(pin) = self.revoked(key.key_data()) {
             return Verdict::Revoked(pin);
         }
-        let trusted = || self.0.iter().filter(|pin| !pin.revoked);
-        if trusted().any(|pin| same(&pin)) {
-            return Verdict::Known;
+        let trusted = || self.0.iter().filter(|pin| pin.mark == Mark::Key);
+        if let Some(pin) = trusted().find(|pin| pin.key.key_data() == key.key_data()) {
+            return Verdict::Known(pin);
         }
         let same_type = |pin: &&Pin| pin.key.algorithm() == key.algorithm();
         trusted()
@@ -102,7 +160,7 @@ impl Pins {
     pub(super) fn prefer(&self, algorithms: &[Algorithm]) -> Vec<Algorithm> {
         let pinned = |algorithm: &Algorithm| {
             self.0.iter().any(|pin| {
-                !pin.revoked
+                pin.mark == Mark::Key
                     && match (pin.key.algorithm(), algorithm) {
                         (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
                         (pinned, algorithm) => pinned == *algorithm,
@@ -116,7 +174,7 @@ impl Pins {
 
 /// A line, taken apart.
 struct Entry<'a> {
-    revoked: bool,
+    mark: Mark,
     hosts: &'a str,
     key: &'a str,
 }
@@ -124,22 +182,19 @@ struct Entry<'a> {
 impl<'a> Entry<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace().peekable();
-        let revoked = match words.peek()?.strip_prefix('@') {
-            None => false,
-            Some("revoked") => {
-                words.next();
-                true
-            }
+        let mark = match words.peek()?.strip_prefix('@') {
+            None => Mark::Key,
+            Some("revoked") => Mark::Revoked,
+            Some("cert-authority") => Mark::Authority,
             Some(_) => return None,
         };
+        if mark != Mark::Key {
+            words.next();
+        }
         let hosts = words.next().filter(|hosts| !hosts.starts_with('#'))?;
         let _type = words.next()?;
         let key = words.next()?;
-        Some(Self {
-            revoked,
-            hosts,
-            key,
-        })
+        Some(Self { mark, hosts, key })
     }
 }
 
@@ -156,12 +211,22 @@ pub(super) fn name_of(address: &str, port: u16) -> String {
     }
 }
 
-/// The line that pins `key` for the host at `address` and `port`.
-pub(super) fn line_for(address: &str, port: u16, key: &PublicKey) -> String {
+/// The line that pins `key` for the host at `address` and `port`; with `hashed` nobody can read the name in it.
+pub(super) fn line_for(address: &str, port: u16, key: &PublicKey, hashed: bool) -> String {
     let mut key = key.clone();
     key.set_comment("");
     let key = key.to_openssh().unwrap_or_default();
-    format!("{} {}", name_of(address, port), key.trim_end())
+    let name = name_of(address, port);
+    let name = if hashed { hash(&name) } else { name };
+    format!("{name} {}", key.trim_end())
+}
+
+/// `name` as `ssh-keygen -H` would write it, with a salt of its own.
+fn hash(name: &str) -> String {
+    let salt: [u8; 20] = std::array::from_fn(|_| fastrand::u8(..));
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt);
+    let mac = ring::hmac::sign(&key, name.as_bytes());
+    format!("|1|{}|{}", BASE64.encode(salt), BASE64.encode(mac.as_ref()))
 }
 
 /// The fingerprint as `ssh-keygen -l` shows it.
@@ -210,11 +275,11 @@ fn names(patterns: &str, host: &str) -> bool {
         if let Some(hashed) = pattern.strip_prefix("|1|") {
             found |= hashed_matches(hashed, host);
         } else if let Some(negated) = pattern.strip_prefix('!') {
-            if wildcard(negated, host) {
+            if wildcard(&negated.to_ascii_lowercase(), host) {
                 return false;
             }
         } else {
-            found |= wildcard(pattern, host);
+            found |= wildcard(&pattern.to_ascii_lowercase(), host);
         }
     }
     found
@@ -231,37 +296,6 @@ fn hashed_matches(hashed: &str, host: &str) -> bool {
     // The format's choice; here it hides names, nothing is authenticated by it.
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt);
     ring::hmac::verify(&key, host.as_bytes(), &hash).is_ok()
-}
-
-/// Whether `pattern`, in which `*` stands for any characters and `?` for one, matches the lower-case `text`.
-///
-/// Walks both once and returns to the last `*` on a mismatch, so that no pattern takes more than their product in steps.
-fn wildcard(pattern: &str, text: &str) -> bool {
-    let pattern = pattern.to_ascii_lowercase();
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(&c) if c == b'?' || c == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match &mut star {
-                Some((at, from)) => {
-                    *from += 1;
-                    p = *at + 1;
-                    t = *from;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|&c| c == b'*')
 }
 
 #[cfg(test)]
@@ -291,7 +325,7 @@ mod tests {
         for name in ["pc1", "PC1", "10.0.0.1"] {
             assert!(matches!(
                 pins(&text, name, 22).verdict(&key(ED25519)),
-                Verdict::Known
+                Verdict::Known(_)
             ));
         }
         assert!(matches!(
@@ -315,7 +349,7 @@ mod tests {
     fn a_line_without_the_port_vouches_for_a_key_but_not_against_one() {
         let text = format!("pc1 ssh-ed25519 {ED25519}\n");
         let pins = pins(&text, "pc1", 2222);
-        assert!(matches!(pins.verdict(&key(ED25519)), Verdict::Known));
+        assert!(matches!(pins.verdict(&key(ED25519)), Verdict::Known(_)));
         assert!(matches!(pins.verdict(&key(OTHER)), Verdict::Unknown));
     }
 
@@ -338,6 +372,31 @@ mod tests {
     }
 
     #[test]
+    fn an_authority_is_one_only_for_the_hosts_of_its_line_and_can_be_revoked() {
+        let text = format!(
+            "@cert-authority *.example.com ssh-ed25519 {ED25519}\n@revoked * ssh-ed25519 {OTHER}\n"
+        );
+        let inside = pins(&text, "pc1.example.com", 2222);
+        assert!(inside.authority(key(ED25519).key_data()).is_some());
+        assert!(inside.authority(key(OTHER).key_data()).is_none());
+        assert!(inside.revoked(key(OTHER).key_data()).is_some());
+        assert!(!pins(&text, "pc1.example.org", 22).has_authority());
+    }
+
+    #[test]
+    fn a_list_of_revoked_keys_that_cannot_be_read_is_a_mistake() {
+        let mut pins = Pins::default();
+        let file = Path::new("revoked");
+        pins.revoke(&format!("# gone\nssh-ed25519 {ED25519} x\n"), file)
+            .unwrap();
+        assert!(matches!(
+            pins.verdict(&key(ED25519)),
+            Verdict::Revoked(pin) if pin.line == 2
+        ));
+        assert!(pins.revoke("SSHKRL", file).is_err());
+    }
+
+    #[test]
     fn a_hashed_name_is_found() {
         // Written by `ssh-keygen -H` for "example.com" and for "[example.com]:2222".
         let salt = BASE64.encode([7_u8; 20]);
@@ -352,7 +411,7 @@ mod tests {
             );
             assert!(matches!(
                 pins(&text, host, port).verdict(&key(ED25519)),
-                Verdict::Known
+                Verdict::Known(_)
             ));
             assert!(matches!(
                 pins(&text, "example.org", port).verdict(&key(ED25519)),
@@ -411,16 +470,12 @@ mod tests {
 
         #[test]
         fn a_line_that_was_written_is_read_back(host in "[a-z0-9][a-z0-9.-]{0,30}", port in 1_u16..) {
-            let line = line_for(&host, port, &key(ED25519));
-            prop_assert!(matches!(pins(&line, &host, port).verdict(&key(ED25519)), Verdict::Known));
-            prop_assert!(matches!(pins(&line, &host, port).verdict(&key(OTHER)), Verdict::Changed(_)));
-        }
-
-        #[test]
-        fn a_star_in_the_place_of_any_part_still_matches(head in "[a-z.]{0,9}", cut in "[a-z.]{0,9}", tail in "[a-z.]{0,9}") {
-            let pattern = format!("{head}*{tail}");
-            let text = format!("{head}{cut}{tail}");
-            prop_assert!(wildcard(&pattern, &text));
+            for hashed in [false, true] {
+                let line = line_for(&host, port, &key(ED25519), hashed);
+                prop_assert_eq!(line.starts_with("|1|"), hashed);
+                prop_assert!(matches!(pins(&line, &host, port).verdict(&key(ED25519)), Verdict::Known(_)));
+                prop_assert!(matches!(pins(&line, &host, port).verdict(&key(OTHER)), Verdict::Changed(_)));
+            }
         }
     }
 }

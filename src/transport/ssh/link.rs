@@ -5,23 +5,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 
-use super::SshSettings;
-use super::connection::{Connection, Opened, Target};
-use super::identities::KeyRing;
+use super::atlas::{Atlas, Stop};
+use super::connection::{Connection, Opened};
+use super::trail::Trail;
 use crate::transport::ReachError;
 
 type Attempt = Shared<BoxFuture<'static, Result<Arc<Connection>, ReachError>>>;
 
-/// The way to one node.
-#[derive(Debug)]
+/// The way to one host.
 pub(super) struct Link {
+    /// What it is called.
+    pub(super) name: String,
     /// Where it leads.
-    pub(super) target: Target,
-    /// The node to go through first.
-    jump: Option<Arc<Link>>,
-    settings: Arc<SshSettings>,
-    keys: Arc<KeyRing>,
+    stop: Stop,
+    atlas: Arc<Atlas>,
+    /// The link that carried the last attempt, kept so that others find it and its connection.
+    jump: Mutex<Option<Arc<Link>>>,
     state: Mutex<State>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("stop", &self.stop)
+            .field("state", &*self.lock())
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -35,17 +44,12 @@ enum State {
 }
 
 impl Link {
-    pub(super) fn new(
-        target: Target,
-        jump: Option<Arc<Self>>,
-        settings: Arc<SshSettings>,
-        keys: Arc<KeyRing>,
-    ) -> Self {
+    pub(super) fn new(stop: Stop, atlas: Arc<Atlas>) -> Self {
         Self {
-            target,
-            jump,
-            settings,
-            keys,
+            name: stop.to_string(),
+            stop,
+            atlas,
+            jump: Mutex::default(),
             state: Mutex::new(State::Idle),
         }
     }
@@ -85,7 +89,7 @@ impl Link {
         }
         // A task of its own: it goes on when the first who asked gives up, for the others who wait. Its deadlines end it.
         let task = tokio::spawn(Arc::clone(self).connect());
-        let hop = self.target.name.clone();
+        let hop = self.name.clone();
         let attempt = async move {
             task.await.unwrap_or_else(|error| {
                 Err(ReachError::Lost {
@@ -113,15 +117,25 @@ impl Link {
     }
 
     async fn make(&self) -> Result<Connection, ReachError> {
-        let Some(jump) = &self.jump else {
-            return Connection::make(&self.target, None, &self.settings, &self.keys).await;
+        let (settings, keys) = (&self.atlas.settings, &self.atlas.keys);
+        let mut way = self.atlas.way(&self.stop).await?;
+        let Some(here) = way.pop() else {
+            return Err(ReachError::UnknownNode(self.name.clone()));
         };
+        let Some(before) = way.pop() else {
+            let trail = Trail::begin();
+            return Connection::make(here.target, None, settings, keys, &trail).await;
+        };
+        let jump = self.atlas.link(&before.stop);
+        *self.jump.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&jump));
         let mut again = true;
         loop {
             let through = jump.connection().await;
-            let through = through.map_err(|error| error.on_the_way_to(&self.target.name))?;
+            let through = through.map_err(|error| error.on_the_way_to(&self.name))?;
             let carrier = Some(Arc::clone(&through));
-            let made = Connection::make(&self.target, carrier, &self.settings, &self.keys).await;
+            let trail = Trail::begin();
+            let target = here.target.clone();
+            let made = Connection::make(target, carrier, settings, keys, &trail).await;
             // A kept connection to the jump host that had ended unnoticed: a new one may do better, or say why not.
             if made.is_err() && again && !through.is_alive() {
                 again = false;

@@ -8,7 +8,8 @@
 //!  names → Links            exec, files, sftp          └ connect, greet, log in  └ fate: why it ended
 //! ```
 //!
-//! * [`Pool`] knows the environment: which node is where, and through which others it is reached.
+//! * [`Pool`] knows the environment: which node is where, and through which others it is reached. `atlas`, `way` and
+//!   `config` find that out, from the workspace and the operator's own OpenSSH configuration.
 //! * A `Link` is the wish to be connected to one node. It connects on first use, lets any number of callers wait for the
 //!   same attempt, and connects anew after a loss.
 //! * A `Connection` is one SSH connection (RFC 4253) that has been greeted (`known_hosts`) and let in (`auth`).
@@ -20,21 +21,31 @@
 //! here) is full. A sink that never takes its output therefore stalls the other commands *of that host*, and only after
 //! that much output. Dropping, cancelling or timing out the slow command frees the connection at once.
 
+mod atlas;
 mod auth;
+mod config;
 mod connection;
 mod elevate;
 mod exec;
+mod explain;
 mod files;
 mod greet;
 mod host;
+mod host_cert;
 mod identities;
 mod known_hosts;
 mod link;
+mod patience;
+mod pattern;
 mod pool;
 mod sftp;
 mod shell;
+mod sign;
 mod slots;
+mod spec;
 mod stop;
+mod trail;
+mod way;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -57,12 +68,16 @@ pub struct SshSettings {
     pub login: Duration,
     /// A host that is silent for this long is asked for a sign of life; after three without one it counts as lost.
     pub keepalive: Duration,
-    /// Pin the key of a host that is not known yet (as OpenSSH's `StrictHostKeyChecking=accept-new`) instead of refusing it.
+    /// Pin the key of a host that is not known yet (as OpenSSH's `StrictHostKeyChecking=accept-new`) instead of refusing it,
+    /// whatever the configuration files say.
     pub accept_new: bool,
     /// The agent's socket; `None` means no agent.
     pub agent: Option<PathBuf>,
     /// The home directory, in whose `.ssh` keys and `known_hosts` are looked for.
     pub home: Option<PathBuf>,
+    /// OpenSSH client configurations, the first counts first; `~` is [`home`](Self::home). Files that are not there say
+    /// nothing.
+    pub config_files: Vec<PathBuf>,
     /// Who can be asked for the passphrase of an encrypted key; `None` means nobody.
     pub passphrases: Option<Arc<dyn PassphraseSource>>,
 }
@@ -80,6 +95,7 @@ impl Default for SshSettings {
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
             home: std::env::home_dir(),
+            config_files: vec!["~/.ssh/config".into(), "/etc/ssh/ssh_config".into()],
             passphrases: None,
         }
     }
@@ -95,6 +111,7 @@ impl fmt::Debug for SshSettings {
             .field("accept_new", &self.accept_new)
             .field("agent", &self.agent)
             .field("home", &self.home)
+            .field("config_files", &self.config_files)
             .field("passphrases", &self.passphrases.is_some())
             .finish()
     }

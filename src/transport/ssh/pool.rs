@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::SshSettings;
-use super::connection::Target;
+use async_trait::async_trait;
+
+use super::atlas::{Atlas, Stop};
 use super::host::SshHost;
-use super::identities::KeyRing;
-use super::link::Link;
+use super::{SshSettings, explain};
 use crate::domain::environment::Environment;
+use crate::domain::node::Jump;
+use crate::domain::reach::Way;
 use crate::transport::{Host, Reach, ReachError};
 
 /// Reaches the nodes of an environment over SSH, each by one kept connection.
@@ -16,9 +18,7 @@ use crate::transport::{Host, Reach, ReachError};
 /// Making it costs nothing and touches no network. Dropping it, and every host it gave out, ends the connections.
 #[derive(Debug)]
 pub struct Pool {
-    environment: Arc<Environment>,
-    settings: Arc<SshSettings>,
-    keys: Arc<KeyRing>,
+    atlas: Arc<Atlas>,
     hosts: Mutex<BTreeMap<String, Arc<SshHost>>>,
 }
 
@@ -26,56 +26,49 @@ impl Pool {
     /// A pool for `environment`.
     pub fn new(environment: Arc<Environment>, settings: SshSettings) -> Self {
         Self {
-            environment,
-            settings: Arc::new(settings),
-            keys: Arc::default(),
+            atlas: Atlas::new(environment, settings),
             hosts: Mutex::default(),
         }
     }
 
-    /// The link of `name`, made together with those of its jump hosts; `way` are the nodes that lead here.
-    fn link(
-        &self,
-        hosts: &mut BTreeMap<String, Arc<SshHost>>,
-        name: &str,
-        way: &mut Vec<String>,
-    ) -> Result<Arc<SshHost>, ReachError> {
-        if let Some(host) = hosts.get(name) {
-            return Ok(Arc::clone(host));
+    /// Whether the nodes that lead to `name` are there and come to an end, as far as the workspace says.
+    fn check(&self, name: &str) -> Result<(), ReachError> {
+        let (mut at, mut way) = (name.to_owned(), Vec::new());
+        loop {
+            let node = self.atlas.environment().node(&at);
+            let node = node.ok_or_else(|| ReachError::UnknownNode(at.clone()))?;
+            let circle = way.contains(&at);
+            way.push(at);
+            if circle {
+                return Err(ReachError::Refused {
+                    hop: name.to_owned(),
+                    reason: format!("its jump hosts lead in a circle: {}", way.join(" → ")),
+                });
+            }
+            match &node.ssh.jump {
+                Some(Jump::Through(next)) => at = next.clone(),
+                Some(Jump::Direct) | None => return Ok(()),
+            }
         }
-        let node = self
-            .environment
-            .node(name)
-            .ok_or_else(|| ReachError::UnknownNode(name.to_owned()))?;
-        let circle = way.iter().any(|passed| passed == name);
-        way.push(name.to_owned());
-        if circle {
-            return Err(ReachError::Refused {
-                hop: way[0].clone(),
-                reason: format!("its jump hosts lead in a circle: {}", way.join(" → ")),
-            });
-        }
-        let jump = match &node.ssh.jump {
-            None => None,
-            Some(jump) => Some(self.link(hosts, jump, way)?.link()),
-        };
-        let link = Link::new(
-            Target::from(node),
-            jump,
-            Arc::clone(&self.settings),
-            Arc::clone(&self.keys),
-        );
-        let host = Arc::new(SshHost::new(Arc::new(link)));
-        hosts.insert(name.to_owned(), Arc::clone(&host));
-        Ok(host)
     }
 }
 
+#[async_trait]
 impl Reach for Pool {
+    async fn way(&self, name: &str, test: bool) -> Way {
+        explain::explain(&self.atlas, name, test).await
+    }
+
     fn host(&self, name: &str) -> Result<Arc<dyn Host>, ReachError> {
         // Entries are added whole: a panic elsewhere cannot have left one half made.
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = self.link(&mut hosts, name, &mut Vec::new())?;
+        if let Some(host) = hosts.get(name) {
+            return Ok(Arc::clone(host) as Arc<dyn Host>);
+        }
+        self.check(name)?;
+        let link = self.atlas.link(&Stop::Node(name.to_owned()));
+        let host = Arc::new(SshHost::new(link));
+        hosts.insert(name.to_owned(), Arc::clone(&host));
         Ok(host)
     }
 }
@@ -97,7 +90,7 @@ mod tests {
             roles: [].into(),
             labels: [].into(),
             ssh: SshAccess {
-                jump: jump.map(Into::into),
+                jump: jump.map(|jump| Jump::Through(jump.into())),
                 ..SshAccess::default()
             },
         });

@@ -46,7 +46,7 @@ pub(super) struct Sftp {
 impl Sftp {
     /// Begins a session; `None` when the host has no SFTP.
     pub(super) async fn open(link: &Arc<Link>) -> Result<Option<Self>, ReachError> {
-        let hop = link.target.name.clone();
+        let hop = link.name.clone();
         let connection = link.connection().await?;
         if connection.without_sftp.load(Ordering::Relaxed) {
             return Ok(None);

@@ -8,7 +8,7 @@ use super::super::nodes;
 use super::model::NodeScreen;
 use crate::domain::finding::Subject;
 use crate::domain::live::{NodeReport, Observed};
-use crate::domain::node::Node;
+use crate::domain::node::{Jump, Node};
 use crate::tui::paint::grid::{Column, Grid, GridRow, cell};
 use crate::tui::paint::pane::Pane;
 use crate::tui::paint::{Look, Paint, cut_left, cut_top, inset};
@@ -234,11 +234,10 @@ fn facts(
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    fact(
-        "address",
-        format!("{}@{}:{}", node.ssh.user, node.address, node.ssh.port),
-    );
-    fact("through", node.ssh.jump.clone().unwrap_or_default());
+    fact("address", node.place());
+    if let Some(Jump::Through(jump)) = &node.ssh.jump {
+        fact("through", jump.clone());
+    }
     fact("platform", format!("{} {}", node.platform, node.arch));
     fact("roles", roles.join(" "));
     fact("labels", labels.join(" "));
