@@ -71,8 +71,16 @@ impl Signing<'_> {
             let _ = agent.bind_session(binding, false).await;
         }
         // The agent may ask its own user, by a dialog or a touch.
-        let signing = agent.sign_request(identity, hash, to_sign);
-        let signed = self.fate.patience.asking(signing).await;
+        let signing = agent.sign_request(identity, hash, to_sign.clone());
+        let mut signed = self.fate.patience.asking(signing).await;
+        if signed.is_err()
+            && let AgentIdentity::Certificate { .. } = identity
+        {
+            // It may hold the key without the certificate, which then came from a file.
+            let bare = AgentIdentity::from(identity.public_key().into_owned());
+            let signing = agent.sign_request(&bare, hash, to_sign);
+            signed = self.fate.patience.asking(signing).await;
+        }
         signed.map_err(|error| {
             Unsigned(format!(
                 "the agent does not sign: {}",
