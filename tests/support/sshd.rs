@@ -110,13 +110,24 @@ impl Yard {
         self.sshd_under(Vec::new(), "", name, kinds, lines)
     }
 
-    /// A server of its own with sixteen addresses, the `number`th of several: as many as one sshd listens on.
+    /// A server of its own with sixteen addresses, the `number`th of several: as many as one sshd listens on. Its login shell
+    /// is sh, as start-up files of a person's shell may do anything, such as waiting for each other.
     pub fn sshd_at(&self, number: usize) -> Sshd {
-        let more: String = (0..15).fold(String::new(), |mut lines, index| {
+        let sftp = "Subsystem sftp internal-sftp\n".to_owned();
+        let more = (0..15).fold(sftp, |mut lines, index| {
             writeln!(lines, "ListenAddress {}", Self::address(number, index)).unwrap();
             lines
         });
-        let sshd = self.sshd_with(&format!("many{number}"), &["ed25519"], &more);
+        let name = format!("many{number}");
+        let mut prefix = Vec::new();
+        if rustix::process::getuid().is_root() {
+            let all = std::fs::read_to_string("/etc/passwd").unwrap();
+            let (root, others) = all.split_once('\n').unwrap();
+            let (root, _shell) = root.rsplit_once(':').unwrap();
+            std::fs::write(self.path("passwd"), format!("{root}:/bin/sh\n{others}")).unwrap();
+            prefix = self.over_the_systems("passwd");
+        }
+        let sshd = self.sshd_under(prefix, "", &name, &["ed25519"], &more);
         for index in 0..15 {
             self.pin_at(&Self::address(number, index), sshd.port, &sshd);
         }
@@ -172,11 +183,20 @@ impl Yard {
         );
         entry("shadow", "qdguest:*:19000:0:99999:7:::");
         entry("group", &format!("qdguest:x:{GUEST}:"));
-        let mount = r#"for f in passwd shadow group; do mount --bind "$0/$f" "/etc/$f" || exit 1; done; exec "$@""#;
-        let directory = self.dir.path().to_str().unwrap();
-        let prefix = ["unshare", "-m", "sh", "-c", mount, directory].map(String::from);
-        let sshd = self.sshd_under(prefix.into(), &path, name, &["ed25519"], lines);
+        let prefix = self.over_the_systems("passwd shadow group");
+        let sshd = self.sshd_under(prefix, &path, name, &["ed25519"], lines);
         (sshd, "qdguest".into())
+    }
+
+    /// What starts a program that sees these files of ours in the place of those in `/etc`.
+    fn over_the_systems(&self, files: &str) -> Vec<String> {
+        let mount = format!(
+            r#"for f in {files}; do mount --bind "$0/$f" "/etc/$f" || exit 1; done; exec "$@""#
+        );
+        let directory = self.dir.path().to_str().unwrap();
+        ["unshare", "-m", "sh", "-c", &mount, directory]
+            .map(String::from)
+            .into()
     }
 
     fn sshd_under(
