@@ -1,7 +1,7 @@
 //! The SSH client against real OpenSSH servers on loopback: being let in, jump hosts, commands, files, and everything that
 //! goes wrong. `tests/run real` runs them.
 
-#![allow(clippy::unwrap_used)] // the helpers are part of the tests
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // the helpers are part of the tests; a skipped one says so
 
 #[path = "support/proxy.rs"]
 #[allow(unreachable_pub)] // shared
@@ -16,6 +16,8 @@ mod certificates;
 mod client_config;
 #[path = "real_ssh/commands.rs"]
 mod commands;
+#[path = "real_ssh/disks.rs"]
+mod disks;
 #[path = "real_ssh/files.rs"]
 mod files;
 #[path = "real_ssh/hops.rs"]

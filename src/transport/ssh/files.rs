@@ -29,11 +29,12 @@ const READ: &str =
     r#"if [ -e "$1" ] || [ -L "$1" ]; then printf '%s\n' "$2"; exec cat -- "$1"; fi; exit 44"#;
 /// The status by which [`READ`] says that there is no file.
 const NO_FILE: u32 = 44;
-/// Takes the content from standard input; readable by nobody else until it is whole.
-const TAKE: &str = r#"umask 077; rm -f -- "$1" && cat > "$1""#;
+/// Takes the content from standard input; readable by nobody else until it is whole. What does not fit is removed again.
+const TAKE: &str = r#"umask 077; rm -f -- "$1" && cat > "$1" || { rm -f -- "$1"; exit 1; }"#;
 /// Checks that all of it arrived, then owner, mode (after the owner: changing that clears set-user-ID), disk, name.
-const PLACE: &str = r#"[ "$(($(wc -c < "$1")))" = "$3" ] || { echo "only a part of it arrived" >&2; exit 1; }
-chown -- "$4" "$1" && chmod -- "$5" "$1" && { sync -- "$1" 2>/dev/null || :; } && mv -fT -- "$1" "$2""#;
+const PLACE: &str = r#"{ [ "$(($(wc -c < "$1")))" = "$3" ] || { echo "only a part of it arrived" >&2; false; }; } &&
+chown -- "$4" "$1" && chmod -- "$5" "$1" && { sync -- "$1" 2>/dev/null || :; } && mv -fT -- "$1" "$2" ||
+{ rm -f -- "$1"; exit 1; }"#;
 
 /// Reads the file at `path` on `host`.
 pub(super) async fn read(host: &SshHost, path: &str) -> Result<Option<Vec<u8>>, ReachError> {

@@ -159,10 +159,30 @@ impl Sftp {
             self.raw.fsetstat(handle, mode).await?;
             self.raw.close(handle).await
         };
-        if let Err(error) = finished.await {
+        let Err(error) = finished.await else {
+            return Ok(());
+        };
+        if status(&error).is_none() {
             return Err(self.failed(path, error).await);
         }
-        Ok(())
+        let full = self.is_full(path).await;
+        // What could not be finished must not take the room that is left. The next attempt removes it in any case.
+        let _ = self.raw.remove(path).await;
+        if full {
+            return Err(self.file(path, "no space left on the file system".into()));
+        }
+        Err(self.failed(path, error).await)
+    }
+
+    /// Whether there is no room left where `path` is, as far as the host tells. OpenSSH answers a write that finds none with
+    /// a mere "Failure".
+    async fn is_full(&self, path: &str) -> bool {
+        let Ok(system) = self.raw.statvfs(path).await else {
+            return false;
+        };
+        let room = system.blocks_avail.saturating_mul(system.fragment_size);
+        // Some file systems count no inodes at all.
+        room < PIECE as u64 || (system.inodes > 0 && system.inodes_avail == 0)
     }
 
     /// Puts the file `from` in the place of `to` in one step; `false` when the host cannot do that over SFTP.
