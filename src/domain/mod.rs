@@ -7,6 +7,8 @@ pub mod approval;
 pub mod audit;
 pub mod environment;
 pub mod finding;
+pub mod group;
+pub mod handler;
 pub mod live;
 pub mod node;
 pub mod notice;
@@ -17,8 +19,10 @@ pub mod reach;
 pub mod recipe;
 pub mod resource;
 pub mod retention;
+pub mod rolling;
 pub mod run;
 pub mod schedule;
+pub mod selector;
 pub mod service;
 pub mod stack;
 pub mod structured;
@@ -94,4 +98,18 @@ pub fn hex(bytes: &[u8]) -> String {
             let _ = write!(text, "{byte:02x}");
             text
         })
+}
+
+/// `; did you mean "x"?` for the nearest of `known`, or nothing when none is near.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let length = word.chars().count();
+    // One slip in a short word, one more for every four letters.
+    let slips = (1 + length / 4).min(length.saturating_sub(1));
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= slips)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, nearest)| format!("; did you mean {nearest:?}?"))
+        .unwrap_or_default()
 }

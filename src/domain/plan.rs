@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::action::Risk;
+use super::handler::Owed;
 use super::recipe::Step;
 use super::run::{RunId, Task, TaskKey};
 use super::words;
@@ -93,6 +94,9 @@ pub struct Plan {
     /// [`PlanRequest::once`] answers for each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undecided: Vec<TaskKey>,
+    /// Handlers that an earlier run owes: they are carried out even where nothing changes any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owed: Vec<Owed>,
     /// What the operator must read before he agrees, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cautions: Vec<String>,
@@ -113,6 +117,7 @@ impl Plan {
             steps,
             kept: Vec::new(),
             undecided: Vec::new(),
+            owed: Vec::new(),
             cautions: Vec::new(),
             environment_hash: String::new(),
             hash: String::new(),

@@ -3,7 +3,6 @@
 //! Strings may hold MiniJinja expressions; they are rendered per host by [`crate::steps`], with the same types before
 //! and after.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,9 +13,11 @@ use serde_json::Value;
 
 use super::action::Risk;
 use super::approval::Approver;
-use super::node::{Node, Role};
-use super::resource::Resource;
+use super::resource::Declared;
+use super::rolling::Rolling;
 use super::words;
+
+pub use super::selector::Selector;
 
 /// A pipeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +40,10 @@ pub struct Recipe {
     pub params: Vec<Param>,
     /// The graph.
     pub steps: Vec<Step>,
+    /// Steps that are carried out once when everything else has ended, or at a `flush`, and only on the hosts where
+    /// something changed that names them in `notify`; one after the other, as they stand here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handlers: Vec<Step>,
 }
 
 words! {
@@ -66,7 +71,8 @@ pub struct Param {
     pub default: Option<Value>,
 }
 
-/// One step. Exactly one of `ensure`, `run`, `local`, `http`, `tcp`, `service`, `approve` and `report` says what it does.
+/// One step. Exactly one of `ensure`, `run`, `local`, `http`, `tcp`, `service`, `approve`,
+/// `report` and `flush` says what it does.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -96,12 +102,18 @@ pub struct Step {
     /// otherwise any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_fail: Option<u32>,
+    /// Goes through the hosts in batches; the next begins when the one before has ended well enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolling: Option<Rolling>,
     /// Whether it must not be repeated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub once: bool,
+    /// Handlers to carry out when it changes something; a resource of `ensure` may have its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<String>,
     /// Bring these resources into their declared state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ensure: Option<Vec<Resource>>,
+    pub ensure: Option<Vec<Declared>>,
     /// Run a command on the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunCommand>,
@@ -123,6 +135,10 @@ pub struct Step {
     /// Write a summary of the run into its log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
+    /// Carry out now what was notified so far: these handlers, or with `[]` all of them. Steps that need this one begin
+    /// after them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flush: Option<Vec<String>>,
     /// How what its command did is taken back; resources know that themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<StepUndo>,
@@ -137,7 +153,7 @@ pub enum StepUndo {
     /// By a command where the engine is.
     Local(RunCommand),
     /// By bringing these resources into their declared state.
-    Ensure(Vec<Resource>),
+    Ensure(Vec<Declared>),
 }
 
 impl StepUndo {
@@ -162,11 +178,11 @@ pub fn files_beside(recipes: &Path) -> PathBuf {
 /// The longest one attempt of a step may take when it does not say.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// What a step does: the one of its eight fields that is set.
+/// What a step does: the one of its nine fields that is set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Work<'a> {
     /// See [`Step::ensure`].
-    Ensure(&'a [Resource]),
+    Ensure(&'a [Declared]),
     /// See [`Step::run`].
     Run(&'a RunCommand),
     /// See [`Step::local`].
@@ -181,6 +197,8 @@ pub enum Work<'a> {
     Approve(&'a Approve),
     /// See [`Step::report`].
     Report(&'a Report),
+    /// See [`Step::flush`].
+    Flush(&'a [String]),
 }
 
 impl Work<'_> {
@@ -195,6 +213,7 @@ impl Work<'_> {
             Self::Service(_) => "service",
             Self::Approve(_) => "approve",
             Self::Report(_) => "report",
+            Self::Flush(_) => "flush",
         }
     }
 
@@ -207,7 +226,8 @@ impl Work<'_> {
             | Self::Tcp(_)
             | Self::Service(_)
             | Self::Approve(_)
-            | Self::Report(_) => true,
+            | Self::Report(_)
+            | Self::Flush(_) => true,
         }
     }
 }
@@ -227,6 +247,7 @@ impl Step {
             self.service.as_ref().map(Work::Service),
             self.approve.as_ref().map(Work::Approve),
             self.report.as_ref().map(Work::Report),
+            self.flush.as_deref().map(Work::Flush),
         ]
         .into_iter()
         .flatten()
@@ -234,7 +255,7 @@ impl Step {
         match all.as_slice() {
             [work] => Ok(*work),
             [] => Err(format!(
-                "step {:?} does nothing: give it one of ensure, run, local, http, tcp, service, approve and report",
+                "step {:?} does nothing: give it one of ensure, run, local, http, tcp, service, approve, report and flush",
                 self.id
             )),
             several => Err(format!(
@@ -247,6 +268,19 @@ impl Step {
                     .join(" and ")
             )),
         }
+    }
+
+    /// The handlers that it or one of its resources names, some perhaps twice.
+    pub fn notified(&self) -> impl Iterator<Item = &str> {
+        let resources = self.ensure.iter().flatten();
+        let own = self.notify.iter();
+        own.chain(resources.flat_map(|declared| &declared.notify))
+            .map(String::as_str)
+    }
+
+    /// Whether a change by this step may notify `handler`.
+    pub fn may_notify(&self, handler: &str) -> bool {
+        self.notified().any(|named| named == handler)
     }
 
     /// The longest one attempt may take: [`Step::timeout`], or [`DEFAULT_TIMEOUT`]; an approval takes as long as it takes.
@@ -277,32 +311,6 @@ impl Step {
 )]
 fn is_zero(number: &u32) -> bool {
     *number == 0
-}
-
-/// Which nodes a step runs on: those that pass every part.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Selector {
-    /// Nodes with any of these roles; empty means any node.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub roles: Vec<Role>,
-    /// Nodes with all of these labels.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// Only the first of the selected nodes.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub first: bool,
-}
-
-impl Selector {
-    /// Whether `node` passes the roles and labels; [`Selector::first`] is not looked at.
-    pub fn admits(&self, node: &Node) -> bool {
-        let role = self.roles.is_empty() || self.roles.iter().any(|role| node.roles.contains(role));
-        role && self
-            .labels
-            .iter()
-            .all(|(key, value)| node.labels.get(key) == Some(value))
-    }
 }
 
 /// A command.

@@ -3,12 +3,14 @@
 //! One enum, and per family a file with the declarations: their fields are what is written in a recipe. How a state is
 //! looked at, brought about and taken back is the business of the room `resources`.
 
+mod declared;
 mod files;
 mod identity;
 mod packages;
 mod text;
 mod units;
 
+pub use declared::Declared;
 pub use files::{DirectorySpec, DownloadSpec, FileSpec};
 pub use identity::{HostnameSpec, TimezoneSpec};
 pub use packages::PackageSpec;

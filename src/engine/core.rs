@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::approvals::{Approvals, Asker, Deciding};
 use super::audit::Audit;
 use super::bus::Bus;
+use super::debts::RunDebts;
 use super::desk::Desk;
 use super::directory::Directory;
 use super::door::Guestbook;
@@ -515,6 +516,19 @@ impl Core {
             bury(id, &tasks, reason, &self.store, &self.bus, &self.clock).await;
             return Err(refusal);
         }
+        let debts = RunDebts::new(id, &plan, self.store.clone());
+        if let Err(reason) = debts.take_over(&plan).await {
+            bury(
+                id,
+                &tasks,
+                reason.clone(),
+                &self.store,
+                &self.bus,
+                &self.clock,
+            )
+            .await;
+            return Err(Refusal::new(reason));
+        }
         let asker = Asker {
             approvals: self.approvals.clone(),
             run: run.clone(),
@@ -536,6 +550,7 @@ impl Core {
             dry_run: plan.request.dry_run,
             cache: self.cache.clone(),
             records: RunRecords::new(id, &plan, self.store.clone(), self.redactor.clone()),
+            debts,
         };
         let executor: Arc<dyn Executor> = match past {
             Some(past) => Arc::new(TakeBack::new(self, &past, run.number, &plan, steps)),

@@ -17,6 +17,7 @@ mod approvals;
 mod audit;
 mod bus;
 mod core;
+mod debts;
 mod desk;
 mod directory;
 mod door;

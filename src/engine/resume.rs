@@ -65,6 +65,7 @@ impl Core {
             };
             Ok(Some(Earlier {
                 tasks: history.tasks(run)?,
+                owed: history.owed(run, &plan)?,
                 run: found,
                 plan,
             }))

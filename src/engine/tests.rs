@@ -1,6 +1,7 @@
 //! The engine as its clients see it, over a world in memory.
 
 mod approvals;
+mod handlers;
 mod locks;
 mod resume;
 
@@ -201,6 +202,7 @@ pub(super) fn recipe(name: &str, risk: Risk, command: &str) -> Recipe {
         risk,
         offer_on: Vec::new(),
         params: Vec::new(),
+        handlers: Vec::new(),
         steps: vec![Step {
             id: "do".into(),
             title: "Do it".into(),
@@ -269,6 +271,7 @@ async fn start(read_only: bool) -> Scene {
         recipe("look", Risk::Read, "hang"),
         greeting(),
         asking(),
+        handlers::following(),
     ];
     settings.read_only = read_only;
     // Far apart: what is asked again is asked because of a refresh.

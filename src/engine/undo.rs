@@ -13,6 +13,7 @@ use super::run::Executor;
 use super::world::Steps;
 use crate::client::{Event, Refusal};
 use crate::clock::SharedClock;
+use crate::domain::handler;
 use crate::domain::plan::{Origin, Plan, PlanRequest, PlannedStep};
 use crate::domain::recipe::Step;
 use crate::domain::run::{Run, RunId, TaskKey, TaskState};
@@ -241,6 +242,9 @@ impl Executor for TakeBack {
             host: host.map(Into::into),
         };
         let traces = self.traces.get(&key).map_or(&[][..], Vec::as_slice);
+        if handler::is_undone(&step.id) {
+            return self.steps.execute(step, host, log, cancel).await;
+        }
         // What is taken back is not put on record in turn: to have it again, the recipe is run again.
         let context = self.steps.context(log, cancel, Arc::new(NoRecords));
         let outcome = steps::take_back(step, host, traces, self.force, &context).await?;

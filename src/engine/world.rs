@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::approvals::Asker;
+use super::debts::RunDebts;
 use super::run::{Executor, Tasks};
 use super::undo::RunRecords;
 use crate::domain::environment::Environment;
@@ -80,6 +81,7 @@ pub(super) struct Steps {
     pub(super) dry_run: bool,
     pub(super) cache: PathBuf,
     pub(super) records: RunRecords,
+    pub(super) debts: RunDebts,
 }
 
 impl SeeTasks for Tasks {
@@ -108,6 +110,7 @@ impl Steps {
             log,
             cancel,
             records,
+            debts: Arc::new(self.debts.clone()),
         }
     }
 }

@@ -1,15 +1,18 @@
 //! What makes a recipe sound beyond its shape: ids, needs, one kind of work per step, timeouts, templates.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::Value as Json;
 use serde_saphyr::{Location, Spanned};
 
+use super::handlers;
 use super::order;
 use super::template::{Form, lint};
-use crate::domain::recipe::{Recipe, Step, Work};
+use crate::domain::recipe::{Recipe, Selector, Step, Work};
 use crate::domain::resource::Resource;
+use crate::domain::rolling::Rolling;
 
 /// Something wrong at a place.
 #[derive(Debug, Clone)]
@@ -25,12 +28,15 @@ pub(super) struct Places {
     #[serde(default)]
     params: Vec<ParamPlaces>,
     steps: Vec<StepPlaces>,
+    #[serde(default)]
+    handlers: Vec<StepPlaces>,
 }
 
 impl Places {
-    /// Where the steps begin, in the order of the file.
+    /// Where the steps begin, and behind them the handlers.
     pub(super) fn steps(&self) -> impl Iterator<Item = Location> {
-        self.steps.iter().map(|step| step.id.referenced)
+        let all = self.steps.iter().chain(&self.handlers);
+        all.map(|step| step.id.referenced)
     }
 }
 
@@ -79,8 +85,36 @@ pub(super) fn faults(recipe: &Recipe, places: &Places) -> Vec<Fault> {
     let params: Vec<&str> = recipe.params.iter().map(|p| p.name.as_str()).collect();
     let mut seen = BTreeSet::new();
     let mut needs_are_known = true;
-    for (step, place) in recipe.steps.iter().zip(&places.steps) {
+    for (step, place) in recipe.handlers.iter().zip(&places.handlers) {
+        for reason in handlers::handler_faults(recipe, step) {
+            fault(place.id.referenced, reason);
+        }
+    }
+    let both = recipe.steps.iter().zip(&places.steps);
+    let both = both.chain(recipe.handlers.iter().zip(&places.handlers));
+    for (step, place) in both {
+        let is_handler = recipe
+            .handlers
+            .iter()
+            .any(|handler| std::ptr::eq(handler, step));
+        // A handler runs on nodes without saying on which.
+        let on_nodes = is_handler && step.work().is_ok_and(|work| handlers::is_on_nodes(&work));
+        let mut step = Cow::Borrowed(step);
+        if on_nodes {
+            step.to_mut().on = Some(Selector::default());
+        }
+        let step = step.as_ref();
         let here = place.id.referenced;
+        if !is_handler {
+            for reason in handlers::notify_faults(recipe, step) {
+                fault(here, format!("step {:?}: {reason}", step.id));
+            }
+        }
+        if let Some(rolling) = &step.rolling {
+            for reason in rolling_faults(step, rolling) {
+                fault(here, format!("step {:?}: {reason}", step.id));
+            }
+        }
         if !is_name(&step.id) {
             fault(
                 here,
@@ -90,7 +124,7 @@ pub(super) fn faults(recipe: &Recipe, places: &Places) -> Vec<Fault> {
                 ),
             );
         }
-        if !seen.insert(step.id.as_str()) {
+        if !seen.insert(place.id.value.as_str()) {
             fault(here, format!("step id {:?} is used twice", step.id));
         }
         for need in &place.needs {
@@ -131,7 +165,7 @@ pub(super) fn faults(recipe: &Recipe, places: &Places) -> Vec<Fault> {
         }
     }
     if needs_are_known
-        && seen.len() == recipe.steps.len()
+        && seen.len() == recipe.steps.len() + recipe.handlers.len()
         && let Err(error) = order::topological(&recipe.steps)
     {
         let at = match &error {
@@ -145,6 +179,20 @@ pub(super) fn faults(recipe: &Recipe, places: &Places) -> Vec<Fault> {
         fault(at, error.to_string());
     }
     faults
+}
+
+fn rolling_faults(step: &Step, rolling: &Rolling) -> Vec<String> {
+    let mut reasons: Vec<String> = rolling.check().err().into_iter().collect();
+    if step.on.is_none() {
+        reasons.push("`rolling` goes from host to host, so it needs `on`".into());
+    }
+    if step.parallel.is_some() || step.max_fail.is_some() {
+        reasons.push(
+            "`rolling` says how many hosts at a time and how many may fail: `parallel` and `max_fail` beside it say it twice"
+                .into(),
+        );
+    }
+    reasons
 }
 
 fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
@@ -163,7 +211,11 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
     }
     match work {
         Work::Ensure([]) => reasons.push("`ensure` declares nothing".into()),
-        Work::Ensure(resources) => reasons.extend(resources.iter().filter_map(resource_fault)),
+        Work::Ensure(declared) => reasons.extend(
+            declared
+                .iter()
+                .filter_map(|declared| resource_fault(&declared.resource)),
+        ),
         Work::Run(command) | Work::Local(command) => {
             if command.argv.is_empty() {
                 reasons.push("`argv` is empty".into());
@@ -174,7 +226,12 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
                 reasons.push(format!("check: {error}"));
             }
         }
-        Work::Http(_) | Work::Tcp(_) | Work::Service(_) | Work::Approve(_) | Work::Report(_) => {}
+        Work::Http(_)
+        | Work::Tcp(_)
+        | Work::Service(_)
+        | Work::Approve(_)
+        | Work::Report(_)
+        | Work::Flush(_) => {}
     }
     let content = match work {
         Work::Ensure(resources) => serde_json::to_value(resources),
@@ -184,6 +241,7 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         Work::Service(wait) => serde_json::to_value(wait),
         Work::Approve(question) => serde_json::to_value(question),
         Work::Report(report) => serde_json::to_value(report),
+        Work::Flush(handlers) => serde_json::to_value(handlers),
     };
     match content {
         Ok(content) => lint_strings(&content, params, step.on.is_some(), &mut reasons),
@@ -199,7 +257,7 @@ fn undo_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
     let runs_commands = match work {
         Work::Ensure(resources) => resources
             .iter()
-            .any(|resource| matches!(resource, Resource::Command(_))),
+            .any(|declared| matches!(declared.resource, Resource::Command(_))),
         work => !work.is_read_only(),
     };
     if !runs_commands {

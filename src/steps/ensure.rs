@@ -4,19 +4,22 @@
 //! run. In a dry run it stays at checking and telling.
 
 use super::{Context, Outcome, StepError};
-use crate::domain::resource::Resource;
+use crate::domain::recipe::Step;
+use crate::domain::resource::Declared;
 use crate::domain::run::Stream;
 use crate::resources::{self, Difference, Means, ResourceError};
 use crate::transport::Host;
 
 pub(super) async fn execute(
-    declared: &[Resource],
+    declared: &[Declared],
+    step: &Step,
+    name: Option<&str>,
     host: &dyn Host,
     context: &Context,
 ) -> Result<Outcome, StepError> {
     let mut outcome = Outcome::Ok;
     let mut changed: Vec<String> = Vec::new();
-    for (resource, position) in declared.iter().zip(0..) {
+    for (Declared { resource, notify }, position) in declared.iter().zip(0..) {
         let label = resource.label();
         let failed = |error: ResourceError| StepError {
             passing: error.is_passing(),
@@ -39,6 +42,8 @@ pub(super) async fn execute(
         }
         outcome = Outcome::Changed;
         tell(&label, &difference, context).await;
+        context.owe(notify, name).await?;
+        context.owe(&step.notify, name).await?;
         if !context.dry_run {
             resources::apply(resource, &difference, host, &means)
                 .await

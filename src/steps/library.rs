@@ -206,7 +206,12 @@ pub fn parse(
     let mut recipe: Recipe = read_yaml(path, text)?;
     let places: check::Places = read_yaml(path, text)?;
     let mut faults = Vec::new();
-    for (step, at) in recipe.steps.iter_mut().zip(places.steps()) {
+    for (step, at) in recipe
+        .steps
+        .iter_mut()
+        .chain(&mut recipe.handlers)
+        .zip(places.steps())
+    {
         let id = step.id.clone();
         let reasons = files::bring(step, directory).into_iter();
         faults.extend(reasons.map(|reason| check::Fault {

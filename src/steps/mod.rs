@@ -15,6 +15,7 @@
 mod approve;
 mod check;
 mod ensure;
+mod handlers;
 mod http;
 pub mod library;
 mod order;
@@ -34,6 +35,7 @@ mod undo;
 mod wait;
 
 pub use approve::AskOperator;
+pub use handlers::{Debts, NoDebts};
 pub use library::Library;
 pub use plan::{PlanError, plan, seal};
 pub use resume::{Earlier, resume};
@@ -49,8 +51,9 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::environment::Environment;
+use crate::domain::handler::handler_of;
 use crate::domain::live::ServiceReport;
-use crate::domain::recipe::{Step, Work};
+use crate::domain::recipe::{RunCommand, Step, Work};
 use crate::domain::run::{Stream, Task};
 use crate::resources::Log;
 use crate::resources::undo::Records;
@@ -83,6 +86,8 @@ pub struct Context {
     pub cancel: CancellationToken,
     /// Takes down what was there before each change of the task.
     pub records: Arc<dyn Records>,
+    /// The handlers that the run owes its hosts.
+    pub debts: Arc<dyn Debts>,
 }
 
 /// Asks a service of the environment how it is, by name.
@@ -155,6 +160,21 @@ impl Context {
     async fn note(&self, text: impl Into<String>) {
         self.log.line(Stream::Note, text.into()).await;
     }
+
+    /// A change on `host` is about to be made which these handlers are for; in a dry run it would be.
+    async fn owe(&self, handlers: &[String], host: Option<&str>) -> Result<(), StepError> {
+        if handlers.is_empty() {
+            return Ok(());
+        }
+        let owed = self.debts.owe(handlers, host).await;
+        owed.map_err(|reason| StepError {
+            message: format!(
+                "not changed, because it could not be stored that {} must follow: {reason}",
+                handlers.join(", ")
+            ),
+            passing: true,
+        })
+    }
 }
 
 /// Carries out one task: `step` on `host`, or once for `None`.
@@ -177,7 +197,24 @@ pub async fn execute(
         return Ok(Outcome::Skipped(format!("not the case that {when}")));
     }
     let work = step.work().map_err(StepError::lasting)?;
-    carry_out(step, &work, host, &scope, context).await
+    let Some(handler) = handler_of(&step.id) else {
+        return carry_out(step, &work, host, &scope, context).await;
+    };
+    if !context.debts.owes(handler, host) {
+        return Ok(Outcome::Skipped(
+            "nothing changed that it is for".to_owned(),
+        ));
+    }
+    let outcome = carry_out(step, &work, host, &scope, context).await?;
+    context
+        .debts
+        .settle(handler, host)
+        .await
+        .map_err(|reason| StepError {
+            message: format!("done, but that could not be stored: {reason}"),
+            passing: true,
+        })?;
+    Ok(outcome)
 }
 
 async fn carry_out(
@@ -190,22 +227,42 @@ async fn carry_out(
     match work {
         Work::Ensure(resources) => {
             let resources = scope.render(&resources.to_vec())?;
-            ensure::execute(&resources, &*node(step, host, context)?, context).await
+            let node = node(step, host, context)?;
+            ensure::execute(&resources, step, host, &*node, context).await
         }
         Work::Run(command) => {
             let command = scope.render(*command)?;
             let node = node(step, host, context)?;
+            owe_for(&command, step, host, context).await?;
             run::execute(&command, step, &*node, scope, context).await
         }
         Work::Local(command) => {
-            run::execute_here(&scope.render(*command)?, host, scope, context).await
+            let command = scope.render(*command)?;
+            owe_for(&command, step, host, context).await?;
+            run::execute_here(&command, host, scope, context).await
         }
         Work::Http(wait) => http::execute(&scope.render(*wait)?, step, context).await,
         Work::Tcp(wait) => tcp::execute(&scope.render(*wait)?, step, context).await,
         Work::Service(wait) => service::execute(&scope.render(*wait)?, step, context).await,
         Work::Approve(question) => approve::execute(&scope.render(*question)?, step, context).await,
         Work::Report(text) => Ok(report::execute(&scope.render(*text)?, context).await),
+        Work::Flush(_) => Err(StepError::lasting(
+            "a flush is planned as the handlers it carries out",
+        )),
     }
+}
+
+/// What a command changes, nobody sees: whoever is to be notified of it is, before it begins.
+async fn owe_for(
+    command: &RunCommand,
+    step: &Step,
+    host: Option<&str>,
+    context: &Context,
+) -> Result<(), StepError> {
+    if command.changes {
+        context.owe(&step.notify, host).await?;
+    }
+    Ok(())
 }
 
 fn node(step: &Step, host: Option<&str>, context: &Context) -> Result<Arc<dyn Host>, StepError> {

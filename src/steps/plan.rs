@@ -12,9 +12,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::template::{TemplateError, Templates, did_you_mean};
-use super::{order, preview};
+use super::{handlers, order, preview};
 use crate::domain::action::Risk;
 use crate::domain::environment::Environment;
+use crate::domain::group::Group;
+use crate::domain::handler;
 use crate::domain::plan::{Plan, PlanRequest, PlannedStep};
 use crate::domain::recipe::{Param, Recipe, Selector, Step};
 
@@ -61,6 +63,9 @@ pub enum PlanError {
         /// `; did you mean …?`, or nothing.
         hint: String,
     },
+    /// An expression for nodes cannot be read, or names one that is not there.
+    #[error("{0}")]
+    Nodes(String),
     /// No step has anything to do.
     #[error("{0}")]
     NothingToDo(String),
@@ -107,18 +112,30 @@ pub fn plan(
         recipe: recipe.name.clone(),
         reason,
     };
-    check_nodes(environment, &request.nodes)?;
+    let request = PlanRequest {
+        nodes: chosen_nodes(environment, &request.nodes)?,
+        ..request
+    };
     let params = fill_params(recipe, &request.params)?;
     let templates = Templates::new(environment, &params);
 
-    let mut steps = Vec::with_capacity(recipe.steps.len());
-    for index in order::topological(&recipe.steps).map_err(|error| broken(error.to_string()))? {
-        let step = recipe.steps[index].clone();
+    let arranged = handlers::arranged(recipe);
+    let all: Vec<String> = environment
+        .nodes
+        .iter()
+        .map(|node| node.name.clone())
+        .collect();
+    let mut steps: Vec<PlannedStep> = Vec::with_capacity(arranged.len());
+    for index in order::topological(&arranged).map_err(|error| broken(error.to_string()))? {
+        let step = arranged[index].clone();
         let work = step.work().map_err(broken)?;
         let hosts = step
             .on
             .as_ref()
-            .map(|selector| select(selector, environment, &request.nodes));
+            .map(|selector| match handler::handler_of(&step.id) {
+                Some(handler) => handlers::hosts(handler, &steps, &all),
+                None => select(selector, environment, &request.nodes),
+            });
         let preview = preview_of(&step, &work, hosts.as_deref(), &templates)?;
         steps.push(PlannedStep {
             step,
@@ -178,7 +195,10 @@ pub(super) fn preview_of(
         first.get_or_insert(lines);
     }
     Ok(match (first, &step.when) {
-        (Some(lines), _) => lines,
+        (Some(mut lines), _) => {
+            lines.extend(preview::flow(step, hosts));
+            lines
+        }
         (None, Some(when)) if hosts.is_none_or(|hosts| !hosts.is_empty()) => {
             vec![format!("nothing: not the case that {when}")]
         }
@@ -197,7 +217,44 @@ fn select(selector: &Selector, environment: &Environment, only: &[String]) -> Ve
         .collect()
 }
 
-pub(super) fn check_nodes(environment: &Environment, nodes: &[String]) -> Result<(), PlanError> {
+/// The nodes that an operator asks for, each time by a name or an expression, in the order of the environment; none when he
+/// asks for none in particular.
+pub(super) fn chosen_nodes(
+    environment: &Environment,
+    asked: &[String],
+) -> Result<Vec<String>, PlanError> {
+    let is_plain = |text: &String| !text.contains([':', '*', ' ', '(', ')', ',']) && text != "all";
+    if asked.iter().all(is_plain) {
+        check_nodes(environment, asked)?;
+        return Ok(asked.to_vec());
+    }
+    let mut groups: Vec<Group> = Vec::with_capacity(asked.len());
+    for text in asked {
+        let group: Group = text.parse().map_err(wrong_nodes)?;
+        group.check_names(&environment.nodes).map_err(wrong_nodes)?;
+        groups.push(group);
+    }
+    let chosen: Vec<String> = environment
+        .nodes
+        .iter()
+        .filter(|node| groups.iter().any(|group| group.admits(node)))
+        .map(|node| node.name.clone())
+        .collect();
+    if chosen.is_empty() {
+        return Err(PlanError::NothingToDo(format!(
+            "nothing to do: no node of environment {} is {}",
+            environment.name,
+            asked.join(" or ")
+        )));
+    }
+    Ok(chosen)
+}
+
+fn wrong_nodes(error: impl std::fmt::Display) -> PlanError {
+    PlanError::Nodes(error.to_string())
+}
+
+fn check_nodes(environment: &Environment, nodes: &[String]) -> Result<(), PlanError> {
     match nodes.iter().find(|name| environment.node(name).is_none()) {
         None => Ok(()),
         Some(name) => Err(PlanError::UnknownNode {
@@ -225,17 +282,25 @@ fn refuse_idle(
     if on_nodes.peek().is_none() || on_nodes.any(|hosts| !hosts.is_empty()) {
         return Ok(());
     }
-    let roles: BTreeSet<_> = recipe
-        .steps
-        .iter()
-        .filter_map(|step| step.on.as_ref())
+    let selectors = || recipe.steps.iter().filter_map(|step| step.on.as_ref());
+    let roles: BTreeSet<&str> = selectors()
         .flat_map(|selector| selector.roles.iter().map(|role| role.word()))
         .collect();
-    let wanted = if roles.is_empty() {
-        "that its steps select".to_owned()
-    } else {
-        format!("with a role of {}", Vec::from_iter(roles).join(", "))
-    };
+    let groups: BTreeSet<String> = selectors()
+        .filter_map(|selector| selector.nodes.as_ref().map(ToString::to_string))
+        .collect();
+    let mut wanted: Vec<String> = Vec::new();
+    if !roles.is_empty() {
+        wanted.push(format!(
+            "with a role of {}",
+            Vec::from_iter(roles).join(", ")
+        ));
+    }
+    wanted.extend(groups.iter().map(|group| format!("that is {group}")));
+    if wanted.is_empty() {
+        wanted.push("that its steps select".into());
+    }
+    let wanted = wanted.join(" or ");
     let among = if only.is_empty() {
         String::new()
     } else {

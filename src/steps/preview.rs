@@ -2,8 +2,9 @@
 
 use super::template::{Scope, TemplateError};
 use crate::domain::approval::Approver;
-use crate::domain::recipe::{HttpWait, RunCommand, ServiceWait, Work};
-use crate::domain::resource::{Presence, Resource};
+use crate::domain::handler;
+use crate::domain::recipe::{HttpWait, RunCommand, ServiceWait, Step, Work};
+use crate::domain::resource::{Declared, Presence, Resource};
 use crate::transport::quote;
 
 /// One line per thing the step will do, rendered for `scope`.
@@ -12,9 +13,9 @@ use crate::transport::quote;
 /// [`TemplateError`] of the first template that cannot be rendered.
 pub(super) fn lines(work: &Work<'_>, scope: &Scope<'_>) -> Result<Vec<String>, TemplateError> {
     Ok(match work {
-        Work::Ensure(resources) => resources
+        Work::Ensure(declared) => declared
             .iter()
-            .map(|resource| Ok(resource_line(&scope.render(resource)?)))
+            .map(|declared| Ok(declared_line(&scope.render(declared)?)))
             .collect::<Result<_, TemplateError>>()?,
         Work::Run(command) => vec![run_line("run", &scope.render(*command)?)],
         Work::Local(command) => vec![run_line("run here", &scope.render(*command)?)],
@@ -36,7 +37,32 @@ pub(super) fn lines(work: &Work<'_>, scope: &Scope<'_>) -> Result<Vec<String>, T
             scope.render(*report)?;
             vec!["write a summary into the log".into()]
         }
+        Work::Flush(_) => vec!["carry out the handlers that are owed".into()],
     })
+}
+
+/// How the step goes through its hosts, and what follows it.
+pub(super) fn flow(step: &Step, hosts: Option<&[String]>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let (Some(rolling), Some(hosts)) = (&step.rolling, hosts) {
+        lines.push(rolling.outlook(hosts.len()));
+    }
+    if !step.notify.is_empty() {
+        lines.push(format!("when it changes: {}", step.notify.join(", ")));
+    }
+    if handler::handler_of(&step.id).is_some() {
+        lines.push("only where it is notified".into());
+    }
+    lines
+}
+
+fn declared_line(declared: &Declared) -> String {
+    let line = resource_line(&declared.resource);
+    if declared.notify.is_empty() {
+        line
+    } else {
+        format!("{line}; when it changes: {}", declared.notify.join(", "))
+    }
 }
 
 /// The resource as one line, such as `file /etc/hosts (0644 root:root, 3 lines)`.

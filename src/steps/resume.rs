@@ -13,6 +13,7 @@ use super::plan::{PlanError, plan, preview_of, seal};
 use super::template::Templates;
 use crate::domain::action::Risk;
 use crate::domain::environment::Environment;
+use crate::domain::handler::{Owed, handler_of};
 use crate::domain::plan::{OnceAnswer, Origin, Plan, PlanRequest, PlannedStep};
 use crate::domain::recipe::{Recipe, Step};
 use crate::domain::run::{Run, Task, TaskKey, TaskState};
@@ -26,6 +27,8 @@ pub struct Earlier {
     pub plan: Plan,
     /// Its tasks as they ended.
     pub tasks: Vec<Task>,
+    /// The handlers that it left owing.
+    pub owed: Vec<Owed>,
 }
 
 /// Plans the rest of `earlier`.
@@ -73,6 +76,7 @@ pub fn resume(
             environment.name
         ));
     }
+    cautions.extend(owing(earlier));
     let mut sorted = Sorting::new(earlier, &steps, &request.once);
     if failed_hosts {
         sorted.leave_out_other_hosts(earlier)?;
@@ -89,6 +93,7 @@ pub fn resume(
     let plan = Plan {
         kept: sorted.kept,
         undecided: sorted.undecided,
+        owed: earlier.owed.clone(),
         cautions,
         ..Plan::new(
             PlanRequest {
@@ -110,6 +115,25 @@ pub fn resume(
         )
     };
     Ok(seal(plan, environment))
+}
+
+/// The handlers that are still to come for what was changed before, as a sentence.
+fn owing(earlier: &Earlier) -> Option<String> {
+    let owed: Vec<String> = earlier
+        .owed
+        .iter()
+        .map(|owed| match &owed.host {
+            Some(host) => format!("{} on {host}", owed.handler),
+            None => owed.handler.clone(),
+        })
+        .collect();
+    (!owed.is_empty()).then(|| {
+        format!(
+            "run {} changed something and did not come to what must follow: {}",
+            earlier.run.number,
+            owed.join(", ")
+        )
+    })
 }
 
 /// The recorded parameters, with those that are given again in their place.
@@ -295,6 +319,14 @@ impl Sorting {
                     sorting.to_do.push(key);
                     continue;
                 };
+                if handler_of(&step.id).is_some() && task.state.is_success() {
+                    if sorting.may_be_owed(&key, steps, &earlier.owed) {
+                        sorting.to_do.push(key);
+                    } else {
+                        sorting.keep(task, earlier);
+                    }
+                    continue;
+                }
                 if task.state.is_success() {
                     if once && !same {
                         sorting.moved.push(key.clone());
@@ -331,6 +363,23 @@ impl Sorting {
             }
         }
         sorting
+    }
+
+    /// Whether a handler that was carried out, or not needed, may have to be again: it is owed still, or something is to be
+    /// done that may notify it. Handlers stand behind what notifies them, so that is sorted already.
+    fn may_be_owed(&self, key: &TaskKey, steps: &[PlannedStep], owed: &[Owed]) -> bool {
+        let handler = handler_of(&key.step).unwrap_or_default();
+        let of_key = |owed: &Owed| owed.handler == handler && owed.host == key.host;
+        let here = |host: &Option<String>| key.host.is_none() || *host == key.host;
+        let notifies = |id: &str| {
+            let step = steps.iter().find(|planned| planned.step.id == id);
+            step.is_some_and(|planned| planned.step.may_notify(handler))
+        };
+        owed.iter().any(of_key)
+            || self
+                .to_do
+                .iter()
+                .any(|to_do| here(&to_do.host) && notifies(&to_do.step))
     }
 
     /// Takes a task over as it ended; one that was itself taken over keeps its own account.

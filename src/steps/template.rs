@@ -33,6 +33,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
+pub use crate::domain::did_you_mean;
 use crate::domain::environment::Environment;
 use crate::domain::node::{Node, Role};
 use crate::domain::platform::Arch;
@@ -375,20 +376,6 @@ pub fn lint(text: &str, form: Form, params: &[&str], has_node: bool) -> Result<(
         }
     }
     Ok(())
-}
-
-/// `; did you mean "x"?` for the nearest of `known`, or nothing when none is near.
-pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let length = word.chars().count();
-    // One slip in a short word, one more for every four letters.
-    let slips = (1 + length / 4).min(length.saturating_sub(1));
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= slips)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, nearest)| format!("; did you mean {nearest:?}?"))
-        .unwrap_or_default()
 }
 
 fn engine() -> minijinja::Environment<'static> {

@@ -15,6 +15,7 @@ use super::template::Templates;
 use super::{Context, Outcome, StepError, carry_out, node, order, preview};
 use crate::domain::action::Risk;
 use crate::domain::environment::Environment;
+use crate::domain::handler::{self, Owed};
 use crate::domain::plan::{Plan, PlanRequest, PlannedStep};
 use crate::domain::recipe::{Step, Work};
 use crate::domain::run::{RunId, Stream, TaskKey, TaskState};
@@ -111,7 +112,10 @@ pub fn plan_undo(
             "there is no run to take back".into(),
         ));
     };
-    super::plan::check_nodes(environment, &request.nodes)?;
+    let request = PlanRequest {
+        nodes: super::plan::chosen_nodes(environment, &request.nodes)?,
+        ..request
+    };
     let params = super::resume::params(newest, &request.params)?;
     let mut survey = Survey {
         environment,
@@ -131,6 +135,8 @@ pub fn plan_undo(
         found.push(survey.step(planned, &traces)?);
     }
     let steps = in_reverse(&recorded, found)?;
+    let (handlers, owed) = handlers_after(&steps, newest, &survey)?;
+    let steps: Vec<PlannedStep> = steps.into_iter().chain(handlers).collect();
     let cautions = survey.cautions();
     if steps.is_empty() {
         return Err(PlanError::NothingToDo(nothing(newest, &traces, &cautions)));
@@ -149,6 +155,7 @@ pub fn plan_undo(
         ..request
     };
     let plan = Plan {
+        owed,
         cautions,
         ..Plan::new(request, title, risk, steps)
     };
@@ -268,6 +275,8 @@ impl Survey<'_> {
             })?);
         } else if matches!(step.work(), Ok(Work::Run(_) | Work::Local(_)))
             && runs_commands(step, traces)
+            // A handler runs again when what it was for is taken back.
+            && handler::handler_of(&step.id).is_none()
         {
             let what = planned.preview.first().map_or("", String::as_str);
             let half = traces
@@ -318,6 +327,67 @@ impl Survey<'_> {
             })
             .collect()
     }
+}
+
+/// The handlers of what is taken back, which run again when that is done, and whom they are owed: every host on which
+/// something is taken back that notified them, and those that the run itself left owing.
+fn handlers_after(
+    steps: &[PlannedStep],
+    newest: &Earlier,
+    survey: &Survey<'_>,
+) -> Result<(Vec<PlannedStep>, Vec<Owed>), PlanError> {
+    let mut after: Vec<PlannedStep> = Vec::new();
+    let mut owed = Vec::new();
+    let recorded = newest.plan.steps.iter();
+    let recorded = recorded.filter(|planned| handler::is_last(&planned.step.id));
+    for planned in recorded {
+        let Some(name) = handler::handler_of(&planned.step.id) else {
+            continue;
+        };
+        let is_due = |host: Option<&str>| {
+            let back = steps.iter().any(|planned| {
+                let hosts = planned.hosts.as_deref();
+                let here =
+                    host.is_none_or(|host| hosts.unwrap_or_default().iter().any(|of| of == host));
+                here && planned.step.may_notify(name)
+            });
+            let left = |owed: &Owed| owed.handler == name && owed.host.as_deref() == host;
+            back || newest.owed.iter().any(left)
+        };
+        let is_meant = |host: &&String| {
+            let there = survey.environment.node(host).is_some();
+            there && (survey.only.is_empty() || survey.only.contains(host)) && is_due(Some(host))
+        };
+        let hosts: Option<Vec<String>> = planned
+            .hosts
+            .as_ref()
+            .map(|hosts| hosts.iter().filter(is_meant).cloned().collect());
+        let due: Vec<Option<String>> = match &hosts {
+            Some(hosts) => hosts.iter().cloned().map(Some).collect(),
+            None => is_due(None).then_some(None).into_iter().collect(),
+        };
+        if due.is_empty() {
+            continue;
+        }
+        let before = after.last().or(steps.last());
+        let step = Step {
+            id: handler::step_id(handler::UNDONE, name),
+            needs: before.iter().map(|before| before.step.id.clone()).collect(),
+            ..planned.step.clone()
+        };
+        let work = step.work().map_err(PlanError::Undo)?;
+        let preview = super::plan::preview_of(&step, &work, hosts.as_deref(), &survey.templates)?;
+        owed.extend(due.into_iter().map(|host| Owed {
+            handler: name.to_owned(),
+            host,
+        }));
+        after.push(PlannedStep {
+            step,
+            hosts,
+            preview,
+        });
+    }
+    Ok((after, owed))
 }
 
 /// The lines that are the same everywhere once, the others with their host in front.

@@ -12,6 +12,7 @@ mod erase;
 mod ledger;
 mod notices;
 mod open;
+mod owed;
 mod pattern;
 mod reader;
 mod recover;

@@ -11,8 +11,9 @@ use super::audit::{self, AuditFilter, Verdict};
 use super::erase;
 use super::rows::{self, int};
 use super::scan::{self, Hit, Slice, Window};
-use super::{BadPattern, LineFilter, Pattern, StoreError, open, undo};
+use super::{BadPattern, LineFilter, Pattern, StoreError, open, owed, undo};
 use crate::domain::audit::Record;
+use crate::domain::handler::Owed;
 use crate::domain::plan::Plan;
 use crate::domain::retention::Kept;
 use crate::domain::run::{LogLine, Run, RunChange, RunEvent, RunId, Task, TaskKey};
@@ -152,6 +153,26 @@ impl Reader {
             Some(number) => undo::select(db, number),
             None => Ok(Vec::new()),
         })
+    }
+
+    /// The handlers that the run still owes, because of what it changed itself or took over with its plan.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn owed(&self, id: RunId, plan: &Plan) -> Result<Vec<Owed>, StoreError> {
+        let on_record = self.with(|db| match rows::number_of(db, id)? {
+            Some(number) => owed::select(db, number),
+            None => Ok(Vec::new()),
+        })?;
+        let taken_over = plan.owed.iter();
+        let taken_over =
+            taken_over.filter(|owed| on_record.iter().all(|(known, _)| known != *owed));
+        let open = on_record.iter().filter(|(_, settled)| !settled);
+        Ok(open
+            .map(|(owed, _)| owed)
+            .chain(taken_over)
+            .cloned()
+            .collect())
     }
 
     /// The run's events from `from` on.

@@ -186,6 +186,16 @@ CREATE TABLE incidents (
 -- runs that are gone while their lines are still being removed
 CREATE TABLE erased (run INTEGER PRIMARY KEY) STRICT;
 ",
+    "
+-- handlers that a run owes a host ('' where the engine is) because of what it changed, and whether they were carried out
+CREATE TABLE owed (
+    run     INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    handler TEXT    NOT NULL,
+    host    TEXT    NOT NULL,
+    settled INTEGER NOT NULL,
+    PRIMARY KEY (run, handler, host)
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Bits of a line's key that hold its position: 68 thousand million lines a run, 134 million runs.

@@ -145,6 +145,7 @@ pub(crate) fn recipes() -> Vec<Recipe> {
                     default: Some(json!(3)),
                 },
             ],
+            handlers: Vec::new(),
             steps: vec![
                 step(
                     "preflight",
@@ -180,6 +181,7 @@ pub(crate) fn recipes() -> Vec<Recipe> {
             risk: Risk::Read,
             offer_on: vec![Offer::Environment, Offer::Service],
             params: Vec::new(),
+            handlers: Vec::new(),
             steps: vec![step("health", "Ask every service", &[], None)],
         },
     ]

@@ -3,13 +3,17 @@
 //! A step opens when every step it needs has ended well on every host. Its tasks then begin as places become free: one
 //! task per host, at most `parallel` of a step, at most so many of the run. A host that fails does not hold up the other
 //! hosts of its step unless the step says so with `max_fail` or goes host by host with `parallel`; the steps that need it
-//! do not open anywhere. Tasks that the plan keeps from an earlier run have ended well before the first turn.
+//! do not open anywhere. A step that is rolling gives out one batch of its hosts after the other. Handlers at the end open
+//! when everything else has ended, however that was, and leave out the hosts on which something failed. Tasks that the plan
+//! keeps from an earlier run have ended well before the first turn.
 //!
 //! Looking for work costs time in proportion to the number of hosts, not of tasks: a plan of ten thousand steps is handled
 //! as quickly per step as one of ten.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
+use crate::domain::handler;
 use crate::domain::plan::Plan;
 use crate::domain::run::TaskKey;
 
@@ -26,6 +30,20 @@ pub(super) struct Graph {
     limit: usize,
     unfinished: usize,
     skipped: Vec<(usize, String)>,
+    /// Where something failed, and which step it was.
+    failed_on: BTreeMap<String, String>,
+    /// Steps whose next batch waits, and for how long.
+    pauses: Vec<Pause>,
+}
+
+/// A step that is to rest between two batches of its hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pause {
+    /// The step by its position in the plan.
+    pub(super) step: usize,
+    pub(super) time: Duration,
+    /// The hosts that come next.
+    pub(super) next: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -40,6 +58,15 @@ struct StepNode {
     parallel: usize,
     /// On how many hosts it may fail before it begins on no other.
     max_fail: usize,
+    /// Hosts of a batch, where it goes in batches.
+    batch: Option<usize>,
+    pause: Duration,
+    /// Tasks of later batches.
+    held: VecDeque<usize>,
+    /// Of the batch that was given out: not ended yet.
+    of_batch: usize,
+    /// A handler behind everything else.
+    last: bool,
     /// Where it failed.
     failed: Vec<String>,
     /// Why it will not open.
@@ -118,11 +145,28 @@ impl Graph {
                     .step
                     .parallel
                     .map_or(usize::MAX, |most| most.max(1) as usize),
-                max_fail: match (planned.step.max_fail, planned.step.parallel) {
-                    (Some(most), _) => most as usize,
-                    (None, Some(_)) => 0,
-                    (None, None) => usize::MAX,
+                max_fail: match (
+                    &planned.step.rolling,
+                    planned.step.max_fail,
+                    planned.step.parallel,
+                ) {
+                    (Some(rolling), ..) => rolling.max_fail_of(tasks.len() - first),
+                    (None, Some(most), _) => most as usize,
+                    (None, None, Some(_)) => 0,
+                    (None, None, None) => usize::MAX,
                 },
+                batch: planned
+                    .step
+                    .rolling
+                    .as_ref()
+                    .map(|rolling| rolling.batch_of(tasks.len() - first)),
+                pause: match &planned.step.rolling {
+                    Some(rolling) => rolling.pause()?,
+                    None => Duration::ZERO,
+                },
+                held: VecDeque::new(),
+                of_batch: 0,
+                last: handler::is_last(&planned.step.id),
                 failed: Vec::new(),
                 barred: None,
             });
@@ -147,6 +191,8 @@ impl Graph {
             running: 0,
             limit: limit.max(1),
             skipped: Vec::new(),
+            failed_on: BTreeMap::new(),
+            pauses: Vec::new(),
             steps,
             tasks,
         };
@@ -217,6 +263,10 @@ impl Graph {
         self.steps[step].running -= 1;
         if end == End::Bad {
             let place = self.tasks[ordinal].key.host.clone();
+            if let Some(host) = &place {
+                let id = self.steps[step].id.clone();
+                self.failed_on.entry(host.clone()).or_insert(id);
+            }
             self.steps[step].failed.push(place.unwrap_or_default());
             if self.steps[step].failed.len() > self.steps[step].max_fail {
                 self.hold_back(step);
@@ -224,6 +274,7 @@ impl Graph {
         }
         self.unfinished -= 1;
         self.steps[step].left -= 1;
+        self.end_of_batch(step);
         if self.steps[step].left == 0 {
             for free in self.close(step) {
                 self.open(free);
@@ -238,13 +289,54 @@ impl Graph {
             self.steps[step].id,
             self.steps[step].failed.join(", ")
         );
+        let held = std::mem::take(&mut self.steps[step].held);
         for ordinal in self.steps[step].tasks.clone() {
-            if self.queues[self.tasks[ordinal].queue].remove(&ordinal) {
+            let queued = self.queues[self.tasks[ordinal].queue].remove(&ordinal);
+            if queued || held.contains(&ordinal) {
                 self.steps[step].left -= 1;
                 self.unfinished -= 1;
                 self.skipped.push((ordinal, reason.clone()));
             }
         }
+    }
+
+    /// A task of the step has ended: when it was the last of its batch, the next batch follows, after the pause.
+    fn end_of_batch(&mut self, step: usize) {
+        let node = &mut self.steps[step];
+        let Some(batch) = node.batch else {
+            return;
+        };
+        node.of_batch = node.of_batch.saturating_sub(1);
+        if node.of_batch > 0 || node.held.is_empty() {
+            return;
+        }
+        if node.pause.is_zero() {
+            self.next_batch(step);
+            return;
+        }
+        let next = node.held.iter().take(batch);
+        let next = next.filter_map(|ordinal| self.tasks[*ordinal].key.host.clone());
+        self.pauses.push(Pause {
+            step,
+            time: node.pause,
+            next: next.collect(),
+        });
+    }
+
+    /// Lets the next batch of a step's hosts begin; nothing when the step was held back or stopped meanwhile.
+    pub(super) fn next_batch(&mut self, step: usize) {
+        let node = &mut self.steps[step];
+        let size = node.batch.unwrap_or(usize::MAX).min(node.held.len());
+        let batch: Vec<usize> = node.held.drain(..size).collect();
+        node.of_batch = batch.len();
+        for ordinal in batch {
+            self.queues[self.tasks[ordinal].queue].insert(ordinal);
+        }
+    }
+
+    /// The steps that are to rest before [`Graph::next_batch`]; each is told once.
+    pub(super) fn take_pauses(&mut self) -> Vec<Pause> {
+        std::mem::take(&mut self.pauses)
     }
 
     /// Tasks that will not begin because of what failed before them, each with the reason; they have ended.
@@ -261,10 +353,15 @@ impl Graph {
             .flat_map(|step| step.tasks.clone())
             .filter(|ordinal| !self.tasks[*ordinal].kept)
             .chain(self.queues.iter().flatten().copied())
+            .chain(self.steps.iter().flat_map(|step| step.held.iter().copied()))
             .collect();
         for queue in &mut self.queues {
             queue.clear();
         }
+        for step in &mut self.steps {
+            step.held.clear();
+        }
+        self.pauses.clear();
         for ordinal in &waiting {
             self.steps[self.tasks[*ordinal].step].left -= 1;
         }
@@ -296,13 +393,41 @@ impl Graph {
                 self.skipped
                     .extend(tasks.into_iter().map(|ordinal| (ordinal, reason.clone())));
             } else {
-                for ordinal in tasks {
-                    self.queues[self.tasks[ordinal].queue].insert(ordinal);
+                self.steps[step].held = tasks.into();
+                if self.steps[step].last {
+                    self.leave_out_failed_hosts(step);
                 }
+                self.next_batch(step);
             }
             if self.steps[step].left == 0 {
                 opening.extend(self.close(step));
             }
+        }
+    }
+
+    /// A handler is not carried out where something failed: what it is for may be half done. It stays owed.
+    fn leave_out_failed_hosts(&mut self, step: usize) {
+        let (out, stay) = std::mem::take(&mut self.steps[step].held)
+            .into_iter()
+            .partition(|ordinal: &usize| {
+                let host = self.tasks[*ordinal].key.host.as_ref();
+                host.is_some_and(|host| self.failed_on.contains_key(host))
+            });
+        let out: VecDeque<usize> = out;
+        self.steps[step].held = stay;
+        for ordinal in out {
+            let host = self.tasks[ordinal].key.host.clone().unwrap_or_default();
+            let reason = match self.failed_on.get(&host) {
+                Some(failed) => {
+                    format!(
+                        "not begun: {failed} failed here; where it was notified, it is when the run is resumed"
+                    )
+                }
+                None => continue,
+            };
+            self.steps[step].left -= 1;
+            self.unfinished -= 1;
+            self.skipped.push((ordinal, reason));
         }
     }
 
@@ -312,7 +437,7 @@ impl Graph {
         let mut free = Vec::new();
         for dependent in std::mem::take(&mut self.steps[step].needed_by) {
             let node = &mut self.steps[dependent];
-            if node.barred.is_none() {
+            if node.barred.is_none() && !node.last {
                 node.barred.clone_from(&reason);
             }
             node.waits_for -= 1;

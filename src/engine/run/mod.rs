@@ -10,6 +10,7 @@ mod journal;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use attempt::{Ending, Permit, Work};
 pub(super) use attempt::{Executor, panicked};
-use graph::{End, Graph};
+use graph::{End, Graph, Pause};
 pub(super) use journal::Journal;
 use journal::TaskLog;
 
@@ -165,6 +166,10 @@ enum Message {
     Ended {
         ordinal: usize,
         ending: Ending,
+    },
+    /// The pause before a step's next batch of hosts is over.
+    Rested {
+        step: usize,
     },
 }
 
@@ -348,6 +353,10 @@ impl Drive {
             if graph.is_finished() {
                 break;
             }
+            for pause in graph.take_pauses() {
+                self.rest(pause, sender.clone(), &workers, halt.clone())
+                    .await;
+            }
             let mut messages = Vec::new();
             tokio::select! {
                 // The loop holds a sender itself, so there always will be a next message.
@@ -377,6 +386,7 @@ impl Drive {
                         });
                         again.push(go);
                     }
+                    Message::Rested { step } => graph.next_batch(step),
                     Message::Ended { ordinal, ending } => {
                         let end = if ending.state.is_success() {
                             End::Good
@@ -401,6 +411,30 @@ impl Drive {
             reason: Some(reason),
         }])
         .await
+    }
+
+    /// Says that a step rests before its next hosts, and wakes the loop when that is over.
+    async fn rest(
+        &self,
+        pause: Pause,
+        owner: mpsc::Sender<Message>,
+        workers: &TaskTracker,
+        halt: CancellationToken,
+    ) {
+        self.note(&format!(
+            "{} rests for {} s before it goes on with {}",
+            self.plan.steps[pause.step].step.id,
+            pause.time.as_secs(),
+            pause.next.join(", ")
+        ))
+        .await;
+        workers.spawn(async move {
+            if halt.run_until_cancelled(sleep(pause.time)).await.is_some() {
+                let step = pause.step;
+                // The loop has gone only when the run was given up.
+                let _ = owner.send(Message::Rested { step }).await;
+            }
+        });
     }
 
     /// Ends every task that has not begun.
@@ -498,13 +532,17 @@ impl Drive {
             if tally.failed > 1 {
                 account = format!("{account}; {} more failed", tally.failed - 1);
             }
-            let barred = tasks
+            let barred: Vec<&Task> = tasks
                 .iter()
                 .filter(|task| task.state == TaskState::Skipped && task.attempts == 0)
                 .filter(|task| self.plan.kept.iter().all(|kept| kept.key != task.key))
-                .count();
-            if barred > 0 {
-                account = format!("{account}; {barred} not started because of it");
+                .collect();
+            if !barred.is_empty() {
+                account = format!("{account}; {} not started because of it", barred.len());
+            }
+            let untouched = untouched(&tasks);
+            if !untouched.is_empty() {
+                account = format!("{account}; hosts not begun: {untouched}");
             }
             return (RunState::Failed, account);
         }
@@ -610,6 +648,32 @@ pub(super) fn given_up(tasks: &[Task], reason: String) -> Vec<Change> {
         reason: Some(reason),
     });
     changes
+}
+
+/// The hosts on which nothing was begun in a run that failed elsewhere, as far as they fit into a sentence.
+fn untouched(tasks: &[Task]) -> String {
+    /// More names than that are not read.
+    const NAMED: usize = 8;
+    let mut begun = BTreeSet::new();
+    let mut barred = Vec::new();
+    for task in tasks {
+        let Some(host) = task.key.host.as_deref() else {
+            continue;
+        };
+        if task.attempts > 0 {
+            begun.insert(host);
+        } else if task.state == TaskState::Skipped && !barred.contains(&host) {
+            barred.push(host);
+        }
+    }
+    barred.retain(|host| !begun.contains(host));
+    let more = barred.len().saturating_sub(NAMED);
+    let names = barred[..barred.len() - more].join(", ");
+    if more == 0 {
+        names
+    } else {
+        format!("{names} and {more} more")
+    }
 }
 
 /// The tasks that have not begun.

@@ -17,7 +17,7 @@ pub(super) fn bring(step: &mut Step, directory: Option<&Path>) -> Vec<String> {
         _ => &mut [],
     };
     let all = step.ensure.iter_mut().flatten().chain(undo);
-    all.filter_map(|resource| bring_one(resource, directory).err())
+    all.filter_map(|declared| bring_one(&mut declared.resource, directory).err())
         .collect()
 }
 

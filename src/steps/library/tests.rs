@@ -44,7 +44,7 @@ fn yaml_anchors_give_servers_and_clients_the_same_unit() {
         };
         resources
             .iter()
-            .find(|resource| matches!(resource, Resource::SystemdUnit(_)))
+            .find(|resource| matches!(resource.resource, Resource::SystemdUnit(_)))
             .unwrap()
             .clone()
     };

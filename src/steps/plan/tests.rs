@@ -77,6 +77,7 @@ fn labels_and_roles_both_select() {
     recipe.steps[0].on = Some(Selector {
         roles: vec![crate::domain::node::Role::ConsulServer],
         labels: BTreeMap::from([("rack".into(), "r1".into())]),
+        nodes: None,
         first: false,
     });
     let plan = plan(&recipe, &staging(), request("verify")).unwrap();

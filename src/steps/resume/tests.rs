@@ -35,6 +35,7 @@ fn recipe() -> Recipe {
             help: "how big".into(),
             default: Some(json!(1)),
         }],
+        handlers: Vec::new(),
         steps: vec![
             step("install", &[], false),
             step("init", &["install"], true),
@@ -64,6 +65,7 @@ fn earlier(ended: &[(TaskState, u32)]) -> Earlier {
         .collect();
     assert_eq!(tasks.len(), 6);
     Earlier {
+        owed: Vec::new(),
         run: Run {
             id: RunId(uuid::Uuid::from_u128(7)),
             number: 7,

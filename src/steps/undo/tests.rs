@@ -26,11 +26,14 @@ fn planned(id: &str, needs: &[&str], hosts: &[&str]) -> PlannedStep {
             title: format!("Do {id}"),
             needs: needs.iter().map(|&need| need.into()).collect(),
             on: Some(Selector::default()),
-            ensure: Some(vec![Resource::Command(CommandSpec {
-                argv: vec!["true".into()],
-                unless: Vec::new(),
-                creates: Some("/x".into()),
-            })]),
+            ensure: Some(vec![
+                Resource::Command(CommandSpec {
+                    argv: vec!["true".into()],
+                    unless: Vec::new(),
+                    creates: Some("/x".into()),
+                })
+                .into(),
+            ]),
             ..Step::default()
         },
         hosts: Some(hosts.iter().map(|&host| host.into()).collect()),
@@ -98,7 +101,12 @@ fn past(
         origin: None,
     };
     Past {
-        earlier: Earlier { run, plan, tasks },
+        earlier: Earlier {
+            run,
+            plan,
+            tasks,
+            owed: Vec::new(),
+        },
         records,
     }
 }
@@ -372,7 +380,7 @@ async fn what_is_refused_fails_the_task_and_the_rest_is_taken_back_all_the_same(
     let step = Step {
         id: "files".into(),
         on: Some(Selector::default()),
-        ensure: Some(vec![declared("/edited"), declared("/kept")]),
+        ensure: Some(vec![declared("/edited").into(), declared("/kept").into()]),
         ..Step::default()
     };
     super::super::execute(&step, Some("pc1"), &context)

@@ -79,7 +79,7 @@ proptest! {
                 (scene.play().await, scene)
             });
             history.add(&scene, &plan);
-            let earlier = Earlier { run: Run { number: i64::try_from(number).unwrap(), ..run.clone() }, plan: plan.clone(), tasks: scene.tasks.snapshot() };
+            let earlier = Earlier { run: Run { number: i64::try_from(number).unwrap(), ..run.clone() }, plan: plan.clone(), tasks: scene.tasks.snapshot(), owed: Vec::new() };
             last = Some(run);
             let origin = |failed_hosts| Origin::Resume { run: RunId(uuid::Uuid::nil()), failed_hosts, current_recipe: false };
             let asked = |origin| PlanRequest { origin: Some(origin), ..PlanRequest::default() };
