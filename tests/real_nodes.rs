@@ -6,7 +6,11 @@
 //! * `QUARTERDECK_REAL_NODES`: the state directory of `tests/real/nodes`, with `n1` to `n3` up
 //! * `QUARTERDECK_CONSUL_DEB`: Debian's package of Consul 1.8.7
 
-#[allow(unreachable_pub, reason = "a module of a test has nobody outside")]
+#[allow(
+    unreachable_pub,
+    dead_code,
+    reason = "a module of several tests has nobody outside, and no test uses all of it"
+)]
 mod support {
     pub mod nodes;
 }

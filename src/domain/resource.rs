@@ -7,6 +7,7 @@ mod declared;
 mod files;
 mod identity;
 mod packages;
+mod system;
 mod text;
 mod units;
 
@@ -14,6 +15,10 @@ pub use declared::Declared;
 pub use files::{DirectorySpec, DownloadSpec, FileSpec};
 pub use identity::{HostnameSpec, TimezoneSpec};
 pub use packages::PackageSpec;
+pub use system::{
+    ContainerEngine, ContainerSpec, FirewallPolicy, FirewallSpec, KernelModuleSpec, MountSpec,
+    RebootCause, RebootSpec, RestartPolicy, SwapSpec, SysctlSpec,
+};
 pub use text::{BlockSpec, HostsSpec, LineSpec, TemplateSpec};
 pub use units::{CommandSpec, UnitSpec};
 
@@ -71,6 +76,20 @@ pub enum Resource {
     Package(PackageSpec),
     /// A systemd unit.
     SystemdUnit(UnitSpec),
+    /// A parameter of the kernel.
+    Sysctl(SysctlSpec),
+    /// A module of the kernel.
+    KernelModule(KernelModuleSpec),
+    /// A swap file.
+    Swap(SwapSpec),
+    /// A mounted directory.
+    Mount(MountSpec),
+    /// A container of docker or podman.
+    Container(ContainerSpec),
+    /// The firewall, by ufw.
+    Firewall(FirewallSpec),
+    /// A reboot, and the wait until the node is back.
+    Reboot(RebootSpec),
     /// A command that is run when its condition says so.
     Command(CommandSpec),
 }
@@ -90,6 +109,13 @@ impl Resource {
             Self::Download(_) => "download",
             Self::Package(_) => "package",
             Self::SystemdUnit(_) => "systemd_unit",
+            Self::Sysctl(_) => "sysctl",
+            Self::KernelModule(_) => "kernel_module",
+            Self::Swap(_) => "swap",
+            Self::Mount(_) => "mount",
+            Self::Container(_) => "container",
+            Self::Firewall(_) => "firewall",
+            Self::Reboot(_) => "reboot",
             Self::Command(_) => "command",
         }
     }
@@ -108,6 +134,13 @@ impl Resource {
             Self::Timezone(timezone) => format!("timezone {}", timezone.name),
             Self::Package(package) => format!("package {}", package.name),
             Self::SystemdUnit(unit) => format!("unit {}", unit.name),
+            Self::Sysctl(sysctl) => format!("sysctl {}", sysctl.key),
+            Self::KernelModule(module) => format!("kernel module {}", module.name),
+            Self::Swap(SwapSpec { path, .. }) | Self::Mount(MountSpec { path, .. }) => {
+                format!("{} {path}", self.word())
+            }
+            Self::Container(container) => format!("container {}", container.name),
+            Self::Firewall(_) | Self::Reboot(_) => self.word().to_owned(),
             Self::Command(command) => format!("command {}", command.argv.join(" ")),
         }
     }
@@ -131,7 +164,8 @@ impl Resource {
             Self::Hosts(_) => Some("/etc/hosts"),
             Self::Hostname(_) => Some("/etc/hostname"),
             Self::Timezone(_) => Some("/etc/localtime"),
-            Self::Directory(_) | Self::Package(_) | Self::SystemdUnit(_) | Self::Command(_) => None,
+            Self::Sysctl(sysctl) => Some(&sysctl.file),
+            _ => None,
         }
     }
 }

@@ -5,10 +5,12 @@
 //! a change which somebody made since is recognised and not overwritten.
 
 mod identity;
+mod system;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::identity::{HostnameBefore, TimezoneBefore};
+pub use self::system::{ContainerBefore, FirewallBefore, FirewallState, Setting, SettingBefore};
 
 /// What one resource was like before it was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,12 @@ pub enum Before {
     Hostname(HostnameBefore),
     /// The node's time zone.
     Timezone(TimezoneBefore),
+    /// A setting of the kernel or a mounted directory, and the files that keep it.
+    Setting(SettingBefore),
+    /// A container.
+    Container(ContainerBefore),
+    /// The firewall.
+    Firewall(FirewallBefore),
     /// A command that was run: what it did, nobody can tell.
     Command {
         /// The command as the log has it.
@@ -155,6 +163,9 @@ impl Before {
             Self::Unit(unit) => format!("unit {}", unit.name),
             Self::Hostname(hostname) => format!("hostname {}", hostname.left),
             Self::Timezone(timezone) => format!("timezone {}", timezone.left),
+            Self::Setting(setting) => setting.setting.label(),
+            Self::Container(container) => format!("container {}", container.name),
+            Self::Firewall(_) => "firewall".into(),
             Self::Command { label } => label.clone(),
         }
     }
@@ -174,6 +185,9 @@ impl Before {
             Self::Unit(unit) => unit.outlook(),
             Self::Hostname(hostname) => format!("{} again", hostname.was),
             Self::Timezone(timezone) => format!("{} again", timezone.was.as_ref()?),
+            Self::Setting(setting) => setting.outlook(),
+            Self::Container(container) => container.outlook()?,
+            Self::Firewall(firewall) => firewall.outlook(),
             Self::Command { .. } => return None,
         };
         Some(format!("{}: {what}", self.label()))
@@ -185,7 +199,8 @@ impl Before {
             Self::Package(package) => package.limits(),
             Self::Command { label } => vec![format!("{label}: what a command did is not known")],
             Self::Timezone(timezone) => timezone.limits(),
-            Self::File(_) | Self::Directory(_) | Self::Unit(_) | Self::Hostname(_) => Vec::new(),
+            Self::Container(container) => container.limits(),
+            _ => Vec::new(),
         }
     }
 }

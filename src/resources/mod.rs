@@ -12,17 +12,26 @@
 mod block;
 mod checksum;
 mod command;
+mod container;
 mod directory;
 mod download;
 mod edit;
 pub mod exec;
 mod file;
+mod firewall;
+mod fstab;
 mod hostname;
 mod hosts;
+mod kernel_module;
 mod line;
+mod mount;
 mod package;
+mod reboot;
+mod setting;
 mod stat;
 pub mod supervised;
+mod swap;
+mod sysctl;
 mod systemd;
 mod template;
 #[cfg(test)]
@@ -152,6 +161,13 @@ pub async fn check(
         Resource::Template(spec) => file::check(&template::file(spec), host, means).await,
         Resource::Hostname(spec) => hostname::check(spec, host, means).await,
         Resource::Timezone(spec) => timezone::check(spec, host, means).await,
+        Resource::Sysctl(spec) => sysctl::check(spec, host, means).await,
+        Resource::KernelModule(spec) => kernel_module::check(spec, host, means).await,
+        Resource::Swap(spec) => swap::check(spec, host, means).await,
+        Resource::Mount(spec) => mount::check(spec, host, means).await,
+        Resource::Container(spec) => container::check(spec, host, means).await,
+        Resource::Firewall(spec) => firewall::check(spec, host, means).await,
+        Resource::Reboot(spec) => reboot::check(spec, host, means).await,
         Resource::Command(spec) => command::check(spec, host, means).await,
     }
 }
@@ -183,6 +199,13 @@ pub async fn apply(
         Resource::Template(spec) => file::apply(&template::file(spec), host, means).await,
         Resource::Hostname(spec) => hostname::apply(spec, host, means).await,
         Resource::Timezone(spec) => timezone::apply(spec, host, means).await,
+        Resource::Sysctl(spec) => sysctl::apply(spec, host, means).await,
+        Resource::KernelModule(spec) => kernel_module::apply(spec, host, means).await,
+        Resource::Swap(spec) => swap::apply(spec, host, means).await,
+        Resource::Mount(spec) => mount::apply(spec, host, means).await,
+        Resource::Container(spec) => container::apply(spec, host, means).await,
+        Resource::Firewall(spec) => firewall::apply(spec, host, means).await,
+        Resource::Reboot(spec) => reboot::apply(spec, host, means).await,
         Resource::Command(spec) => command::apply(spec, host, means).await,
     }
 }
@@ -193,6 +216,24 @@ pub fn fault(resource: &Resource) -> Option<String> {
     match resource {
         Resource::Line(spec) => line::fault(spec).map(Into::into),
         Resource::Block(spec) => block::fault(spec),
+        // Everything else that these look at may stand in a template.
+        _ if has_template(resource) => None,
+        Resource::Sysctl(spec) => sysctl::fault(spec),
+        Resource::KernelModule(spec) => kernel_module::fault(spec),
+        Resource::Swap(spec) => swap::fault(spec),
+        Resource::Mount(spec) => mount::fault(spec),
+        Resource::Container(spec) => container::fault(spec),
+        Resource::Firewall(spec) => firewall::fault(spec),
+        Resource::Reboot(spec) => reboot::deadline(spec).err(),
         _ => None,
     }
+}
+
+fn has_template(resource: &Resource) -> bool {
+    serde_json::to_string(resource).is_ok_and(|text| text.contains("{{") || text.contains("{%"))
+}
+
+/// Whether applying it well is all the proof there is: to look once more would ask for it once more.
+pub const fn proves_itself(resource: &Resource) -> bool {
+    matches!(resource, Resource::Reboot(_))
 }

@@ -14,11 +14,11 @@ use async_trait::async_trait;
 
 use super::exec::{look, look_well};
 use super::{
-    Difference, Means, ResourceError, directory, edit, file, hostname, package, supervised,
-    systemd, template, timezone,
+    Difference, Means, ResourceError, container, directory, edit, file, firewall, hostname,
+    kernel_module, mount, package, setting, supervised, swap, sysctl, systemd, template, timezone,
 };
 use crate::domain::resource::Resource;
-use crate::domain::undo::{Before, UnitBefore, Was};
+use crate::domain::undo::{Before, FileBefore, UnitBefore, Was};
 use crate::transport::{Command, Host};
 
 /// Takes down what was there before a change.
@@ -89,6 +89,16 @@ pub(super) async fn remember(
         }
         Resource::Hostname(spec) => Some(hostname::remember(spec, host, means).await?),
         Resource::Timezone(spec) => Some(timezone::remember(spec, host, means).await?),
+        Resource::Sysctl(spec) => Some(sysctl::remember(spec, &name, host, means).await?),
+        Resource::KernelModule(spec) => {
+            Some(kernel_module::remember(spec, &name, host, means).await?)
+        }
+        Resource::Swap(spec) => Some(swap::remember(spec, &name, host, means).await?),
+        Resource::Mount(spec) => Some(mount::remember(spec, &name, host, means).await?),
+        Resource::Container(spec) => container::remember(spec, host, means).await?,
+        Resource::Firewall(spec) => firewall::remember(spec, host, means).await?,
+        // A boot leaves nothing behind that could be taken back.
+        Resource::Reboot(_) => None,
         Resource::Command(_) => Some(Before::Command {
             label: resource.label(),
         }),
@@ -135,6 +145,9 @@ pub async fn check(
         Before::Unit(unit) => systemd::undo::check(unit, host, means).await,
         Before::Hostname(hostname) => hostname::check_undo(hostname, host, means).await,
         Before::Timezone(timezone) => timezone::check_undo(timezone, host, means).await,
+        Before::Setting(before) => setting::check_undo(before, host, means).await,
+        Before::Container(before) => container::check_undo(before, host, means).await,
+        Before::Firewall(before) => firewall::check_undo(before, host, means).await,
         Before::Command { .. } => Ok(Back::default()),
     }
 }
@@ -158,6 +171,9 @@ pub async fn take_back(
         Before::Unit(unit) => systemd::undo::take_back(unit, host, means).await,
         Before::Hostname(hostname) => hostname::take_back(hostname, host, means).await,
         Before::Timezone(timezone) => timezone::take_back(timezone, host, means).await,
+        Before::Setting(before) => setting::take_back(before, host, means).await,
+        Before::Container(before) => container::take_back(before, host, means).await,
+        Before::Firewall(before) => firewall::take_back(before, host, means).await,
         Before::Command { .. } => Ok(()),
     }
 }
@@ -191,27 +207,28 @@ pub async fn forget(
     host: &dyn Host,
     means: &Means<'_>,
 ) -> Result<(), ResourceError> {
-    let Some(kept) = kept_by(before) else {
-        return Ok(());
-    };
-    look_well(host, ["rm", "-f", kept], means.cancel).await?;
-    if let Some((folder, _)) = kept.rsplit_once('/') {
-        // The last one out; other copies of the run may still be there.
-        look(host, &Command::new(["rmdir", folder]), means.cancel).await?;
+    for kept in kept_by(before) {
+        look_well(host, ["rm", "-f", kept], means.cancel).await?;
+        if let Some((folder, _)) = kept.rsplit_once('/') {
+            // The last one out; other copies of the run may still be there.
+            look(host, &Command::new(["rmdir", folder]), means.cancel).await?;
+        }
     }
     Ok(())
 }
 
-fn kept_by(before: &Before) -> Option<&str> {
-    let file = match before {
-        Before::File(file) => Some(file),
-        Before::Unit(unit) => unit.file.as_ref(),
-        _ => None,
+fn kept_by(before: &Before) -> Vec<&str> {
+    let files: Vec<&FileBefore> = match before {
+        Before::File(file) => vec![file],
+        Before::Unit(unit) => unit.file.iter().collect(),
+        Before::Setting(setting) => setting.files.iter().collect(),
+        _ => Vec::new(),
     };
-    match &file?.was {
+    let kept = files.into_iter().filter_map(|file| match &file.was {
         Was::File { kept, .. } => kept.as_deref(),
         Was::Absent { .. } | Was::Link { .. } => None,
-    }
+    });
+    kept.collect()
 }
 
 /// The paths that taking `before` back writes or removes.

@@ -56,7 +56,7 @@ pub(super) async fn execute(
             let left = resources::check(resource, host, &fresh)
                 .await
                 .map_err(failed)?;
-            if !left.is_none() {
+            if !left.is_none() && !resources::proves_itself(resource) {
                 return Err(StepError {
                     message: format!(
                         "{label}: was applied, and still: {}",

@@ -4,7 +4,7 @@ use super::template::{Scope, TemplateError};
 use crate::domain::approval::Approver;
 use crate::domain::handler;
 use crate::domain::recipe::{HttpWait, RunCommand, ServiceWait, Step, Work};
-use crate::domain::resource::{Declared, Presence, Resource};
+use crate::domain::resource::{Declared, Presence, RebootCause, Resource};
 use crate::transport::quote;
 
 /// One line per thing the step will do, rendered for `scope`.
@@ -98,6 +98,33 @@ fn resource_line(resource: &Resource) -> String {
         Resource::Block(block) => format!("{label} ({})", block.state),
         Resource::Hosts(hosts) => format!("{label} {} ({})", hosts.names.join(" "), hosts.state),
         Resource::Hostname(_) | Resource::Timezone(_) => label,
+        Resource::Sysctl(sysctl) => format!("{label} = {}", sysctl.value),
+        Resource::KernelModule(module) => match &module.options {
+            Some(options) => format!("{label} ({options})"),
+            None => label,
+        },
+        Resource::Swap(swap) => match &swap.size {
+            Some(size) if swap.state.is_present() => format!("{label} of {size}"),
+            _ => format!("{label} ({})", swap.state),
+        },
+        Resource::Mount(mount) => format!(
+            "{label} from {} ({}, {}; {})",
+            mount.source, mount.fstype, mount.options, mount.state
+        ),
+        Resource::Container(container) => {
+            format!("{label} of {} ({})", container.image, container.state)
+        }
+        Resource::Firewall(firewall) => format!(
+            "{label} {}: {} incoming, {} outgoing, {}",
+            if firewall.enabled { "on" } else { "off" },
+            firewall.incoming,
+            firewall.outgoing,
+            firewall.rules.join(", ")
+        ),
+        Resource::Reboot(reboot) => match reboot.cause {
+            RebootCause::Needed => format!("{label} if needed, back within {}", reboot.deadline),
+            RebootCause::Always => format!("{label}, back within {}", reboot.deadline),
+        },
         Resource::Directory(directory) => format!(
             "{label} ({} {}:{})",
             directory.mode, directory.owner, directory.group

@@ -14,8 +14,9 @@ use quarterdeck::domain::finding::{Finding, Severity, Subject};
 use quarterdeck::domain::live::ServiceReport;
 use quarterdeck::domain::node::{ClientConfig, Elevate, Jump, Node, Role, SshAccess};
 use quarterdeck::domain::operator::Operator;
-use quarterdeck::domain::plan::PlanRequest;
+use quarterdeck::domain::plan::{Origin, PlanRequest};
 use quarterdeck::domain::platform::{Arch, Platform};
+use quarterdeck::domain::recipe::Recipe;
 use quarterdeck::domain::run::{LogLine, Run, Stream, Task, TaskState};
 use quarterdeck::domain::service::{ServiceKind, ServiceSpec};
 use quarterdeck::domain::stack::Stack;
@@ -147,6 +148,11 @@ pub struct Cockpit {
 impl Cockpit {
     /// Starts an engine with a state of its own, which polls every two seconds.
     pub async fn start(nodes: &Nodes) -> Self {
+        Self::with_recipes(nodes, Library::load(None).recipes().cloned().collect()).await
+    }
+
+    /// The same with these recipes.
+    pub async fn with_recipes(nodes: &Nodes, recipes: Vec<Recipe>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let state = tempfile::tempdir().expect("a temporary directory");
         let ssh = SshSettings {
@@ -163,7 +169,7 @@ impl Cockpit {
             state.path().join("cache"),
         );
         settings.environments = vec![nodes.environment()];
-        settings.recipes = Library::load(None).recipes().cloned().collect();
+        settings.recipes = recipes;
         settings.node_interval = Duration::from_secs(2);
         settings.service_interval = Duration::from_secs(2);
         settings.deadline = Duration::from_secs(3);
@@ -178,25 +184,62 @@ impl Cockpit {
 
     /// Plans a recipe, starts it and waits for its end.
     pub async fn run(&self, recipe: &str, dry_run: bool) -> Finished {
-        let mut events = self.client.subscribe();
-        let plan = Request::Plan(PlanRequest {
+        let running = self.start_run(PlanRequest {
             environment: "real".into(),
             recipe: recipe.into(),
             dry_run,
             ..PlanRequest::default()
         });
-        let Ok(Response::Plan { plan, .. }) = self.client.call(plan).await else {
-            panic!("{recipe} cannot be planned");
+        self.end(running.await).await
+    }
+
+    /// Takes a run back, and with `force` also what was changed since.
+    pub async fn undo(&self, run: &Run, force: bool) -> Finished {
+        let running = self.start_run(PlanRequest {
+            environment: "real".into(),
+            recipe: run.recipe.clone(),
+            origin: Some(Origin::Undo { run: run.id, force }),
+            ..PlanRequest::default()
+        });
+        self.end(running.await).await
+    }
+
+    /// Plans a recipe with these parameters and starts it.
+    pub async fn begin(&self, recipe: &str, params: &[(&str, String)]) -> Running {
+        let params = params.iter();
+        self.start_run(PlanRequest {
+            environment: "real".into(),
+            recipe: recipe.into(),
+            params: params
+                .map(|(name, value)| ((*name).to_owned(), value.clone().into()))
+                .collect(),
+            ..PlanRequest::default()
+        })
+        .await
+    }
+
+    async fn start_run(&self, request: PlanRequest) -> Running {
+        let recipe = request.recipe.clone();
+        let events = self.client.subscribe();
+        let plan = match self.client.call(Request::Plan(request)).await {
+            Ok(Response::Plan { plan, .. }) => plan,
+            other => panic!("{recipe} cannot be planned: {other:?}"),
         };
         let start = Request::Start {
             hash: plan.hash,
             consent: Consent::None,
         };
-        let started = match self.client.call(start).await {
-            Ok(Response::Started(run)) => *run,
+        match self.client.call(start).await {
+            Ok(Response::Started(run)) => Running { run: *run, events },
             other => panic!("{recipe} does not start: {other:?}"),
-        };
-        let ended = timeout(PATIENCE, ended(started, &mut events)).await;
+        }
+    }
+
+    /// Waits for the end of a run.
+    pub async fn end(&self, running: Running) -> Finished {
+        let Running { run, mut events } = running;
+        let recipe = run.recipe.clone();
+        let ended = timeout(PATIENCE, ended(run, &mut events)).await;
         let run = ended.unwrap_or_else(|_| panic!("{recipe} does not end"));
         let history = &self.client.history;
         Finished {
@@ -240,6 +283,12 @@ impl Cockpit {
     pub async fn stop(self, grace: Duration) {
         self.engine.shutdown(grace).await;
     }
+}
+
+/// A run under way.
+pub struct Running {
+    run: Run,
+    events: Subscription,
 }
 
 async fn ended(mut run: Run, events: &mut Subscription) -> Run {
