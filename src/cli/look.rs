@@ -417,7 +417,7 @@ const fn tone(health: Health) -> Tone {
 }
 
 /// Waits until every node and service of the environment has answered or failed once, or `limit` is over.
-async fn settle(
+pub(super) async fn settle(
     session: &Session,
     environment: &Environment,
     limit: Duration,

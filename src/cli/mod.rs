@@ -9,6 +9,7 @@ mod background;
 mod engine;
 mod exit;
 mod export;
+mod facts;
 mod follow;
 mod lab;
 mod locks;
@@ -111,6 +112,8 @@ enum Command {
     Nodes(look::LookArgs),
     /// Explain the way to nodes hop by hop, and try it: which hop fails, and why
     Reach(reach::ReachArgs),
+    /// Show what nodes are: system, processor, disks, network, clock and more
+    Facts(facts::FactsArgs),
     /// Ask the services of an environment how they are, or list what is in one
     Services(look::ServicesArgs),
     /// List what runs by itself and when; run, pause or resume one
@@ -194,6 +197,7 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Shell(args)) => shell::shell(global, args).await,
         Some(Command::Nodes(args)) => look::nodes(global, &args).await,
         Some(Command::Reach(args)) => reach::reach(global, &args).await,
+        Some(Command::Facts(args)) => facts::facts(global, &args).await,
         Some(Command::Services(args)) => look::services(global, &args).await,
         Some(Command::Schedules(args)) => schedules::schedules(global, args).await,
         Some(Command::Engine(command)) => engine::engine(global, command).await,

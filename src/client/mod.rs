@@ -23,6 +23,7 @@ use crate::domain::action::{Consent, Gate};
 use crate::domain::approval::{Decision, Waiting};
 use crate::domain::environment::Environment;
 use crate::domain::finding::{Finding, Subject};
+use crate::domain::history::Point;
 use crate::domain::live::{EnvironmentLive, Lock, NodeReport, Observed, ServiceReport};
 use crate::domain::operator::Operator;
 use crate::domain::plan::{Plan, PlanRequest};
@@ -41,6 +42,15 @@ pub enum Request {
     Workspace,
     /// What is known right now of every environment. Answered by [`Response::Live`].
     Live,
+    /// How nodes fared lately. Answered by [`Response::History`].
+    History {
+        /// The environment's name.
+        environment: String,
+        /// One node; `None` for all of them.
+        node: Option<String>,
+        /// So many points of each at most, the newest.
+        most: usize,
+    },
     /// Fit a recipe to an environment. Answered by [`Response::Plan`].
     Plan(PlanRequest),
     /// Start the plan with this hash. Answered by [`Response::Started`].
@@ -166,6 +176,7 @@ impl Request {
             Self::Prune(request) => !request.dry_run,
             Self::Workspace
             | Self::Live
+            | Self::History { .. }
             | Self::Plan(_)
             | Self::Start { .. }
             | Self::Cancel { .. }
@@ -188,6 +199,8 @@ pub enum Response {
     Workspace(Box<Workspace>),
     /// To [`Request::Live`]: by environment name.
     Live(BTreeMap<String, EnvironmentLive>),
+    /// To [`Request::History`]: by node name, oldest first.
+    History(BTreeMap<String, Vec<Point>>),
     /// To [`Request::Plan`].
     Plan {
         /// What will happen.

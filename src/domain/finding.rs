@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::environment::Environment;
+use super::facts::Throttled;
 use super::live::{EnvironmentLive, Health, NodeReport, Observed};
 use super::words;
 
@@ -128,6 +129,9 @@ pub fn rank(findings: &mut [Finding]) {
     });
 }
 
+/// From here on a clock is worth a word, seconds: a whole second of it is only that `date` tells no fractions.
+const CLOCK_OFF_SECONDS: i64 = 5;
+
 fn assess_node(name: &str, observed: &Observed<NodeReport>, found: &mut Vec<Draft>) {
     let mut add = |key: &str, severity, text: String, evidence: String| {
         found.push(Draft {
@@ -161,6 +165,61 @@ fn assess_node(name: &str, observed: &Observed<NodeReport>, found: &mut Vec<Draf
             Severity::Warning,
             format!("{name}: root file system is {disk:.0} % full"),
             "df -P /".into(),
+        );
+    }
+    for disk in &sample.disks {
+        let full = disk
+            .used_percent()
+            .filter(|used| *used >= DISK_WARN_PERCENT);
+        if let (Some(used), false) = (full, disk.mount == "/") {
+            add(
+                &format!("disk:{}", disk.mount),
+                Severity::Warning,
+                format!("{name}: {} is {used:.0} % full", disk.mount),
+                format!("df -P {}", disk.mount),
+            );
+        }
+    }
+    let held_back = sample.throttled.map(Throttled::now).unwrap_or_default();
+    if !held_back.is_empty() {
+        add(
+            "throttled",
+            Severity::Warning,
+            format!("{name} is held back: {}", held_back.join(", ")),
+            "the firmware's get_throttled".into(),
+        );
+    }
+    let more = &report.facts.more;
+    if more.clock.synchronised == Some(false) {
+        add(
+            "clock",
+            Severity::Warning,
+            format!("{name}: its clock follows no other"),
+            "timedatectl".into(),
+        );
+    }
+    if let Some(ahead) = more
+        .clock
+        .ahead_s
+        .filter(|ahead| ahead.abs() >= CLOCK_OFF_SECONDS)
+    {
+        add(
+            "clock-off",
+            Severity::Warning,
+            format!(
+                "{name}: its clock is {} s {} that of the engine's machine",
+                ahead.abs(),
+                if ahead > 0 { "ahead of" } else { "behind" }
+            ),
+            "date +%s".into(),
+        );
+    }
+    if more.reboot_needed == Some(true) {
+        add(
+            "reboot",
+            Severity::Notice,
+            format!("{name} waits for a reboot to use what was installed"),
+            "/run/reboot-required or needs-restarting".into(),
         );
     }
     if let Some(celsius) = sample.temperature.filter(|celsius| *celsius >= HOT_CELSIUS) {

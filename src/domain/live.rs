@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::facts::{Disk, MoreFacts, Throttled};
 use super::finding::Finding;
 use super::run::RunId;
 use super::words;
@@ -107,6 +108,9 @@ pub struct NodeFacts {
     pub boot_id: String,
     /// Whether systemd is process 1.
     pub systemd: bool,
+    /// What else is known of it.
+    #[serde(flatten)]
+    pub more: MoreFacts,
 }
 
 /// How a node fares.
@@ -124,13 +128,44 @@ pub struct NodeSample {
     pub disk_total: Option<u64>,
     /// Used part of the root file system, bytes.
     pub disk_used: Option<u64>,
-    /// Hottest thermal zone, degrees Celsius.
+    /// Hottest thermal zone or sensor, degrees Celsius.
     pub temperature: Option<f32>,
     /// Names of failed systemd units.
     pub failed_units: Vec<String>,
+    /// Share of all processors that was not idle since the sample before, percent, 0.0..=100.0.
+    #[serde(default)]
+    pub cpu_percent: Option<f32>,
+    /// Size of swap space, bytes; 0 when there is none, `None` when it cannot be read.
+    #[serde(default)]
+    pub swap_total: Option<u64>,
+    /// Used part of swap space, bytes.
+    #[serde(default)]
+    pub swap_used: Option<u64>,
+    /// Local file systems, one for each device, the root file system first.
+    #[serde(default)]
+    pub disks: Vec<Disk>,
+    /// What came in over all real interfaces since the sample before, bytes per second.
+    #[serde(default)]
+    pub received: Option<u64>,
+    /// What went out over all real interfaces since the sample before, bytes per second.
+    #[serde(default)]
+    pub sent: Option<u64>,
+    /// What holds a Raspberry Pi back; `None` where the firmware does not tell.
+    #[serde(default)]
+    pub throttled: Option<Throttled>,
+    /// Processor time that looking at the node costs the node itself, percent of one processor; `None` until it is
+    /// measured.
+    #[serde(default)]
+    pub probe_percent: Option<f32>,
 }
 
 impl NodeSample {
+    /// The load averages, where the node tells them.
+    pub fn load_known(&self) -> Option<[f32; 3]> {
+        // A node that tells them was also up for some time, or has a load.
+        (self.uptime > 0 || self.load != [0.0; 3]).then_some(self.load)
+    }
+
     /// Percentage of memory in use, 0.0..=100.0.
     pub fn memory_used_percent(&self) -> Option<f32> {
         percent(
@@ -139,13 +174,18 @@ impl NodeSample {
         )
     }
 
+    /// Percentage of swap space in use, 0.0..=100.0; `None` where there is none.
+    pub fn swap_used_percent(&self) -> Option<f32> {
+        percent(self.swap_used?, self.swap_total?)
+    }
+
     /// Percentage of the root file system in use, 0.0..=100.0.
     pub fn disk_used_percent(&self) -> Option<f32> {
         percent(self.disk_used?, self.disk_total?)
     }
 }
 
-fn percent(part: u64, whole: u64) -> Option<f32> {
+pub(super) fn percent(part: u64, whole: u64) -> Option<f32> {
     (whole > 0).then(|| (part as f32 / whole as f32 * 100.0).clamp(0.0, 100.0))
 }
 

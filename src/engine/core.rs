@@ -22,13 +22,14 @@ use super::directory::Directory;
 use super::door::Guestbook;
 use super::live::Live;
 use super::notify::Notifier;
-use super::poll::{NodeSource, Rhythm, ServiceSource, poll};
+use super::poll::{Rhythm, ServiceSource, poll};
 use super::process;
 use super::prune::Pruner;
 use super::run::{Drive, Executor, Questions, Stop, Tasks, given_up, panicked};
 use super::schedule::Schedules;
 use super::talk;
 use super::undo::{RunRecords, TakeBack};
+use super::watch::{NodeWatch, watch};
 use super::world::Steps;
 use super::{EngineSettings, Fingerprint};
 use crate::client::conversation::{Conversation, Opening};
@@ -233,15 +234,16 @@ impl Core {
                 let cancel = self.stopped.clone();
                 match subject {
                     Subject::Node(name) => {
-                        let source = NodeSource {
+                        let node = NodeWatch {
                             environment: Arc::clone(&room.environment),
                             name: name.clone(),
                             reach: Arc::clone(&room.reach),
                             live: Arc::clone(&self.live),
                             redactor: self.redactor.clone(),
+                            clock: Arc::clone(&self.clock),
                         };
                         self.tasks
-                            .spawn(poll(source, self.node_rhythm, wake, places, cancel));
+                            .spawn(watch(node, self.node_rhythm, wake, places, cancel));
                     }
                     Subject::Service(name) => {
                         let source = ServiceSource {
@@ -681,6 +683,15 @@ impl Core {
                 read_only: caller.read_only,
                 ..self.workspace.clone()
             }))),
+            Request::History {
+                environment,
+                node,
+                most,
+            } => Ok(Response::History(self.live.history(
+                &environment,
+                node.as_deref(),
+                most,
+            ))),
             Request::Live => Ok(Response::Live(self.with_locks(self.live.snapshot()))),
             Request::Approvals => Ok(Response::Approvals(self.approvals.waiting())),
             Request::Approve {

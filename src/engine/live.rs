@@ -1,20 +1,23 @@
 //! What is known right now, and what is wrong: the pollers write it, everybody reads it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::bus::Bus;
 use crate::client::Event;
 use crate::clock::SharedClock;
 use crate::domain::environment::Environment;
 use crate::domain::finding::{self, Finding};
-use crate::domain::live::{EnvironmentLive, NodeFacts, NodeReport, Observed, ServiceReport};
+use crate::domain::history::{History, Point};
+use crate::domain::live::{EnvironmentLive, NodeReport, Observed, ServiceReport};
 
 /// The live view of every environment.
 pub(super) struct Live {
     environments: Mutex<BTreeMap<String, EnvironmentLive>>,
     /// What the engine itself found, by environment and key; nothing that is polled.
     own: Mutex<BTreeMap<(String, String), Finding>>,
+    /// How nodes fared lately, by environment and name.
+    histories: Mutex<BTreeMap<(String, String), History>>,
     bus: Bus,
     clock: SharedClock,
 }
@@ -47,6 +50,7 @@ impl Live {
                     .collect(),
             ),
             own: Mutex::default(),
+            histories: Mutex::default(),
             bus,
             clock,
         }
@@ -57,11 +61,20 @@ impl Live {
         self.lock().clone()
     }
 
-    /// The facts of a node, when it was seen before.
-    pub(super) fn facts(&self, environment: &str, node: &str) -> Option<NodeFacts> {
-        let live = self.lock();
-        let observed = live.get(environment)?.nodes.get(node)?;
-        Some(observed.value.as_ref()?.facts.clone())
+    /// The newest `most` points of the history of one node, or of all of an environment.
+    pub(super) fn history(
+        &self,
+        environment: &str,
+        node: Option<&str>,
+        most: usize,
+    ) -> BTreeMap<String, Vec<Point>> {
+        self.histories()
+            .iter()
+            .filter(|((place, name), _)| {
+                place == environment && node.is_none_or(|node| node == name)
+            })
+            .map(|((_, name), history)| (name.clone(), history.newest(most)))
+            .collect()
     }
 
     /// Takes in a probe of a node: what it brought, or why it failed.
@@ -71,6 +84,13 @@ impl Live {
         name: &str,
         result: Result<NodeReport, String>,
     ) {
+        if let Ok(report) = &result {
+            let point = Point::of(&report.sample, self.clock.now());
+            self.histories()
+                .entry((environment.name.clone(), name.to_owned()))
+                .or_default()
+                .push(point);
+        }
         self.take_in(environment, |live| {
             let observed = settle(
                 live.nodes.entry(name.to_owned()).or_default(),
@@ -157,7 +177,13 @@ impl Live {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, EnvironmentLive>> {
+    fn histories(&self) -> MutexGuard<'_, BTreeMap<(String, String), History>> {
+        self.histories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, EnvironmentLive>> {
         self.environments
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -39,6 +39,7 @@ mod talk;
 mod tests;
 mod undo;
 mod way;
+mod watch;
 mod world;
 
 use std::path::PathBuf;

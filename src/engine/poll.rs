@@ -12,11 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::directory::Directory;
 use super::live::Live;
-use super::probe;
 use super::run::panicked;
 use crate::domain::environment::Environment;
 use crate::store::Redactor;
-use crate::transport::Reach;
 
 /// The longest pause between two attempts at a dead source: how late its return is noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -33,7 +31,7 @@ pub(super) struct Rhythm {
 impl Rhythm {
     /// The pause after `failures` failures in a row: the interval, doubled with each failure after the first up to
     /// [`LONGEST_PAUSE`], and up to a tenth more or less by `chance` (0.0..1.0), so that sources spread out.
-    fn pause(self, failures: u32, chance: f32) -> Duration {
+    pub(super) fn pause(self, failures: u32, chance: f32) -> Duration {
         let doubled = self
             .interval
             .saturating_mul(1 << failures.saturating_sub(1).min(16));
@@ -82,44 +80,6 @@ pub(super) async fn poll(
             () = wake.notified() => {}
             () = cancel.cancelled() => return,
         }
-    }
-}
-
-/// A node, probed over SSH.
-pub(super) struct NodeSource {
-    pub(super) environment: Arc<Environment>,
-    pub(super) name: String,
-    pub(super) reach: Arc<dyn Reach>,
-    pub(super) live: Arc<Live>,
-    pub(super) redactor: Redactor,
-}
-
-#[async_trait]
-impl Source for NodeSource {
-    async fn ask(&self, deadline: Duration) -> bool {
-        let known = self.live.facts(&self.environment.name, &self.name);
-        let work = async {
-            let host = self
-                .reach
-                .host(&self.name)
-                .map_err(|error| error.to_string())?;
-            probe::probe(host.as_ref(), known.as_ref(), deadline)
-                .await
-                .map_err(|error| error.to_string())
-        };
-        // Several commands, each with the deadline; together they get twice that.
-        let limit = deadline * 2;
-        let result = tokio::time::timeout(limit, work)
-            .await
-            .unwrap_or_else(|_| Err(format!("{}: no answer within {limit:?}", self.name)))
-            .map_err(|reason| self.redactor.cleaned(reason));
-        let answered = result.is_ok();
-        self.live.node(&self.environment, &self.name, result);
-        answered
-    }
-
-    fn give_up(&self, reason: String) {
-        self.live.node(&self.environment, &self.name, Err(reason));
     }
 }
 

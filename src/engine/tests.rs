@@ -101,10 +101,11 @@ impl Host for Board {
         let left = self.weather.left.lock().unwrap().get(&self.name).cloned();
         let (text, code) = match words.as_slice() {
             ["sh", "-c", ..] if left.is_some() => (left.as_deref().unwrap_or_default(), 0),
-            ["cat", "/proc/uptime", ..] => ("77.5 100.0\n0.5 0.4 0.3 1/99 1234\n", 1),
-            ["cat", ..] => ("PRETTY_NAME=\"Debian 13\"\n", 1),
-            ["uname", ..] => ("Linux 6.12.0 aarch64\n", 0),
-            ["nproc"] => ("4\n", 0),
+            ["sh"] => (
+                "@hello\n@facts\nuname:Linux 6.12.0 aarch64\ncpus:4\n/etc/os-release:PRETTY_NAME=\"Debian 13\"\n\
+                 @sample\n/proc/uptime:77.5 100.0\n/proc/loadavg:0.5 0.4 0.3 1/99 1234\n@end\n",
+                0,
+            ),
             ["hang"] => {
                 cancel.cancelled().await;
                 return Err(ReachError::Cancelled {

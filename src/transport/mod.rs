@@ -32,6 +32,9 @@ pub struct Command {
     pub elevated: bool,
     /// The longest it may take.
     pub timeout: Duration,
+    /// Whether it ends with [`ReachError::GaveWay`] when another command waits for its place among the sessions that the
+    /// host allows.
+    pub gives_way: bool,
 }
 
 impl Command {
@@ -42,6 +45,7 @@ impl Command {
             stdin: None,
             elevated: true,
             timeout: Duration::from_secs(60),
+            gives_way: false,
         }
     }
 
@@ -58,6 +62,15 @@ impl Command {
     #[must_use]
     pub fn within(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// The same, giving way to others ([`Command::gives_way`]).
+    #[must_use]
+    pub fn giving_way(self) -> Self {
+        Self {
+            gives_way: true,
+            ..self
+        }
     }
 
     /// The same with bytes for its standard input.
@@ -185,6 +198,14 @@ pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 pub trait Host: Send + Sync + fmt::Debug {
     /// The node's name.
     fn name(&self) -> &str;
+
+    /// Connects, where that is needed and has not been done: what is asked next is on its way at once.
+    ///
+    /// # Errors
+    /// [`ReachError`] when the host cannot be reached.
+    async fn ready(&self) -> Result<(), ReachError> {
+        Ok(())
+    }
 
     /// Runs a command and hands its output to `sink` as it arrives.
     ///
@@ -429,6 +450,12 @@ pub enum ReachError {
         /// What the host said.
         reason: String,
     },
+    /// It was a command that gives way ([`Command::gives_way`]), and another one waited.
+    #[error("{hop}: made room for another command")]
+    GaveWay {
+        /// The node.
+        hop: String,
+    },
     /// An operator stopped it.
     #[error("{hop}: cancelled")]
     Cancelled {
@@ -454,6 +481,7 @@ impl ReachError {
             | Self::Timeout { hop, .. }
             | Self::Lost { hop, .. }
             | Self::File { hop, .. }
+            | Self::GaveWay { hop }
             | Self::Cancelled { hop } => *hop = format!("{hop} (on the way to {target})"),
         }
         self

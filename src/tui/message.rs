@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::client::{Event, Refusal, Request, Workspace};
 use crate::domain::action::Gate;
 use crate::domain::approval::Waiting;
+use crate::domain::history::Point;
 use crate::domain::live::EnvironmentLive;
 use crate::domain::plan::Plan;
 use crate::domain::run::{LogLine, Run, RunId, Task, TaskState};
@@ -70,6 +71,11 @@ pub enum Effect {
     Workspace,
     /// Ask the engine for the whole live view.
     Live,
+    /// Ask the engine how the nodes of an environment fared lately.
+    History {
+        /// The environment's name.
+        environment: String,
+    },
     /// Ask for a plan; `ticket` tells its answer from those to earlier questions.
     Plan {
         /// Goes into the answer.
@@ -139,6 +145,13 @@ pub enum Answer {
     Workspace(Result<Workspace, Refusal>),
     /// To [`Effect::Live`].
     Live(Result<BTreeMap<String, EnvironmentLive>, Refusal>),
+    /// To [`Effect::History`].
+    History {
+        /// From the effect.
+        environment: String,
+        /// By node name, oldest first.
+        result: Result<BTreeMap<String, Vec<Point>>, Refusal>,
+    },
     /// To [`Effect::Plan`].
     Plan {
         /// From the effect.

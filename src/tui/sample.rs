@@ -16,7 +16,9 @@ use super::{update, view};
 use crate::client::{Event, View, Workspace};
 use crate::domain::action::{Gate, Risk};
 use crate::domain::environment::{Environment, Protection};
+use crate::domain::facts::{ClockFacts, CloudInit, Disk, Interface, MoreFacts, Throttled};
 use crate::domain::finding::assess;
+use crate::domain::history::Point;
 use crate::domain::live::{
     EnvironmentLive, Health, Members, NodeFacts, NodeReport, NodeSample, Observed, Problem,
     ServiceReport,
@@ -215,6 +217,73 @@ pub(crate) fn workspace() -> Workspace {
     }
 }
 
+/// An hour of swaying figures for each node but the one that is away.
+fn history() -> BTreeMap<String, Vec<Point>> {
+    let figure = |index: usize, step: i64, middle: f32, sway: f32| {
+        Some(middle + sway * ((step as f32 / 9.0 + index as f32).sin()))
+    };
+    [0, 2, 3, 4]
+        .into_iter()
+        .map(|index| {
+            let point = |step: i64| Point {
+                at: ago(5 * (60 - step) + 3).as_second(),
+                cpu: figure(index, step, [12.0, 31.0, 15.0, 80.0, 3.0][index], 3.0),
+                load: figure(index, step, [0.6, 1.3, 0.5, 2.4, 0.2][index], 0.2),
+                memory: figure(index, step, [38.0, 61.0, 44.0, 82.0, 29.0][index], 4.0),
+                disk: None,
+                received: figure(index, step, 900_000.0, 400_000.0),
+                sent: figure(index, step, 300_000.0, 200_000.0),
+                temperature: figure(index, step, 52.0, 6.0),
+            };
+            (HOSTS[index].0.to_owned(), (0..60).map(point).collect())
+        })
+        .collect()
+}
+
+fn disks(index: usize) -> Vec<Disk> {
+    let gib = 1 << 30;
+    let disk = |mount: &str, device: &str, total: u64, used: u64| Disk {
+        mount: mount.into(),
+        device: device.into(),
+        total: total * gib,
+        used: used * gib,
+    };
+    vec![
+        disk(
+            "/",
+            "/dev/mmcblk0p2",
+            64,
+            64 * [41, 47, 39, 93, 22][index] / 100,
+        ),
+        disk("/srv/ceph", "/dev/nvme0n1p1", 512, 188),
+    ]
+}
+
+fn more_facts(index: usize) -> MoreFacts {
+    MoreFacts {
+        os_id: Some("ubuntu".into()),
+        os_version: Some("24.04".into()),
+        cpu_model: Some("ARM Cortex-A76".into()),
+        virtualisation: Some("none".into()),
+        clock: ClockFacts {
+            synchronised: Some(true),
+            by: Some("chrony".into()),
+            offset_us: Some(412),
+            ahead_s: Some(0),
+        },
+        package_manager: Some("apt-get".into()),
+        elevates: vec!["sudo".into(), "su".into()],
+        interfaces: vec![Interface {
+            name: "eth0".into(),
+            addresses: vec![format!("10.0.0.1{}/24", index + 1)],
+        }],
+        reboot_needed: Some(index == 1),
+        cloud_init: Some(CloudInit::Done),
+        memory_cgroup: Some(true),
+        ..MoreFacts::default()
+    }
+}
+
 fn node(index: usize) -> Observed<NodeReport> {
     let (name, _, platform, arch) = HOSTS[index];
     let heavy = index == 3;
@@ -236,6 +305,7 @@ fn node(index: usize) -> Observed<NodeReport> {
             cpus: 4,
             boot_id: "b".into(),
             systemd: true,
+            more: more_facts(index),
         },
         sample: NodeSample {
             uptime: 86_400 * (index as u64 + 3) + 7400,
@@ -250,6 +320,14 @@ fn node(index: usize) -> Observed<NodeReport> {
             } else {
                 Vec::new()
             },
+            cpu_percent: Some([12.0, 31.0, 15.0, 88.0, 3.0][index]),
+            swap_total: Some(0),
+            swap_used: Some(0),
+            disks: disks(index),
+            received: Some([1_240_000, 380_000, 920_000, 12_400_000, 18_000][index]),
+            sent: Some([310_000, 95_000, 210_000, 2_900_000, 7_000][index]),
+            throttled: (index == 0).then_some(Throttled(0x50000)),
+            probe_percent: Some(0.11),
         },
         latency_ms: [4, 6, 5, 2, 11][index],
     };
@@ -655,6 +733,10 @@ fn reply(effect: Effect) -> Option<Answer> {
     Some(match effect {
         Effect::Workspace => Answer::Workspace(Ok(workspace())),
         Effect::Live => Answer::Live(Ok(live())),
+        Effect::History { environment } => Answer::History {
+            environment,
+            result: Ok(history()),
+        },
         Effect::Runs => Answer::Runs(Ok(runs())),
         Effect::Schedules => Answer::Schedules(Ok(schedules())),
         Effect::Run(id) => {

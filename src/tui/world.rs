@@ -9,6 +9,7 @@ use crate::client::{Event, Workspace};
 use crate::domain::approval::Waiting;
 use crate::domain::environment::{Environment, Protection};
 use crate::domain::finding::{Finding, Severity};
+use crate::domain::history::Point;
 use crate::domain::live::{EnvironmentLive, NodeReport, Observed, ServiceReport};
 use crate::domain::run::{Run, RunId};
 use crate::domain::schedule::ScheduleStatus;
@@ -17,8 +18,8 @@ use crate::domain::table::Table;
 
 /// Runs kept for the lists; older ones are read from the store when asked for by number.
 pub(crate) const RUNS: usize = 500;
-/// Samples kept per node.
-const TREND: usize = 240;
+/// Points of a node's history that are kept here; the engine keeps more.
+pub(crate) const TREND: usize = 240;
 
 /// Something that was asked for.
 #[derive(Debug, Clone, Default)]
@@ -35,9 +36,24 @@ pub(crate) enum Known<T> {
 /// How a node fared lately, oldest first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trend {
-    pub load: VecDeque<f32>,
-    pub memory: VecDeque<f32>,
-    as_of: Option<Timestamp>,
+    points: VecDeque<Point>,
+}
+
+impl Trend {
+    /// The values of one figure, as far as they are known, oldest first.
+    pub(crate) fn of(&self, figure: impl Fn(&Point) -> Option<f32>) -> Vec<f32> {
+        self.points.iter().filter_map(figure).collect()
+    }
+
+    /// Takes in a point unless one as new is known.
+    fn push(&mut self, point: Point) {
+        if self.points.back().is_none_or(|last| last.at < point.at) {
+            self.points.push_back(point);
+        }
+        if self.points.len() > TREND {
+            self.points.pop_front();
+        }
+    }
 }
 
 /// A service's table and how fresh it is.
@@ -302,19 +318,23 @@ impl World {
         let Some(report) = observed.fresh() else {
             return;
         };
+        let Some(as_of) = observed.as_of else { return };
         let key = (environment.to_owned(), name.to_owned());
         let trend = self.trends.entry(key).or_default();
-        if trend.as_of == observed.as_of {
-            return;
-        }
-        trend.as_of = observed.as_of;
-        trend.load.push_back(report.sample.load[0]);
-        trend
-            .memory
-            .push_back(report.sample.memory_used_percent().unwrap_or(0.0));
-        if trend.load.len() > TREND {
-            trend.load.pop_front();
-            trend.memory.pop_front();
+        trend.push(Point::of(&report.sample, as_of));
+    }
+
+    /// The engine told how nodes fared before one looked; what was seen since then stays.
+    pub(crate) fn remember(&mut self, environment: &str, history: BTreeMap<String, Vec<Point>>) {
+        for (name, points) in history {
+            let trend = self
+                .trends
+                .entry((environment.to_owned(), name))
+                .or_default();
+            let seen = std::mem::take(&mut trend.points);
+            for point in points.into_iter().chain(seen) {
+                trend.push(point);
+            }
         }
     }
 }

@@ -1,127 +1,157 @@
-//! Looking at a node: a handful of plain commands over one connection, no shell, nothing installed.
+//! Looking at a node: one script over one channel, nothing installed.
 //!
-//! Every command may be missing or fail; what it would have told is then unknown, never guessed. Only a node that cannot
-//! be reached at all is an error. What changes at a boot or never ([`NodeFacts`]) is asked for when the boot id changed.
+//! ```text
+//! probe.sh ──stdin──► sh on the node ──stdout──► Follower ── facts (once) and a NodeSample at each `@end`
+//! ```
+//!
+//! The script prints what the node says, [`facts`] and [`sample`] understand it here: what changes is Rust with tests, not
+//! shell. Everything may be missing, and is then unknown, never guessed. The channel is kept and a sample comes at every
+//! interval; how often it is opened, and what becomes of trouble, is [`super::watch`]'s business.
 
-mod parse;
+mod facts;
+mod sample;
+mod words;
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use jiff::Timestamp;
 
-use crate::domain::live::{NodeFacts, NodeReport};
-use crate::transport::{Command, Host, Output, ReachError};
+use self::facts::FactsReader;
+use self::sample::SampleReader;
+use crate::domain::live::{NodeFacts, NodeSample};
+use crate::transport::Command;
 
-/// Files that tell how the node fares. `cat` prints those that exist, one after the other; each is known by its shape.
-const SAMPLE_FILES: &[&str] = &[
-    "/proc/uptime",
-    "/proc/loadavg",
-    "/proc/sys/kernel/random/boot_id",
-    "/proc/meminfo",
-    "/sys/class/thermal/thermal_zone0/temp",
-    "/sys/class/thermal/thermal_zone1/temp",
-    "/sys/class/thermal/thermal_zone2/temp",
-    "/sys/class/thermal/thermal_zone3/temp",
-];
+/// See its own beginning.
+const SCRIPT: &str = include_str!("probe.sh");
+/// Samples over one channel before it is opened anew, which also asks for the facts again: ten minutes of them at one
+/// every five seconds. Also the longest that a script nobody listens to could go on, were it not to notice.
+pub(super) const ROUNDS: u32 = 120;
+/// The longest line that is looked at, bytes; longer ones are passed over.
+const LONGEST: usize = 4096;
 
-/// Files that tell what the node is; the board's model comes last because it does not end in a line break.
-const FACT_FILES: &[&str] = &[
-    "/etc/os-release",
-    "/sys/class/dmi/id/product_name",
-    "/proc/device-tree/model",
-];
+/// The command that looks at a node every `interval` (whole seconds, at least one).
+pub(super) fn command(interval: Duration) -> Command {
+    let seconds = interval.as_secs().max(1);
+    let script = format!("interval={seconds}\nrounds={ROUNDS}\n{SCRIPT}");
+    // The limit only catches a script that neither ends nor speaks; silence is noticed long before.
+    let limit = interval.saturating_mul(ROUNDS * 2) + Duration::from_secs(600);
+    Command::new(["sh"])
+        .as_login_user()
+        .with_stdin(script)
+        .giving_way()
+        .within(limit)
+}
 
-/// Looks at the node behind `host`; `known` are its facts from the last time.
-///
-/// # Errors
-/// [`ReachError`] when the node cannot be reached or does not answer within `deadline`.
-pub(super) async fn probe(
-    host: &dyn Host,
-    known: Option<&NodeFacts>,
-    deadline: Duration,
-) -> Result<NodeReport, ReachError> {
-    let begun = Instant::now();
-    let ask = |argv: &[&str]| {
-        let command = Command::new(argv.iter().copied())
-            .as_login_user()
-            .within(deadline);
-        async move { host.output(&command).await }
-    };
-    // Alone and first: it brings the connection up, and its time is the latency.
-    let mut argv = vec!["cat"];
-    argv.extend(SAMPLE_FILES);
-    let files = ask(&argv).await?;
-    let latency = begun.elapsed();
-    let mut report = NodeReport {
-        latency_ms: u32::try_from(latency.as_millis()).unwrap_or(u32::MAX),
-        ..NodeReport::default()
-    };
-    let boot_id = parse::sample(&files.text(), &mut report.sample).unwrap_or_default();
+/// What a piece of the script's output amounts to.
+#[derive(Debug, PartialEq)]
+pub(super) enum Told {
+    /// The script has begun.
+    Hello,
+    /// A whole sample; the facts are as new.
+    Sample(Box<NodeSample>),
+}
 
-    let (disk, units) = tokio::join!(
-        ask(&["df", "-P", "-k", "/"]),
-        ask(&[
-            "systemctl",
-            "list-units",
-            "--failed",
-            "--plain",
-            "--no-legend"
-        ]),
-    );
-    if let Some((total, used)) = worked(disk).and_then(|text| parse::disk(&text)) {
-        report.sample.disk_total = Some(total);
-        report.sample.disk_used = Some(used);
-    }
-    let units = worked(units);
-    let systemd = units.is_some();
-    report.sample.failed_units = units.map(|text| parse::units(&text)).unwrap_or_default();
+/// Where in its output the script is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Section {
+    #[default]
+    Other,
+    Facts,
+    Cpu,
+    Addresses,
+    Programs,
+    Clock,
+    Sample,
+    Disks,
+    Units,
+    Rare,
+    Cost,
+}
 
-    report.facts = match known {
-        // A node without boot ids is looked at anew each time.
-        Some(known) if !boot_id.is_empty() && known.boot_id == boot_id => known.clone(),
-        _ => {
-            let mut argv = vec!["cat"];
-            argv.extend(FACT_FILES);
-            let (files, kernel, hostname, cpus) = tokio::join!(
-                ask(&argv),
-                ask(&["uname", "-srm"]),
-                ask(&["hostname"]),
-                async {
-                    match worked(ask(&["nproc"]).await) {
-                        Some(count) => Some(count),
-                        None => worked(ask(&["getconf", "_NPROCESSORS_ONLN"]).await),
-                    }
-                },
-            );
-            // Here a failing exit only means that one of the files is missing.
-            let (os, model) = files
-                .map(|output| parse::facts(&output.text()))
-                .unwrap_or_default();
-            let (release, machine) = worked(kernel)
-                .and_then(|text| parse::uname(&text))
-                .unwrap_or_default();
-            NodeFacts {
-                hostname: worked(hostname)
-                    .map(|name| parse::line(&name))
-                    .unwrap_or_default(),
-                os,
-                kernel: release,
-                machine,
-                model,
-                cpus: cpus.and_then(|text| text.trim().parse().ok()).unwrap_or(0),
-                boot_id,
-                systemd,
+/// Puts the script's output together again, in bounded memory whatever it is.
+#[derive(Debug, Default)]
+pub(super) struct Follower {
+    line: Vec<u8>,
+    too_long: bool,
+    section: Section,
+    facts: FactsReader,
+    sample: SampleReader,
+}
+
+impl Follower {
+    /// Takes in bytes that arrived at `now`.
+    pub(super) fn feed(&mut self, bytes: &[u8], now: Timestamp) -> Vec<Told> {
+        let mut told = Vec::new();
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, ended) = match piece.split_last() {
+                Some((b'\n', text)) => (text, true),
+                _ => (piece, false),
+            };
+            if self.line.len() + text.len() > LONGEST {
+                self.too_long = true;
+            }
+            if !self.too_long {
+                self.line.extend_from_slice(text);
+            }
+            if ended {
+                let line = std::mem::take(&mut self.line);
+                if !std::mem::take(&mut self.too_long) {
+                    told.extend(self.take(&String::from_utf8_lossy(&line), now));
+                }
             }
         }
-    };
-    report.facts.systemd = systemd;
-    Ok(report)
+        told
+    }
+
+    /// What the node is, as far as it has told.
+    pub(super) fn facts(&self) -> NodeFacts {
+        let mut facts = self.facts.facts();
+        self.sample.lacks(&mut facts.more.lacks);
+        facts
+    }
+
+    fn take(&mut self, line: &str, now: Timestamp) -> Option<Told> {
+        let Some(mark) = line.strip_prefix('@') else {
+            match self.section {
+                Section::Other => {}
+                Section::Facts
+                | Section::Cpu
+                | Section::Addresses
+                | Section::Programs
+                | Section::Clock => self.facts.line(self.section, line, now),
+                section => self.sample.line(section, line),
+            }
+            return None;
+        };
+        self.section = match mark {
+            "facts" => Section::Facts,
+            "cpu" => Section::Cpu,
+            "addresses" => Section::Addresses,
+            "programs" => Section::Programs,
+            "clock" => Section::Clock,
+            "sample" => {
+                self.sample.begin();
+                Section::Sample
+            }
+            "disks" => {
+                self.sample.forget_disks();
+                Section::Disks
+            }
+            "units" => {
+                self.sample.forget_units();
+                Section::Units
+            }
+            "rare" => Section::Rare,
+            "cost" => Section::Cost,
+            _ => Section::Other,
+        };
+        match mark {
+            "hello" => Some(Told::Hello),
+            "end" => Some(Told::Sample(Box::new(self.sample.end()))),
+            _ => None,
+        }
+    }
 }
 
-/// The output of a command that was there and worked.
-fn worked(output: Result<Output, ReachError>) -> Option<String> {
-    output
-        .ok()
-        .filter(|output| output.exit.success())
-        .map(|output| output.text())
-}
+#[cfg(test)]
+mod tests;

@@ -181,6 +181,10 @@ impl Context {
         self.world.pause(Duration::from_millis(milliseconds)).await;
     }
 
+    fn begin_count(&self) {
+        self.commands.store(0, Ordering::Relaxed);
+    }
+
     fn count_command(&self) -> u32 {
         self.commands.fetch_add(1, Ordering::Relaxed)
     }
@@ -223,9 +227,8 @@ fn dispatch<'a>(argv: &'a [String], context: &'a mut Context) -> BoxFuture<'a, u
                 context.say(said).await
             }
             "command" | "which" => system::locate(arguments, context).await,
-            "cat" | "wc" | "head" | "tail" | "grep" | "tee" | "sha256sum" | "sort" => {
-                text::run(name, arguments, context).await
-            }
+            "cat" | "wc" | "head" | "tail" | "grep" | "tee" | "sha256sum" | "sort" | "tr"
+            | "cut" => text::run(name, arguments, context).await,
             "dpkg" => packages::dpkg(arguments, context).await,
             "apt-get" | "apt" => packages::apt(arguments, context).await,
             "systemctl" => systemd::systemctl(arguments, context).await,

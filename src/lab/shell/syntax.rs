@@ -1,8 +1,8 @@
 //! The part of the POSIX shell's grammar that scripts sent over SSH are written in, read into a tree.
 //!
-//! Lists (`;`, `&&`, `||`, line breaks), pipes, groups, `if`, redirections, quoting, `$name`, `$1`, `$(command)` and
-//! `$((sum))`. Not here: loops, functions, globs, here-documents; a script that uses them gets a syntax error, as `sh`
-//! would give for a script it cannot read.
+//! Lists (`;`, `&&`, `||`, line breaks), pipes, groups, `if`, `while`, `until`, `for`, redirections, quoting, `$name`, `$1`,
+//! `$(command)` and `$((sum))`. Not here: functions, globs, here-documents; a script that uses them gets a syntax error, as
+//! `sh` would give for a script it cannot read.
 
 /// The longest script, bytes.
 const LENGTH_LIMIT: usize = 256 * 1024;
@@ -52,6 +52,17 @@ pub(super) enum Body {
     If {
         branches: Vec<(List, List)>,
         otherwise: Option<List>,
+    },
+    /// `while`, and `until` where `wanted` is false.
+    While {
+        condition: List,
+        wanted: bool,
+        work: List,
+    },
+    For {
+        name: String,
+        words: Vec<Word>,
+        work: List,
     },
 }
 
@@ -193,7 +204,17 @@ impl Reader {
                 Body::Group(list)
             }
             "if" => self.conditional()?,
-            "for" | "while" | "until" | "case" | "function" => {
+            word @ ("while" | "until") => {
+                self.expect(word)?;
+                let condition = self.list(&["do"])?;
+                Body::While {
+                    condition,
+                    wanted: word == "while",
+                    work: self.work()?,
+                }
+            }
+            "for" => self.each()?,
+            "case" | "function" => {
                 return Err(unexpected(&self.reserved()));
             }
             _ if self.peek() == Some('(') => {
@@ -238,6 +259,33 @@ impl Reader {
             branches,
             otherwise,
         })
+    }
+
+    /// `do … done`.
+    fn work(&mut self) -> Result<List, String> {
+        self.expect("do")?;
+        let work = self.list(&["done"])?;
+        self.expect("done")?;
+        Ok(work)
+    }
+
+    fn each(&mut self) -> Result<Body, String> {
+        self.expect("for")?;
+        self.blank();
+        let name = self.name();
+        self.expect("in")?;
+        let mut words = Vec::new();
+        loop {
+            self.blank();
+            match self.peek() {
+                None | Some('\n' | ';') => break,
+                Some(_) => words.push(self.word()?),
+            }
+        }
+        self.at += usize::from(self.peek() == Some(';'));
+        self.line_breaks();
+        let work = self.work()?;
+        Ok(Body::For { name, words, work })
     }
 
     fn simple(&mut self) -> Result<Command, String> {

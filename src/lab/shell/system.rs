@@ -33,6 +33,12 @@ pub(super) fn find(name: &str) -> Option<(bool, Instant)> {
         "kill" => |_, _, _| Said::default(),
         "arch" => |_, node, _| Said::out(format!("{}\n", node.board.machine())),
         "getent" => getent,
+        "ip" => ip,
+        "systemd-detect-virt" => |_, _, _| Said {
+            status: 1,
+            ..Said::out("none\n")
+        },
+        "timedatectl" => timedatectl,
         _ => return None,
     };
     Some((false, run))
@@ -154,6 +160,30 @@ fn getent(arguments: &[String], node: &mut NodeState, _: Timestamp) -> Said {
     match found {
         Some(line) => Said::out(format!("{line}\n")),
         None => Said::status(2),
+    }
+}
+
+/// `ip -o addr show`.
+fn ip(arguments: &[String], node: &mut NodeState, _: Timestamp) -> Said {
+    if !arguments.iter().any(|word| word.starts_with("addr")) {
+        return Said::err(1, "Object is unknown, try \"ip help\".");
+    }
+    let address = node.board.address;
+    let [a, b, c, _] = address.octets();
+    Said::out(format!(
+        "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever\n\
+         2: eth0    inet {address}/24 brd {a}.{b}.{c}.255 scope global eth0\\       valid_lft forever preferred_lft forever\n"
+    ))
+}
+
+/// `timedatectl show` and `timesync-status`: the simulated clock is the real one.
+fn timedatectl(arguments: &[String], _: &mut NodeState, _: Timestamp) -> Said {
+    match arguments.first().map(String::as_str) {
+        Some("show") => Said::out("NTPSynchronized=yes\n"),
+        Some("timesync-status") => {
+            Said::out("       Server: 10.0.0.1 (lab)\n       Offset: +42us\n")
+        }
+        _ => Said::out("System clock synchronized: yes\n"),
     }
 }
 

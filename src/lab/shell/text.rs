@@ -1,4 +1,5 @@
-//! Programs that read their input or files and write text: `cat`, `wc`, `head`, `tail`, `grep`, `tee`, `sha256sum`.
+//! Programs that read their input or files and write text: `cat`, `wc`, `head`, `tail`, `grep`, `tee`, `sha256sum`, `sort`,
+//! `tr -d` and `cut`.
 
 use sha2::{Digest as _, Sha256};
 
@@ -20,6 +21,10 @@ pub(super) async fn run(name: &str, arguments: &[String], context: &mut Context)
         }
         said.out = input;
         return context.say(said).await;
+    }
+    if name == "tr" {
+        let input = context.io.stdin.read_all().await;
+        return context.say(delete(&options.paths, input)).await;
     }
     let mut matched = false;
     let paths = if options.paths.is_empty() {
@@ -71,6 +76,13 @@ impl Options {
             } else if !only_paths && word.len() > 1 && word.starts_with('-') {
                 let letters = &word[1..];
                 options.letters.push_str(letters);
+                if name == "cut" {
+                    let value = words.next().cloned().unwrap_or_default();
+                    match letters {
+                        "f" => options.count = value.parse().ok(),
+                        _ => options.pattern = value,
+                    }
+                }
                 if matches!(name, "head" | "tail") {
                     let digits = letters.trim_start_matches(|c: char| !c.is_ascii_digit());
                     options.count = if digits.is_empty() {
@@ -127,7 +139,19 @@ fn treat(name: &str, options: &Options, path: &str, content: &[u8], said: &mut S
             said.out
                 .extend_from_slice(part(content, name == "head", options.has('c'), count));
         }
-        "grep" => return grep(options, content, said),
+        "grep" => return grep(options, path, content, said),
+        "cut" => {
+            let (delimiter, field) = (options.pattern.as_str(), options.count.unwrap_or(1));
+            for line in String::from_utf8_lossy(content).lines() {
+                // A line without the delimiter is printed whole (POSIX).
+                let mut fields = line.split(delimiter);
+                let found = match line.contains(delimiter) {
+                    true => fields.nth(field.saturating_sub(1)).unwrap_or_default(),
+                    false => line,
+                };
+                said.out.extend_from_slice(format!("{found}\n").as_bytes());
+            }
+        }
         "sort" => {
             let text = String::from_utf8_lossy(content);
             let mut lines: Vec<&str> = text.lines().collect();
@@ -166,7 +190,12 @@ fn part(content: &[u8], head: bool, bytes: bool, count: usize) -> &[u8] {
     &content[before..before + length]
 }
 
-fn grep(options: &Options, content: &[u8], said: &mut Said) -> bool {
+fn grep(options: &Options, path: &str, content: &[u8], said: &mut Said) -> bool {
+    // Several files: each line says which it is from.
+    let label = match options.paths.len() {
+        0 | 1 => String::new(),
+        _ => format!("{path}:"),
+    };
     let pattern = if options.has('F') {
         regex::escape(&options.pattern)
     } else {
@@ -189,9 +218,36 @@ fn grep(options: &Options, content: &[u8], said: &mut Said) -> bool {
             .extend_from_slice(format!("{}\n", hits.len()).as_bytes());
     } else if !options.has('q') {
         for line in &hits {
-            said.out.extend_from_slice(line.as_bytes());
-            said.out.push(b'\n');
+            said.out
+                .extend_from_slice(format!("{label}{line}\n").as_bytes());
         }
     }
     !hits.is_empty()
+}
+
+/// `tr -d`: the input without a set of characters, each plain or as an octal escape.
+fn delete(arguments: &[String], input: Vec<u8>) -> Said {
+    let [set] = arguments else {
+        return Said::err(1, "tr: only `tr -d SET` is known here");
+    };
+    let mut unwanted = Vec::new();
+    let mut rest = set.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first == b'\\' && after.len() >= 3 {
+            let digits = std::str::from_utf8(&after[..3]).unwrap_or_default();
+            if let Ok(byte) = u8::from_str_radix(digits, 8) {
+                unwanted.push(byte);
+                rest = &after[3..];
+                continue;
+            }
+        }
+        unwanted.push(*first);
+    }
+    Said::out(
+        input
+            .into_iter()
+            .filter(|byte| !unwanted.contains(byte))
+            .collect::<Vec<u8>>(),
+    )
 }

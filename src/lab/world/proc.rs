@@ -3,13 +3,16 @@
 use jiff::Timestamp;
 
 use super::node::NodeState;
-use crate::domain::platform::Arch;
+use crate::domain::platform::{Arch, Platform};
 
 /// The directories of the files below, so that listings and tests see them.
-pub(crate) const DIRECTORIES: [&str; 6] = [
+pub(crate) const DIRECTORIES: [&str; 9] = [
     "/proc/sys/kernel/random",
     "/proc/device-tree",
     "/proc/1",
+    "/proc/net",
+    "/sys/fs/cgroup",
+    "/sys/devices/platform/soc/soc:firmware",
     "/sys/class/thermal/thermal_zone0",
     "/sys/class/dmi/id",
     "/sys/devices/system/cpu",
@@ -45,6 +48,13 @@ pub(crate) fn read(node: &NodeState, path: &str, now: Timestamp) -> Option<Strin
         "/proc/sys/kernel/osrelease" => format!("{}\n", board.kernel),
         "/proc/mounts" => {
             "/dev/root / ext4 rw,relatime 0 0\ntmpfs /run tmpfs rw,nosuid 0 0\n".into()
+        }
+        "/proc/net/dev" => net_dev(node, now),
+        "/sys/fs/cgroup/cgroup.controllers" => "cpuset cpu io memory hugetlb pids\n".into(),
+        "/sys/devices/platform/soc/soc:firmware/get_throttled"
+            if board.platform == Platform::Rpi5Ubuntu =>
+        {
+            "0\n".into()
         }
         "/sys/class/thermal/thermal_zone0/temp" => {
             format!("{:.0}\n", node.temperature(now) * 1000.0)
@@ -126,12 +136,41 @@ fn stat(node: &NodeState, now: Timestamp) -> String {
         reason = "an uptime is positive and far below 2^53 hundredths"
     )]
     let ticks = (node.uptime(now) * 100.0) as u64 * u64::from(node.board.cpus);
-    let busy = ticks / 20;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "as above"
+    )]
+    let busy = (swaying(node.uptime(now), 45.0) * 5.0) as u64 * u64::from(node.board.cpus);
     format!(
         "cpu  {busy} 0 {} {} 0 0 0 0 0 0\nbtime {}\nprocesses {}\n",
         busy / 2,
         ticks - busy - busy / 2,
         node.booted_at.as_second(),
         node.next_pid
+    )
+}
+
+/// A counter that goes up by one a second, now faster, now slower, and never back.
+fn swaying(uptime: f64, period: f64) -> f64 {
+    uptime + 0.6 * period * ((uptime / period).sin() + 1.0)
+}
+
+fn net_dev(node: &NodeState, now: Timestamp) -> String {
+    let uptime = node.uptime(now);
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an uptime is positive and far below 2^53 bytes"
+    )]
+    let bytes = |rate: f64, period: f64| (swaying(uptime, period) * rate) as u64;
+    let (received, sent) = (bytes(42_000.0, 70.0), bytes(18_000.0, 100.0));
+    format!(
+        "Inter-|   Receive                                                |  Transmit\n \
+         face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n\
+         \x20   lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0\n\
+         \x20 eth0: {received} {}    0    0    0     0          0         0 {sent} {}    0    0    0     0       0          0\n",
+        received / 900,
+        sent / 600
     )
 }

@@ -42,6 +42,8 @@ pub(super) struct Job<'a> {
     pub(super) input: Input<'a>,
     /// Counted from when the channel is open.
     pub(super) limit: Duration,
+    /// Whether it ends when another waits for its place.
+    pub(super) gives_way: bool,
 }
 
 /// Runs `job` over `opened` to its end.
@@ -58,6 +60,7 @@ pub(super) async fn run(
         elevated,
         input,
         limit,
+        gives_way,
     } = job;
     let mark = Mark::new(elevated);
     let line = mark.line(argv);
@@ -68,6 +71,9 @@ pub(super) async fn run(
         biased;
         () = cancel.cancelled() => {
             return Err(ReachError::Cancelled { hop: hop.to_owned() });
+        }
+        () = remote.wanted(), if gives_way => {
+            return Err(ReachError::GaveWay { hop: hop.to_owned() });
         }
         ended = timeout(limit, work) => ended,
     };

@@ -131,6 +131,7 @@ impl SshHost {
             elevated,
             input,
             limit: command.timeout,
+            gives_way: command.gives_way,
         };
         if !elevated {
             return exec::run(&connection, opened, job, sink, cancel).await;
@@ -156,6 +157,10 @@ impl SshHost {
 impl Host for SshHost {
     fn name(&self) -> &str {
         &self.link.name
+    }
+
+    async fn ready(&self) -> Result<(), ReachError> {
+        self.link.connection().await.map(drop)
     }
 
     async fn stream(

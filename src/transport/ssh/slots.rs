@@ -14,12 +14,15 @@ const USUAL: usize = 10;
 pub(super) struct Slots {
     count: Mutex<Count>,
     freed: Notify,
+    /// Notified when somebody begins to wait.
+    wanted: Notify,
 }
 
 #[derive(Debug)]
 struct Count {
     open: usize,
     limit: usize,
+    waiting: usize,
 }
 
 impl Slots {
@@ -28,13 +31,19 @@ impl Slots {
             count: Mutex::new(Count {
                 open: 0,
                 limit: USUAL,
+                waiting: 0,
             }),
             freed: Notify::new(),
+            wanted: Notify::new(),
         })
     }
 
     /// A place for one session, as soon as there is one.
     pub(super) async fn take(self: &Arc<Self>) -> Slot {
+        if let Some(slot) = self.try_take() {
+            return slot;
+        }
+        let _waiting = Waiting::begin(self);
         loop {
             // Registered before looking: a place that is freed in between is not missed.
             let freed = self.freed.notified();
@@ -78,9 +87,41 @@ impl Slots {
     }
 }
 
+/// Somebody waits for a place, until this is dropped.
+struct Waiting<'a>(&'a Slots);
+
+impl<'a> Waiting<'a> {
+    fn begin(slots: &'a Slots) -> Self {
+        slots.lock().waiting += 1;
+        slots.wanted.notify_waiters();
+        Self(slots)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().waiting -= 1;
+    }
+}
+
 /// The place of one session; free again when dropped.
 #[derive(Debug)]
 pub(super) struct Slot(Arc<Slots>);
+
+impl Slot {
+    /// Resolves when somebody waits for a place.
+    pub(super) async fn wanted(&self) {
+        loop {
+            let mut wanted = std::pin::pin!(self.0.wanted.notified());
+            // Registered before looking: who begins to wait in between is not missed.
+            wanted.as_mut().enable();
+            if self.0.lock().waiting > 0 {
+                return;
+            }
+            wanted.await;
+        }
+    }
+}
 
 impl Drop for Slot {
     fn drop(&mut self) {
@@ -134,5 +175,30 @@ mod tests {
             one.await.unwrap();
         }
         assert_eq!(slots.lock().open, 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_holds_a_place_hears_that_it_is_wanted() {
+        let slots = Slots::new();
+        let only = slots.take().await;
+        let second = slots.take().await;
+        slots.refuse(second);
+        tokio::select! {
+            biased;
+            () = only.wanted() => panic!("nobody waits yet"),
+            () = tokio::task::yield_now() => {}
+        }
+        let waiting = tokio::spawn({
+            let slots = Arc::clone(&slots);
+            async move { slots.take().await }
+        });
+        only.wanted().await;
+        drop(only);
+        let next = waiting.await.unwrap();
+        tokio::select! {
+            biased;
+            () = next.wanted() => panic!("who waited has it"),
+            () = tokio::task::yield_now() => {}
+        }
     }
 }

@@ -86,6 +86,14 @@ impl Remote {
             .expect("taken only by finish and drop, after the last use")
     }
 
+    /// Resolves when another command waits for this one's place.
+    pub(super) async fn wanted(&self) {
+        match &self.slot {
+            Some(slot) => slot.wanted().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// The command has ended: nothing is left to stop, and nothing to close if the host did.
     pub(super) fn finish(&mut self, closed: bool) {
         let (Some(write), slot) = (self.write.take(), self.slot.take()) else {

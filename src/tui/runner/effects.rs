@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::super::logs::PAGE;
 use super::super::message::{Answer, Effect, LogAsk, LogPage, LogQuery, RunRecord};
 use super::super::options::Options;
-use super::super::world::RUNS;
+use super::super::world::{RUNS, TREND};
 use crate::client::{Client, Refusal, Request, Response};
 use crate::domain::run::{RunId, TaskState};
 use crate::store::{Pattern, Reader, StoreError, Window};
@@ -72,6 +72,20 @@ pub async fn answer(client: &Client, options: &Options, effect: Effect) -> Optio
             Ok(Response::Live(live)) => Ok(live),
             other => Err(unexpected(other)),
         }),
+        Effect::History { environment } => {
+            let request = Request::History {
+                environment: environment.clone(),
+                node: None,
+                most: TREND,
+            };
+            Answer::History {
+                environment,
+                result: match call(client, request).await {
+                    Ok(Response::History(history)) => Ok(history),
+                    other => Err(unexpected(other)),
+                },
+            }
+        }
         Effect::Schedules => Answer::Schedules(match call(client, Request::Schedules).await {
             Ok(Response::Schedules(schedules)) => Ok(schedules),
             other => Err(unexpected(other)),

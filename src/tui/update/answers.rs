@@ -11,7 +11,17 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
     match answer {
         Answer::Workspace(Ok(workspace)) => model.world.learn(workspace),
         Answer::Workspace(Err(refusal)) => model.world.workspace = Known::Failed(refusal.message),
-        Answer::Live(Ok(live)) => model.world.see(live),
+        Answer::Live(Ok(live)) => {
+            let environments = live.keys().cloned();
+            let asks = environments.map(|environment| Effect::History { environment });
+            let asks = asks.collect();
+            model.world.see(live);
+            return asks;
+        }
+        Answer::History {
+            environment,
+            result: Ok(history),
+        } => model.world.remember(&environment, history),
         Answer::Schedules(Ok(schedules)) => model.world.schedules = schedules,
         Answer::Plan { ticket, result } => {
             if let Some(Layer::Plan(dialog)) = model.layers.last_mut()
@@ -30,6 +40,10 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             return super::travel::go(model, Place::Run(id));
         }
         Answer::Live(Err(refusal))
+        | Answer::History {
+            result: Err(refusal),
+            ..
+        }
         | Answer::Schedules(Err(refusal))
         | Answer::Started(Err(refusal)) => {
             model.say(refusal.message, Tone::Bad);

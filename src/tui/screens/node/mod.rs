@@ -1,5 +1,6 @@
 //! One node: facts, gauges, how it fared, what is wrong, which runs touched it.
 
+mod figures;
 mod model;
 mod view;
 

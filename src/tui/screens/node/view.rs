@@ -5,6 +5,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::super::nodes;
+use super::figures;
 use super::model::NodeScreen;
 use crate::domain::finding::Subject;
 use crate::domain::live::{NodeReport, Observed};
@@ -14,9 +15,6 @@ use crate::tui::paint::pane::Pane;
 use crate::tui::paint::{Look, Paint, cut_left, cut_top, inset};
 use crate::tui::world::{Known, World};
 use crate::tui::{measure, text};
-
-/// Cells for labels.
-const LABEL: usize = 11;
 
 pub(crate) fn draw(screen: &NodeScreen, world: &World, paint: &mut Paint<'_>, area: Rect) {
     let look = paint.look;
@@ -33,7 +31,7 @@ pub(crate) fn draw(screen: &NodeScreen, world: &World, paint: &mut Paint<'_>, ar
     let (left, right) = if beside {
         cut_left(area, area.width * 45 / 100)
     } else {
-        cut_top(area, (area.height * 3 / 5).max(10))
+        cut_top(area, (area.height * 7 / 10).max(10))
     };
     let edge = look.theme.guard(world.protection());
     let boxed = area.height >= 30;
@@ -51,12 +49,12 @@ pub(crate) fn draw(screen: &NodeScreen, world: &World, paint: &mut Paint<'_>, ar
     let room = inset(inner, 1);
     let mut lines = trouble(look, world, observed, room.width);
     if let Some(report) = observed.and_then(|seen| seen.value.as_ref()) {
-        lines.extend(gauges(look, world, node, report, room.width));
+        lines.extend(figures::lines(look, world, node, report, room));
         lines.push(Line::default());
     }
     let used = paint.lines(room, &lines);
     let (_, below) = cut_top(room, used);
-    let facts = facts(look, world, node, observed);
+    let facts = figures::facts(look, world, node, observed);
     if facts.len() > usize::from(below.height) && below.width >= 60 {
         // Too many for one column: two.
         let (first, second) = facts.split_at(facts.len().div_ceil(2));
@@ -107,164 +105,6 @@ fn trouble(
     );
     lines.push(Line::from(Span::styled(seen, theme.muted)));
     lines.push(Line::default());
-    lines
-}
-
-fn label(look: &Look, name: &str) -> Span<'static> {
-    Span::styled(format!("{name:<LABEL$}"), look.theme.muted)
-}
-
-fn gauges(
-    look: &Look,
-    world: &World,
-    node: &Node,
-    report: &NodeReport,
-    width: u16,
-) -> Vec<Line<'static>> {
-    let theme = &look.theme;
-    let plain = Style {
-        bg: None,
-        ..theme.text
-    };
-    let sample = &report.sample;
-    let cells = usize::from(width.saturating_sub(36).clamp(6, 32));
-    let bar = |name: &str, percent: Option<f32>, words: String| {
-        let mut spans = vec![label(look, name)];
-        match percent {
-            Some(percent) => {
-                spans.extend(look.gauge(percent, cells, look.level(percent)));
-                spans.push(Span::styled(
-                    format!(" {:>4}  ", measure::percent(percent)),
-                    plain,
-                ));
-                spans.push(Span::styled(words, theme.muted));
-            }
-            None => spans.push(Span::styled("not known", theme.muted)),
-        }
-        Line::from(spans)
-    };
-    let used = sample.memory_total.saturating_sub(sample.memory_available);
-    let pair =
-        |used: u64, total: u64| format!("{} of {}", measure::bytes(used), measure::bytes(total));
-    let trend = |name: &str, values: Vec<f32>, top: f32, words: String| {
-        Line::from(vec![
-            label(look, name),
-            look.spark(&values, cells, top, theme.info),
-            Span::styled(format!("  {words}"), plain),
-        ])
-    };
-    let history = world.trend(&node.name);
-    let load: Vec<f32> = history
-        .map(|trend| trend.load.iter().copied().collect())
-        .unwrap_or_default();
-    let memory: Vec<f32> = history
-        .map(|trend| trend.memory.iter().copied().collect())
-        .unwrap_or_default();
-    let [one, five, fifteen] = sample.load;
-    let mut lines = vec![
-        bar(
-            "memory",
-            sample.memory_used_percent(),
-            pair(used, sample.memory_total),
-        ),
-        bar(
-            "disk /",
-            sample.disk_used_percent(),
-            pair(
-                sample.disk_used.unwrap_or(0),
-                sample.disk_total.unwrap_or(0),
-            ),
-        ),
-        trend(
-            "load",
-            load,
-            0.5,
-            format!("{one:.2} {five:.2} {fifteen:.2}"),
-        ),
-    ];
-    if !memory.is_empty() {
-        lines.push(trend("mem trend", memory, 100.0, String::new()));
-    }
-    if let Some(celsius) = sample.temperature {
-        let style = if celsius >= crate::domain::finding::HOT_CELSIUS {
-            theme.bad
-        } else {
-            plain
-        };
-        lines.push(Line::from(vec![
-            label(look, "hottest"),
-            look.outer(&format!("{celsius:.0} °C"), style),
-        ]));
-    }
-    if !sample.failed_units.is_empty() {
-        lines.push(Line::from(vec![
-            label(look, "failed"),
-            look.outer(
-                &format!("{} {}", look.glyphs.bad, sample.failed_units.join(" ")),
-                theme.bad,
-            ),
-        ]));
-    }
-    lines
-}
-
-fn facts(
-    look: &Look,
-    world: &World,
-    node: &Node,
-    observed: Option<&Observed<NodeReport>>,
-) -> Vec<Line<'static>> {
-    let theme = &look.theme;
-    let plain = Style {
-        bg: None,
-        ..theme.text
-    };
-    let mut lines = Vec::new();
-    let mut fact = |name: &str, value: String| {
-        if !value.is_empty() {
-            lines.push(Line::from(vec![
-                label(look, name),
-                look.outer(&value, plain),
-            ]));
-        }
-    };
-    let roles: Vec<&str> = node.roles.iter().map(|role| role.word()).collect();
-    let labels: Vec<String> = node
-        .labels
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    fact("address", node.place());
-    if let Some(Jump::Through(jump)) = &node.ssh.jump {
-        fact("through", jump.clone());
-    }
-    fact("platform", format!("{} {}", node.platform, node.arch));
-    fact("roles", roles.join(" "));
-    fact("labels", labels.join(" "));
-    if let Some(report) = observed.and_then(|seen| seen.value.as_ref()) {
-        let facts = &report.facts;
-        fact("hostname", facts.hostname.clone());
-        fact("system", facts.os.clone());
-        fact("kernel", format!("{} {}", facts.kernel, facts.machine));
-        fact("model", facts.model.clone().unwrap_or_default());
-        fact("cpus", facts.cpus.to_string());
-        fact(
-            "init",
-            if facts.systemd {
-                "systemd".into()
-            } else {
-                "not systemd".into()
-            },
-        );
-        fact("uptime", measure::uptime(report.sample.uptime));
-        fact("latency", measure::latency(report.latency_ms));
-    }
-    let as_of = observed
-        .and_then(|seen| seen.as_of)
-        .map_or_else(String::new, |at| {
-            format!("{} ago", measure::age(world.now, at))
-        });
-    fact("as of", as_of);
     lines
 }
 

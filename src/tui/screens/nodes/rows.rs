@@ -126,11 +126,14 @@ pub(crate) fn columns(wide: bool) -> Vec<Column> {
         Column::new("platform", rank(8)),
         Column::new("arch", rank(12)),
         Column::prose("roles", rank(7), 14),
-        Column::number("load", 1),
-        Column::new("trend", rank(6)),
+        Column::number("cpu", 1),
+        Column::number("load", 3),
+        Column::new("trend", rank(4)),
         Column::number("mem", 1),
         Column::number("disk", 2),
         Column::number("temp", 4),
+        Column::number("net in", rank(11)),
+        Column::number("out", rank(11)),
         Column::number("uptime", rank(9)),
         Column::number("latency", rank(10)),
         Column::number("age", 1),
@@ -140,7 +143,7 @@ pub(crate) fn columns(wide: bool) -> Vec<Column> {
 
 /// Which sort order belongs to which column, for the mark in the heading.
 pub(crate) fn sorted_column(by: u8) -> usize {
-    [0, 1, 6, 8, 9, 10, 11, 13][usize::from(by.min(7))]
+    [0, 1, 7, 9, 10, 11, 14, 16][usize::from(by.min(7))]
 }
 
 /// One node as a row for a list that is `width` cells wide.
@@ -175,11 +178,18 @@ pub(crate) fn row(world: &World, look: &Look, node: &Node, width: u16) -> GridRo
         .trend(&node.name)
         .filter(|_| width >= SPACIOUS && !lost)
         .map(|trend| {
-            let values: Vec<f32> = trend.load.iter().copied().collect();
-            Line::from(look.spark(&values, SPARK, 1.0, theme.info))
+            let values = trend.of(|point| point.cpu);
+            if values.is_empty() {
+                // A node that does not tell what its processors do tells its load.
+                Line::from(look.spark(&trend.of(|point| point.load), SPARK, 1.0, theme.info))
+            } else {
+                Line::from(look.spark(&values, SPARK, 25.0, theme.info))
+            }
         });
     let cpus = report.map_or(1.0, |report| report.facts.cpus.max(1) as f32);
-    let load = sample.map(|sample| sample.load[0]);
+    let load = sample
+        .and_then(crate::domain::live::NodeSample::load_known)
+        .map(|load| load[0]);
     let load_style = load.map_or(plain, |load| match load / cpus {
         share if share >= 1.0 => theme.bad,
         share if share >= 0.7 => theme.warn,
@@ -200,11 +210,22 @@ pub(crate) fn row(world: &World, look: &Look, node: &Node, width: u16) -> GridRo
         cell(node.platform.word(), theme.muted),
         cell(node.arch.word(), theme.muted),
         cell(roles.join(" "), theme.muted),
+        gauge(sample.and_then(|sample| sample.cpu_percent)),
         number(load.map(|load| format!("{load:.2}")), load_style),
         trend.unwrap_or_default(),
         gauge(sample.and_then(crate::domain::live::NodeSample::memory_used_percent)),
         gauge(sample.and_then(crate::domain::live::NodeSample::disk_used_percent)),
         number(heat.map(|celsius| format!("{celsius:.0}°")), heat_style),
+        number(
+            sample
+                .and_then(|sample| sample.received)
+                .map(measure::bytes),
+            theme.muted,
+        ),
+        number(
+            sample.and_then(|sample| sample.sent).map(measure::bytes),
+            theme.muted,
+        ),
         number(
             sample.map(|sample| measure::uptime(sample.uptime)),
             theme.muted,
