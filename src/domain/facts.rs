@@ -99,9 +99,10 @@ impl NodeFacts {
 
 impl ClockFacts {
     fn in_words(&self) -> Option<String> {
-        let mut words = match self.synchronised? {
-            true => "synchronised".to_owned(),
-            false => "NOT synchronised".to_owned(),
+        let mut words = if self.synchronised? {
+            "synchronised".to_owned()
+        } else {
+            "NOT synchronised".to_owned()
         };
         if let Some(by) = &self.by {
             words.push_str(" by ");

@@ -163,7 +163,7 @@ impl NodeSample {
     /// The load averages, where the node tells them.
     pub fn load_known(&self) -> Option<[f32; 3]> {
         // A node that tells them was also up for some time, or has a load.
-        (self.uptime > 0 || self.load != [0.0; 3]).then_some(self.load)
+        (self.uptime > 0 || self.load.iter().any(|load| *load > 0.0)).then_some(self.load)
     }
 
     /// Percentage of memory in use, 0.0..=100.0.

@@ -110,14 +110,14 @@ impl NodeWatch {
             let ended = tokio::select! {
                 biased;
                 ended = &mut stream => ended,
-                more = timeout(patience, heard.changed()) => match more {
-                    Err(_) => return silent(patience),
-                    Ok(_) => {
-                        place = None;
-                        patience = rhythm.interval.max(Duration::from_secs(1)) + rhythm.deadline * 2;
-                        continue;
+                more = timeout(patience, heard.changed()) => {
+                    if more.is_err() {
+                        return silent(patience);
                     }
-                },
+                    place = None;
+                    patience = rhythm.interval.max(Duration::from_secs(1)) + rhythm.deadline * 2;
+                    continue;
+                }
                 () = wake.notified(), if place.is_none() => return Ended::Woken,
             };
             let samples = *heard.borrow();

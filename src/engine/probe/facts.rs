@@ -33,6 +33,10 @@ const ARM_CORES: [(&str, &str); 12] = [
 
 /// Facts on their way.
 #[derive(Debug, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a line that was there or not; together they are no state"
+)]
 pub(super) struct FactsReader {
     facts: NodeFacts,
     os_name: Option<String>,

@@ -42,6 +42,10 @@ pub(super) struct SampleReader {
 
 /// What the node was able to tell at all.
 #[derive(Debug, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a kind of line that was there or not; together they are no state"
+)]
 struct Seen {
     any: bool,
     cpu: bool,

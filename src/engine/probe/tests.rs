@@ -109,7 +109,8 @@ fn a_raspberry_pi_tells_everything() {
     let [sample] = samples.as_slice() else {
         panic!("one sample")
     };
-    assert_eq!((sample.uptime, sample.load), (1000, [0.31, 0.27, 0.21]));
+    assert_eq!(sample.uptime, 1000);
+    assert_eq!(format!("{:?}", sample.load), "[0.31, 0.27, 0.21]");
     assert_eq!(sample.memory_total, 8_245_284 * 1024);
     assert_eq!(sample.memory_available, 6_871_204 * 1024);
     assert_eq!(sample.swap_used_percent(), Some(75.0));
@@ -160,7 +161,7 @@ fn a_host_without_proc_tells_what_it_has_and_that_the_rest_is_missing() {
          uptime:14:02  up 3 days, 2 users, load averages: 1.50 1.25 1.00\n@disks\nFilesystem 1024-blocks Used Available Capacity Mounted on\n\
          /dev/disk3s1 1000 500 500 50% /\n@end\n",
     );
-    assert_eq!(samples[0].load, [1.5, 1.25, 1.0]);
+    assert_eq!(format!("{:?}", samples[0].load), "[1.5, 1.25, 1.0]");
     assert_eq!(samples[0].disk_used_percent(), Some(50.0));
     assert_eq!(samples[0].memory_used_percent(), None);
     assert_eq!(

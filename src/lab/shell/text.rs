@@ -145,9 +145,10 @@ fn treat(name: &str, options: &Options, path: &str, content: &[u8], said: &mut S
             for line in String::from_utf8_lossy(content).lines() {
                 // A line without the delimiter is printed whole (POSIX).
                 let mut fields = line.split(delimiter);
-                let found = match line.contains(delimiter) {
-                    true => fields.nth(field.saturating_sub(1)).unwrap_or_default(),
-                    false => line,
+                let found = if line.contains(delimiter) {
+                    fields.nth(field.saturating_sub(1)).unwrap_or_default()
+                } else {
+                    line
                 };
                 said.out.extend_from_slice(format!("{found}\n").as_bytes());
             }

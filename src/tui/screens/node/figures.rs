@@ -39,7 +39,7 @@ impl Figures<'_> {
         name: &str,
         percent: Option<f32>,
         history: Option<fn(&Point) -> Option<f32>>,
-        words: String,
+        words: &str,
     ) -> Line<'static> {
         let look = self.look;
         let mut spans = vec![look.outer(&format!("{name:<LABEL$}"), look.theme.muted)];
@@ -59,7 +59,7 @@ impl Figures<'_> {
             });
             spans.push(Span::raw("  "));
         }
-        spans.push(look.outer(&words, look.theme.muted));
+        spans.push(look.outer(words, look.theme.muted));
         Line::from(spans)
     }
 
@@ -119,17 +119,12 @@ pub(super) fn lines(
     let pair =
         |used: u64, total: u64| format!("{} of {}", measure::bytes(used), measure::bytes(total));
     let mut lines = vec![
-        figures.share(
-            "cpu",
-            sample.cpu_percent,
-            Some(|point| point.cpu),
-            String::new(),
-        ),
+        figures.share("cpu", sample.cpu_percent, Some(|point| point.cpu), ""),
         figures.share(
             "memory",
             sample.memory_used_percent(),
             Some(|point| point.memory),
-            pair(used, sample.memory_total),
+            &pair(used, sample.memory_total),
         ),
     ];
     if let (Some(percent), Some(used), Some(total)) = (
@@ -137,7 +132,7 @@ pub(super) fn lines(
         sample.swap_used,
         sample.swap_total,
     ) {
-        lines.push(figures.share("swap", Some(percent), None, pair(used, total)));
+        lines.push(figures.share("swap", Some(percent), None, &pair(used, total)));
     }
     // Of many file systems the fullest, below the root.
     let mut others: Vec<_> = sample
@@ -156,7 +151,7 @@ pub(super) fn lines(
             "disk /",
             sample.disk_used_percent(),
             None,
-            sample
+            &sample
                 .disk_used
                 .zip(sample.disk_total)
                 .map_or_else(String::new, |(used, total)| pair(used, total)),
@@ -170,7 +165,7 @@ pub(super) fn lines(
             &name,
             disk.used_percent(),
             None,
-            pair(disk.used, disk.total),
+            &pair(disk.used, disk.total),
         ));
     }
     if let Some([one, five, fifteen]) = sample.load_known() {
