@@ -38,8 +38,8 @@ mod talk;
 #[cfg(test)]
 mod tests;
 mod undo;
-mod way;
 mod watch;
+mod way;
 mod world;
 
 use std::path::PathBuf;

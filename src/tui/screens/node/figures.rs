@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use crate::domain::facts::Throttled;
 use crate::domain::history::Point;
 use crate::domain::live::{NodeReport, Observed};
-use crate::domain::node::Node;
+use crate::domain::node::{Jump, Node};
 use crate::tui::measure;
 use crate::tui::paint::Look;
 use crate::tui::world::{Trend, World};
@@ -260,11 +260,10 @@ pub(super) fn facts(
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    fact(
-        "address",
-        format!("{}@{}:{}", node.ssh.user, node.address, node.ssh.port),
-    );
-    fact("through", node.ssh.jump.clone().unwrap_or_default());
+    fact("address", node.place());
+    if let Some(Jump::Through(jump)) = &node.ssh.jump {
+        fact("through", jump.clone());
+    }
     fact("platform", format!("{} {}", node.platform, node.arch));
     fact("roles", roles.join(" "));
     fact("labels", labels.join(" "));

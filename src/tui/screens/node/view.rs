@@ -9,7 +9,7 @@ use super::figures;
 use super::model::NodeScreen;
 use crate::domain::finding::Subject;
 use crate::domain::live::{NodeReport, Observed};
-use crate::domain::node::{Jump, Node};
+use crate::domain::node::Node;
 use crate::tui::paint::grid::{Column, Grid, GridRow, cell};
 use crate::tui::paint::pane::Pane;
 use crate::tui::paint::{Look, Paint, cut_left, cut_top, inset};
