@@ -12,7 +12,7 @@ use std::time::Duration;
 use quarterdeck::client::{Client, Event, Request, Response};
 use quarterdeck::clock::SystemClock;
 use quarterdeck::config::{Recipes, check};
-use quarterdeck::domain::action::Consent;
+use quarterdeck::domain::action::{Consent, Risk};
 use quarterdeck::domain::finding::Subject;
 use quarterdeck::domain::operator::Operator;
 use quarterdeck::domain::plan::{Origin, PlanRequest};
@@ -113,9 +113,14 @@ impl Cockpit {
         let Response::Plan { plan, .. } = plan.map_err(|refusal| refusal.message)? else {
             panic!("{recipe}: no plan");
         };
+        // What destroys is confirmed with the environment's name.
+        let consent = match plan.risk {
+            Risk::Destroy => Consent::Typed("lab".into()),
+            Risk::Read | Risk::Change => Consent::Yes,
+        };
         let start = Request::Start {
             hash: plan.hash,
-            consent: Consent::Yes,
+            consent,
         };
         let Response::Started(run) = self.client.call(start).await.unwrap() else {
             panic!("{recipe}: not started");
@@ -252,6 +257,41 @@ async fn undo_leaves_the_nodes_as_they_were_before_and_a_second_one_finds_nothin
     );
     let nothing = cockpit.undo(deployed, false, false).await.unwrap_err();
     assert!(nothing.contains("was undone already"), "{nothing}");
+    cockpit.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_drained_removed_and_joins_again_as_others_see_it() {
+    let cockpit = Cockpit::start(0.05).await;
+    let world = Arc::clone(cockpit.lab.world());
+    let (deployed, log) = cockpit.run("deploy", false).await;
+    assert_eq!(deployed.state, RunState::Succeeded, "{log}");
+    let on_pc5 = async |recipe: &str| {
+        let request = PlanRequest {
+            environment: "lab".into(),
+            recipe: recipe.into(),
+            nodes: vec!["pc5".into()],
+            ..PlanRequest::default()
+        };
+        cockpit.carry_out(request).await.unwrap()
+    };
+    let (early, log) = on_pc5("remove").await;
+    assert_eq!(early.state, RunState::Failed, "it is alive: {log}");
+
+    let (drained, log) = on_pc5("drain").await;
+    assert_eq!(drained.state, RunState::Succeeded, "{log}");
+    assert!(log.contains("seen from pc"), "{log}");
+    assert!(!world.unit_active("pc5", "consul.service"));
+    let (again, log) = on_pc5("drain").await;
+    assert_eq!(again.state, RunState::Succeeded, "{log}");
+
+    let (removed, log) = on_pc5("remove").await;
+    assert_eq!(removed.state, RunState::Succeeded, "{log}");
+
+    let (joined, log) = on_pc5("join").await;
+    assert_eq!(joined.state, RunState::Succeeded, "{log}");
+    assert!(world.unit_active("pc5", "consul.service"));
+    assert!(log.contains("alive"), "{log}");
     cockpit.stop().await;
 }
 

@@ -110,5 +110,44 @@ async fn deploy_forms_a_consul_cluster_keeps_it_and_notices_a_power_cut() {
         })
         .await;
 
+    // A node leaves in good order, is forgotten, and comes back: each time as another one sees it.
+    let members = || nodes.exec("n1", &["consul", "members"]).unwrap();
+    let of = |name: &str| {
+        let line = |line: &&str| line.starts_with(&format!("{name} "));
+        members().lines().find(line).map(str::to_owned)
+    };
+    let early = cockpit.run_on("remove", "n3").await;
+    assert_eq!(early.run.state, RunState::Failed, "it is alive: {early}");
+    let drained = cockpit.run_on("drain", "n3").await;
+    assert_eq!(drained.run.state, RunState::Succeeded, "{drained}");
+    assert!(of("n3").unwrap().contains("left"), "{}", members());
+    let removed = cockpit.run_on("remove", "n3").await;
+    assert_eq!(removed.run.state, RunState::Succeeded, "{removed}");
+    assert_eq!(of("n3"), None, "{}", members());
+
+    // An agent that starts well and reaches nobody: its unit is up, and the join has failed all the same.
+    let roads = ["10.77.0.11/32", "10.77.0.12/32"];
+    for road in roads {
+        nodes
+            .exec("n3", &["ip", "route", "add", "blackhole", road])
+            .unwrap();
+    }
+    let silent = cockpit.run_on("join", "n3").await;
+    assert_eq!(silent.run.state, RunState::Failed, "{silent}");
+    assert!(
+        nodes
+            .exec("n3", &["systemctl", "is-active", "consul.service"])
+            .is_some(),
+        "{silent}"
+    );
+    for road in roads {
+        nodes
+            .exec("n3", &["ip", "route", "del", "blackhole", road])
+            .unwrap();
+    }
+    let joined = cockpit.run_on("join", "n3").await;
+    assert_eq!(joined.run.state, RunState::Succeeded, "{joined}");
+    assert!(of("n3").unwrap().contains("alive"), "{}", members());
+
     cockpit.stop(Duration::from_secs(10)).await;
 }

@@ -3,6 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // the helpers are part of the tests; a skipped one says so
 
+#[path = "support/place.rs"]
+#[allow(dead_code)] // shared: each test uses its part
+mod place;
+#[path = "support/program.rs"]
+#[allow(dead_code)] // shared: each test uses its part
+mod program;
 #[path = "support/proxy.rs"]
 #[allow(unreachable_pub)] // shared
 mod proxy;
@@ -16,6 +22,8 @@ mod certificates;
 mod client_config;
 #[path = "real_ssh/commands.rs"]
 mod commands;
+#[path = "real_ssh/detached.rs"]
+mod detached;
 #[path = "real_ssh/disks.rs"]
 mod disks;
 #[path = "real_ssh/files.rs"]

@@ -38,12 +38,28 @@ pub struct Recipe {
     /// Values the operator may give.
     #[serde(default)]
     pub params: Vec<Param>,
+    /// Steps of a built-in recipe that come before its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include: Option<Include>,
     /// The graph.
     pub steps: Vec<Step>,
     /// Steps that are carried out once when everything else has ended, or at a `flush`, and only on the hosts where
     /// something changed that names them in `notify`; one after the other, as they stand here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handlers: Vec<Step>,
+}
+
+/// Steps of a built-in recipe that another recipe is made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Include {
+    /// The built-in recipe.
+    pub recipe: String,
+    /// Ids of its steps. What they need beyond these is not waited for.
+    pub steps: Vec<String>,
+    /// Ids of the recipe's own steps that must have ended well before those of them that need no other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
 }
 
 words! {
@@ -233,6 +249,13 @@ impl Work<'_> {
 }
 
 impl Step {
+    /// Whether it runs anything detached on a node.
+    pub fn detaches(&self) -> bool {
+        let resource = |resource: &Resource| matches!(resource, Resource::Command(command) if command.detached);
+        self.run.as_ref().is_some_and(|run| run.detached)
+            || self.ensure.iter().flatten().any(resource)
+    }
+
     /// What the step does.
     ///
     /// # Errors
@@ -322,6 +345,18 @@ pub struct RunCommand {
     /// Whether it changes anything; a command that does is not run in a dry run, and reports `changed`.
     #[serde(default = "yes")]
     pub changes: bool,
+    /// Run it by itself on the node, with its output in a spool there: it goes on while the connection is lost or the engine
+    /// is gone, and is attached to again. For commands that take long; `run` only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detached: bool,
+    /// Run it not on the node but on another one that has one of these roles: the first that answers. What others see of a
+    /// node is worth more than what it says itself. `run` only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Role>,
+    /// Standard output must be another one than on each other node of the environment that answers; for names and ids that
+    /// two nodes must not share. `run` only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub distinct: bool,
     /// A text that standard output must contain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,

@@ -20,6 +20,7 @@ use super::debts::RunDebts;
 use super::desk::Desk;
 use super::directory::Directory;
 use super::door::Guestbook;
+use super::left_behind::{clear_spools, detached_hosts};
 use super::live::Live;
 use super::notify::Notifier;
 use super::poll::{Rhythm, ServiceSource, poll};
@@ -45,7 +46,7 @@ use crate::domain::finding::Subject;
 use crate::domain::operator::Operator;
 use crate::domain::plan::{Origin, Plan, PlanRequest};
 use crate::domain::recipe::Recipe;
-use crate::domain::run::{Run, RunId};
+use crate::domain::run::{Run, RunId, RunState};
 use crate::domain::service::ServiceKind;
 use crate::services;
 use crate::steps;
@@ -541,11 +542,14 @@ impl Core {
         };
         let questions = asker.questions.clone();
         let consent = (!alone).then(|| asker.open(None, "may this run begin?", Approver::Second));
+        let first = self.first_of(&run).await;
+        let spools = (Arc::clone(&room.reach), detached_hosts(&plan));
         let steps = Steps {
             environment: Arc::clone(&room.environment),
             reach: Arc::clone(&room.reach),
             services: room.directory.clone(),
             run: id,
+            first,
             operators: asker,
             tasks: tasks.clone(),
             params: Arc::new(plan.request.params.clone()),
@@ -589,6 +593,10 @@ impl Core {
             };
             if let Some(run) = ended {
                 audit.run_ended(&run).await;
+                // Only now are all ends on record.
+                if run.state != RunState::Interrupted {
+                    clear_spools(spools.0, spools.1, first).await;
+                }
             }
         });
         Ok(run)

@@ -4,16 +4,19 @@
 //! way through may be worse to stop than to wait for. A run is not taken up where one of its commands still runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::core::Core;
+use crate::domain::plan::{Origin, Plan};
 use crate::domain::run::{Run, RunId, RunState, Stream, TaskState};
 use crate::steps::Earlier;
 use crate::store::NewLine;
+use crate::transport::detached::{self, Spool};
 use crate::transport::local::LocalHost;
-use crate::transport::{Command, Host, job};
+use crate::transport::{Command, Host, Reach, job};
 
 /// How long one host may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -53,6 +56,8 @@ pub(super) struct Look {
     pub(super) found: Vec<LeftBehind>,
     /// Hosts that could not be looked at, each with the reason.
     pub(super) unknown: Vec<String>,
+    /// Detached commands that go on by themselves, or have ended and wait to be asked; one sentence each.
+    pub(super) detached: Vec<String>,
 }
 
 impl Core {
@@ -75,7 +80,10 @@ impl Core {
         let looks = places
             .into_iter()
             .map(|place| self.look_at(&earlier.run, place));
-        let mut all = Look::default();
+        let mut all = Look {
+            detached: self.spools(earlier).await,
+            ..Look::default()
+        };
         for look in futures::future::join_all(looks).await {
             match look {
                 Ok(found) => all.found.extend(found),
@@ -112,6 +120,51 @@ impl Core {
         ))
     }
 
+    /// What detached commands of a run, or of those that it took up, are on the hosts that it worked on. A host that does not
+    /// answer is told of by [`Core::look_at`].
+    async fn spools(&self, earlier: &Earlier) -> Vec<String> {
+        let mut told = Vec::new();
+        let Ok(room) = self.room(&earlier.run.environment) else {
+            return told;
+        };
+        let first = self.first_of(&earlier.run).await.to_string();
+        for name in detached_hosts(&earlier.plan) {
+            let Ok(host) = room.reach.host(&name) else {
+                continue;
+            };
+            let listed = tokio::time::timeout(DEADLINE, detached::list(host.as_ref(), &first));
+            let Ok(Ok(spools)) = listed.await else {
+                continue;
+            };
+            for spool in spools {
+                let Spool {
+                    name: spool,
+                    state,
+                    command,
+                } = spool;
+                told.push(format!(
+                    "{name}: a detached command is {state} there, resuming the run takes it up again: {command} (spool {spool})"
+                ));
+            }
+        }
+        told
+    }
+
+    /// The run that `run` carries on in the end, following those it takes up; itself when it takes up none.
+    pub(super) async fn first_of(&self, run: &Run) -> RunId {
+        let mut first = run.id;
+        let mut origin = run.origin;
+        while let Some(Origin::Resume { run, .. }) = origin {
+            first = run;
+            // A run takes up an older one, so this comes to an end.
+            origin = match self.recall(move |history| history.run(run)).await {
+                Ok(Some(earlier)) => earlier.origin,
+                _ => None,
+            };
+        }
+        first
+    }
+
     /// Tells in the log of each run that was left unfinished what still runs of it.
     pub(super) async fn report_left_behind(&self, unfinished: Vec<RunId>) {
         for run in unfinished {
@@ -122,7 +175,9 @@ impl Core {
             let unknown = look.unknown.iter().map(|reason| {
                 format!("whether a command of this run still runs is not known: {reason}")
             });
-            for text in look.found.iter().map(LeftBehind::account).chain(unknown) {
+            let detached = look.detached.iter().cloned();
+            let found = look.found.iter().map(LeftBehind::account);
+            for text in found.chain(detached).chain(unknown) {
                 let line = NewLine {
                     run,
                     task: None,
@@ -136,6 +191,32 @@ impl Core {
             }
         }
     }
+}
+
+/// Removes what the detached commands of an ended run have left on `hosts`; `first` is the run it carried on in the end. What
+/// cannot be removed now is removed by a detached command there, two weeks later.
+pub(super) async fn clear_spools(reach: Arc<dyn Reach>, hosts: BTreeSet<String>, first: RunId) {
+    for name in hosts {
+        let Ok(host) = reach.host(&name) else {
+            continue;
+        };
+        let first = first.to_string();
+        let cleared = tokio::time::timeout(DEADLINE, detached::forget(host.as_ref(), &first));
+        match cleared.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "spools are left behind"),
+            Err(_) => tracing::warn!(host = name, "spools are left behind: no answer"),
+        }
+    }
+}
+
+/// Hosts on which a plan runs commands detached.
+pub(super) fn detached_hosts(plan: &Plan) -> BTreeSet<String> {
+    plan.steps
+        .iter()
+        .filter(|planned| planned.step.detaches())
+        .flat_map(|planned| planned.hosts.iter().flatten().cloned())
+        .collect()
 }
 
 /// Reads what [`job::FIND`] says; of the processes of one command the one that began first.
@@ -239,6 +320,7 @@ mod tests {
         let id = run.to_string();
         let mut nothing = Nothing;
         let left = job::within(
+            &id,
             &id,
             "wait@here",
             local::run(&program, &mut nothing, &cancel),

@@ -40,9 +40,10 @@ impl Core {
         let recipe = self.recipe(&earlier.run.recipe).cloned();
         let planned = tokio::task::spawn_blocking(move || {
             let mut plan = steps::resume(&earlier, &environment, recipe.as_ref(), &request)?;
-            if look.unknown.is_empty() {
+            if look.unknown.is_empty() && look.detached.is_empty() {
                 return Ok(plan);
             }
+            plan.cautions.extend(look.detached);
             let unknown = look.unknown.iter().map(|reason| {
                 format!("whether something that was begun there still runs is not known: {reason}")
             });

@@ -197,6 +197,7 @@ pub(super) fn environment(name: &str, protection: Protection) -> Environment {
 
 pub(super) fn recipe(name: &str, risk: Risk, command: &str) -> Recipe {
     Recipe {
+        include: None,
         name: name.into(),
         title: name.into(),
         description: String::new(),
@@ -209,6 +210,9 @@ pub(super) fn recipe(name: &str, risk: Risk, command: &str) -> Recipe {
             title: "Do it".into(),
             on: Some(Selector::default()),
             run: Some(RunCommand {
+                detached: false,
+                elsewhere: Vec::new(),
+                distinct: false,
                 argv: vec![command.into()],
                 changes: true,
                 check: None,

@@ -75,6 +75,8 @@ pub(super) struct Steps {
     pub(super) reach: Arc<dyn Reach>,
     pub(super) services: Arc<dyn AskService>,
     pub(super) run: RunId,
+    /// The run that it carries on in the end; itself when it takes up none.
+    pub(super) first: RunId,
     pub(super) operators: Asker,
     pub(super) tasks: Tasks,
     pub(super) params: Arc<BTreeMap<String, Value>>,
@@ -130,6 +132,7 @@ impl Executor for Steps {
             host: host.map(Into::into),
         };
         let work = steps::execute(step, host, &context);
-        job::within(&self.run.to_string(), &task.to_string(), work).await
+        let (run, first) = (self.run.to_string(), self.first.to_string());
+        job::within(&run, &first, &task.to_string(), work).await
     }
 }

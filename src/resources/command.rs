@@ -1,6 +1,6 @@
 //! A command with a condition: run unless another one succeeds, or unless a path exists.
 
-use super::exec::{look, perform, succeeds};
+use super::exec::{look, perform, perform_detached, succeeds};
 use super::{Difference, Means, ResourceError};
 use crate::domain::resource::CommandSpec;
 use crate::transport::{Command, Host, quote};
@@ -37,7 +37,11 @@ pub(super) async fn apply(
 ) -> Result<(), ResourceError> {
     // The step's own limit of time ends it; a limit here would only be a second, hidden one.
     let command = Command::new(spec.argv.clone()).within(std::time::Duration::from_secs(24 * 3600));
-    perform(host, &command, means).await
+    if spec.detached {
+        perform_detached(host, &command, means).await
+    } else {
+        perform(host, &command, means).await
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +54,7 @@ mod tests {
     async fn a_command_runs_until_what_it_creates_is_there() {
         let host = TempHost::new();
         let resource = Resource::Command(CommandSpec {
+            detached: false,
             argv: vec!["touch".into(), "/made".into()],
             unless: Vec::new(),
             creates: Some("/made".into()),
@@ -68,6 +73,7 @@ mod tests {
     async fn a_command_runs_unless_another_succeeds() {
         let host = TempHost::new();
         let resource = Resource::Command(CommandSpec {
+            detached: false,
             argv: vec!["mkdir".into(), "/there".into()],
             unless: vec!["test".into(), "-d".into(), "/there".into()],
             creates: None,
@@ -86,6 +92,7 @@ mod tests {
     async fn a_command_that_fails_says_what_it_said() {
         let host = TempHost::new();
         let resource = Resource::Command(CommandSpec {
+            detached: false,
             argv: vec!["cat".into(), "/missing".into()],
             unless: Vec::new(),
             creates: Some("/made".into()),

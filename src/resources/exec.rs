@@ -7,6 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Log, Means, ResourceError};
 use crate::domain::run::Stream;
+use crate::transport::detached::{self, Listener};
+use crate::transport::job;
 use crate::transport::{Chunk, ChunkSink, Command, Exit, Host, OUTPUT_LIMIT, Output, ReachError};
 
 /// The longest line that is kept whole, bytes; a longer one is broken into several.
@@ -80,6 +82,26 @@ pub async fn perform(
 ) -> Result<(), ResourceError> {
     let mut relay = Relay::new(means.log);
     let exit = host.stream(command, &mut relay, means.cancel).await?;
+    let said = relay.finish().await;
+    if exit.success() {
+        Ok(())
+    } else {
+        Err(said.failure(command, &exit))
+    }
+}
+
+/// As [`perform`], detached under the name of the task it belongs to.
+///
+/// # Errors
+/// As [`perform`].
+pub async fn perform_detached(
+    host: &dyn Host,
+    command: &Command,
+    means: &Means<'_>,
+) -> Result<(), ResourceError> {
+    let mut relay = Relay::new(means.log);
+    let name = job::spool(means.position);
+    let exit = detached::run(host, command, &name, &mut relay, means.cancel).await?;
     let said = relay.finish().await;
     if exit.success() {
         Ok(())
@@ -179,6 +201,13 @@ impl ChunkSink for Relay<'_> {
         for line in lines {
             self.pass(stream, line).await;
         }
+    }
+}
+
+#[async_trait]
+impl Listener for Relay<'_> {
+    async fn note(&mut self, text: String) {
+        self.log.line(Stream::Note, text).await;
     }
 }
 

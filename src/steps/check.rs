@@ -54,8 +54,8 @@ struct StepPlaces {
     timeout: Option<Spanned<String>>,
 }
 
-/// Everything wrong with `recipe`.
-pub(super) fn faults(recipe: &Recipe, places: &Places) -> Vec<Fault> {
+/// Everything wrong with `recipe`; `included` are the steps that it takes from another one.
+pub(super) fn faults(recipe: &Recipe, places: &Places, included: &[Step]) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut fault = |at, message| faults.push(Fault { at, message });
 
@@ -81,9 +81,10 @@ pub(super) fn faults(recipe: &Recipe, places: &Places) -> Vec<Fault> {
         }
     }
 
-    let ids: BTreeSet<&str> = recipe.steps.iter().map(|step| step.id.as_str()).collect();
+    let all = || included.iter().chain(&recipe.steps);
+    let ids: BTreeSet<&str> = all().map(|step| step.id.as_str()).collect();
     let params: Vec<&str> = recipe.params.iter().map(|p| p.name.as_str()).collect();
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeSet<&str> = included.iter().map(|step| step.id.as_str()).collect();
     let mut needs_are_known = true;
     for (step, place) in recipe.handlers.iter().zip(&places.handlers) {
         for reason in handlers::handler_faults(recipe, step) {
@@ -165,8 +166,8 @@ pub(super) fn faults(recipe: &Recipe, places: &Places) -> Vec<Fault> {
         }
     }
     if needs_are_known
-        && seen.len() == recipe.steps.len() + recipe.handlers.len()
-        && let Err(error) = order::topological(&recipe.steps)
+        && seen.len() == included.len() + recipe.steps.len() + recipe.handlers.len()
+        && let Err(error) = order::topological(&all().cloned().collect::<Vec<_>>())
     {
         let at = match &error {
             order::OrderError::Cycle(path) => places
@@ -219,6 +220,13 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         Work::Run(command) | Work::Local(command) => {
             if command.argv.is_empty() {
                 reasons.push("`argv` is empty".into());
+            }
+            let apart = command.detached || command.distinct || !command.elsewhere.is_empty();
+            if apart && matches!(work, Work::Local(_)) {
+                reasons.push("`detached`, `distinct` and `elsewhere` are for `run`".into());
+            }
+            if command.detached && (command.distinct || !command.elsewhere.is_empty()) {
+                reasons.push("`detached` goes with neither `distinct` nor `elsewhere`".into());
             }
             if let Some(check) = &command.check
                 && let Err(error) = lint(check, Form::OutputExpression, params, step.on.is_some())

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use super::template::Scope;
 use super::{Context, Outcome, StepError};
+use crate::domain::node::Node;
 use crate::domain::recipe::{RunCommand, Step};
 use crate::resources::exec::{Relay, Said};
 use crate::transport::local::{self, LocalError, Program};
-use crate::transport::{Command, Exit, Host, quote};
+use crate::transport::{Command, Exit, Host, detached, job, quote};
 
 /// How long a local program may clean up after it was told to stop.
 const GRACE: Duration = Duration::from_secs(8);
+/// How long other nodes than the task's own may take to answer.
+const OTHERS: Duration = Duration::from_secs(10);
 
 /// `run`: on the node.
 pub(super) async fn execute(
@@ -26,15 +29,133 @@ pub(super) async fn execute(
     }
     let limit = step.time_limit().map_err(StepError::lasting)?;
     context.note(format!("$ {}", quote(&command.argv))).await;
+    if !command.elsewhere.is_empty() {
+        return from_another(command, host.name(), limit, scope, context).await;
+    }
     let mut relay = Relay::new(&*context.log);
-    let exit = host
-        .stream(
-            &Command::new(command.argv.clone()).within(limit),
-            &mut relay,
-            &context.cancel,
-        )
-        .await?;
-    judge(command, &exit, &relay.finish().await, scope)
+    let asked = Command::new(command.argv.clone()).within(limit);
+    if !command.detached {
+        let exit = host.stream(&asked, &mut relay, &context.cancel).await?;
+        let said = relay.finish().await;
+        let judged = judge(command, &exit, &said, scope)?;
+        if command.distinct {
+            compare(&asked, host.name(), &said.stdout, context).await?;
+        }
+        return Ok(judged);
+    }
+    let name = job::spool(0);
+    let exit = detached::run(host, &asked, &name, &mut relay, &context.cancel).await?;
+    let judged = judge(command, &exit, &relay.finish().await, scope);
+    if judged.is_err() {
+        // Another attempt is to run it anew, not to hear the same again.
+        detached::drop_spool(host, &asked, &name).await;
+    }
+    judged
+}
+
+/// Runs the command on another node with one of the roles: the first that answers.
+async fn from_another(
+    command: &RunCommand,
+    node: &str,
+    limit: Duration,
+    scope: &Scope<'_>,
+    context: &Context,
+) -> Result<Outcome, StepError> {
+    let has_role = |other: &&Node| {
+        command
+            .elsewhere
+            .iter()
+            .any(|role| other.roles.contains(role))
+    };
+    let others = context
+        .environment
+        .nodes
+        .iter()
+        .filter(|other| other.name != node);
+    let asked = Command::new(command.argv.clone()).within(limit);
+    let mut away = Vec::new();
+    for other in others.filter(has_role) {
+        let host = context.reach.host(&other.name)?;
+        let ready = tokio::time::timeout(OTHERS, host.ready());
+        let reason = match ready.await {
+            Ok(Ok(())) => {
+                context.note(format!("seen from {}", other.name)).await;
+                let mut relay = Relay::new(&*context.log);
+                let exit = host.stream(&asked, &mut relay, &context.cancel).await?;
+                return judge(command, &exit, &relay.finish().await, scope);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!(
+                "{} does not answer within {} s",
+                other.name,
+                OTHERS.as_secs()
+            ),
+        };
+        context.note(reason.clone()).await;
+        away.push(reason);
+    }
+    let roles: Vec<&str> = command.elsewhere.iter().map(|role| role.word()).collect();
+    Err(StepError {
+        passing: !away.is_empty(),
+        message: if away.is_empty() {
+            format!(
+                "there is no other node that is {} and could see {node}",
+                roles.join(" or ")
+            )
+        } else {
+            format!(
+                "no other node can be asked about {node}: {}",
+                away.join("; ")
+            )
+        },
+    })
+}
+
+/// Asks every other node the same and fails where one answers the same. One that does not answer is told of.
+async fn compare(
+    asked: &Command,
+    node: &str,
+    answer: &[u8],
+    context: &Context,
+) -> Result<(), StepError> {
+    let others = context
+        .environment
+        .nodes
+        .iter()
+        .filter(|other| other.name != node);
+    let looks = others.map(|other| async move {
+        let look = async {
+            let host = context
+                .reach
+                .host(&other.name)
+                .map_err(|error| error.to_string())?;
+            host.output(asked).await.map_err(|error| error.to_string())
+        };
+        let looked = tokio::time::timeout(OTHERS, look).await;
+        let looked =
+            looked.unwrap_or_else(|_| Err(format!("no answer within {} s", OTHERS.as_secs())));
+        (other.name.as_str(), looked)
+    });
+    let answer = String::from_utf8_lossy(answer);
+    let mut same = Vec::new();
+    for (other, looked) in futures::future::join_all(looks).await {
+        match looked {
+            Ok(output) if output.text().trim() == answer.trim() => same.push(other),
+            Ok(_) => {}
+            Err(reason) => {
+                let note = format!("{other} could not be asked, so it is not compared: {reason}");
+                context.note(note).await;
+            }
+        }
+    }
+    if same.is_empty() {
+        return Ok(());
+    }
+    Err(StepError::lasting(format!(
+        "{} says the same as {node}: {}",
+        same.join(" and "),
+        shorten(answer.trim())
+    )))
 }
 
 /// `local`: where the engine is, in its environment, with the names of environment and node added.

@@ -107,6 +107,9 @@ fn step(id: &str) -> Step {
 fn run_step(argv: &[&str], changes: bool) -> Step {
     Step {
         run: Some(RunCommand {
+            detached: false,
+            elsewhere: Vec::new(),
+            distinct: false,
             argv: argv.iter().map(|&word| word.into()).collect(),
             changes,
             expect: None,
@@ -319,6 +322,9 @@ async fn a_local_command_knows_its_environment_and_node() {
     let host = Arc::new(TempHost::new());
     let step = Step {
         local: Some(RunCommand {
+            detached: false,
+            elsewhere: Vec::new(),
+            distinct: false,
             argv: vec![
                 "sh".into(),
                 "-c".into(),
@@ -336,6 +342,9 @@ async fn a_local_command_knows_its_environment_and_node() {
     );
     let missing = Step {
         local: Some(RunCommand {
+            detached: false,
+            elsewhere: Vec::new(),
+            distinct: false,
             argv: vec!["no-such-program-here".into()],
             changes: false,
             expect: None,

@@ -4,30 +4,48 @@
 //! The name travels with the task that does the work, not through every call in between: a command that is begun within
 //! [`within`] is marked, and its children inherit the mark.
 
-use std::fmt::Write as _;
-
 /// The variable that marks a command and its children.
 pub const VARIABLE: &str = "QUARTERDECK_JOB";
 
 tokio::task_local! {
-    static JOB: String;
+    static JOB: Job;
 }
 
-/// Does `work` in the name of a task: what it begins is marked with the `run` and its `task`.
-pub async fn within<F: Future>(run: &str, task: &str, work: F) -> F::Output {
-    let mut job = format!("{run}.");
-    // The mark goes through a shell and through grep.
+#[derive(Clone)]
+struct Job {
+    /// The beginning of its commands' marks: run and task.
+    mark: String,
+    /// The beginning of its spools' names: the run that was begun first, of those that took each other up, and the task.
+    spool: String,
+}
+
+/// Does `work` in the name of a task: what it begins is marked with the `run` and its `task`. `first` is the run that it
+/// carries on in the end, itself when it takes up none: what was detached in an earlier one is found under its name.
+pub async fn within<F: Future>(run: &str, first: &str, task: &str, work: F) -> F::Output {
+    // The names go through a shell and through grep.
+    let mut plain = String::with_capacity(task.len());
     for c in task.chars() {
-        let plain = c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '@');
-        let _ = job.write_char(if plain { c } else { '_' });
+        let is_plain = c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '@');
+        plain.push(if is_plain { c } else { '_' });
     }
-    job.push('.');
+    let job = Job {
+        mark: format!("{run}.{plain}."),
+        spool: format!("{first}.{plain}"),
+    };
     JOB.scope(job, work).await
+}
+
+/// The name of the spool of a task's detached command; `position` tells several within one task apart. The same after a
+/// crash, in the run that takes this one up; nobody's own outside of a task.
+pub fn spool(position: u32) -> String {
+    let job = JOB.try_with(|job| job.spool.clone());
+    let job = job.unwrap_or_else(|_| format!("alone.{:016x}", fastrand::u64(..)));
+    format!("{job}.{position}")
 }
 
 /// A mark for one command: unique, and begins with the run and the task it belongs to, when there are any.
 pub fn mark() -> String {
-    let job = JOB.try_with(Clone::clone).unwrap_or_default();
+    let job = JOB.try_with(|job| job.mark.clone()).unwrap_or_default();
     format!("{job}{:016x}", fastrand::u64(..))
 }
 
@@ -51,8 +69,10 @@ mod tests {
     #[tokio::test]
     async fn a_command_is_marked_with_the_run_and_the_task_it_is_begun_in() {
         assert_eq!(mark().len(), 16);
-        let marked = within("0199", "install@pc 1'$", async { mark() }).await;
+        let both = async { (mark(), spool(2)) };
+        let (marked, spool) = within("0199", "0042", "install@pc 1'$", both).await;
         assert!(marked.starts_with("0199.install@pc_1__."), "{marked}");
+        assert_eq!(spool, "0042.install@pc_1__.2");
         assert_ne!(mark(), mark());
     }
 }

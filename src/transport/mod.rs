@@ -3,6 +3,7 @@
 //! The rest of the program sees hosts through [`Host`] and finds them through [`Reach`]; [`ssh::Pool`] is the real one.
 //! Commands are argument vectors. Where a shell must be passed through (SSH has no other way) they are quoted once, here.
 
+pub mod detached;
 pub mod http;
 pub mod job;
 pub mod local;

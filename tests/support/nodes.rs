@@ -193,6 +193,17 @@ impl Cockpit {
         self.end(running.await).await
     }
 
+    /// As [`Cockpit::run`], on one node.
+    pub async fn run_on(&self, recipe: &str, node: &str) -> Finished {
+        let running = self.start_run(PlanRequest {
+            environment: "real".into(),
+            recipe: recipe.into(),
+            nodes: vec![node.into()],
+            ..PlanRequest::default()
+        });
+        self.end(running.await).await
+    }
+
     /// Takes a run back, and with `force` also what was changed since.
     pub async fn undo(&self, run: &Run, force: bool) -> Finished {
         let running = self.start_run(PlanRequest {
@@ -227,7 +238,8 @@ impl Cockpit {
         };
         let start = Request::Start {
             hash: plan.hash,
-            consent: Consent::None,
+            // What destroys is confirmed; the rest needs nothing here.
+            consent: Consent::Yes,
         };
         match self.client.call(start).await {
             Ok(Response::Started(run)) => Running { run: *run, events },

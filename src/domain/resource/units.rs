@@ -37,4 +37,7 @@ pub struct CommandSpec {
     /// Not run when this path exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creates: Option<String>,
+    /// Run it by itself on the node, so that it goes on while the connection is lost or the engine is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detached: bool,
 }

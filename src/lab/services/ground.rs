@@ -114,6 +114,14 @@ impl ConsulView for Gossip {
         self.0
             .with(|consul, _| consul.quorum.leader().map(ToOwned::to_owned))
     }
+
+    fn leave(&self, node: &str) {
+        self.0.with(|consul, _| consul.leave(node));
+    }
+
+    fn forget(&self, node: &str) -> bool {
+        self.0.with(|consul, _| consul.forget(node))
+    }
 }
 
 #[cfg(test)]

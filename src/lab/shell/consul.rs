@@ -1,4 +1,4 @@
-//! The `consul` command on a node: `version`, `members`, `info`, `validate`.
+//! The `consul` command on a node: `version`, `members`, `info`, `validate`, `leave`, `force-leave`.
 
 use super::{Context, push};
 use crate::lab::consul;
@@ -43,7 +43,7 @@ pub(super) async fn run(arguments: &[String], context: &Context) -> u32 {
             _ => context.print("Configuration is valid!\n").await,
         };
     }
-    if !matches!(verb, "members" | "info") {
+    if !matches!(verb, "members" | "info" | "leave" | "force-leave") {
         context
             .complain("Usage: consul [--version] [--help] <command> [<args>]")
             .await;
@@ -54,6 +54,32 @@ pub(super) async fn run(arguments: &[String], context: &Context) -> u32 {
             .complain(&format!("Error retrieving members: {REFUSED}"))
             .await;
         return 1;
+    }
+    match verb {
+        "leave" => {
+            if let Some(view) = context.world.consul_view() {
+                view.leave(&context.node);
+            }
+            context
+                .world
+                .change(&context.node, |node, now| node.stop("consul.service", now));
+            return context.print("Graceful leave complete\n").await;
+        }
+        "force-leave" => {
+            let name = arguments[1..].iter().find(|word| !word.starts_with('-'));
+            let view = context.world.consul_view();
+            let known = name.zip(view).is_some_and(|(name, view)| view.forget(name));
+            if !known {
+                context
+                    .complain(
+                        "Error force leaving: Unexpected response code: 500 (agent: No node found with name)",
+                    )
+                    .await;
+                return 1;
+            }
+            return 0;
+        }
+        _ => {}
     }
     let (datacenter, members, leader) = cluster(context);
     let text = if verb == "members" {

@@ -113,6 +113,10 @@ pub trait ConsulView: Send + Sync {
     fn members(&self) -> Vec<ConsulMember>;
     /// The leader's node name, when there is one.
     fn leader(&self) -> Option<String>;
+    /// A member leaves in good order.
+    fn leave(&self, node: &str);
+    /// A member that is not alive is forgotten; `false` where there is none of that name.
+    fn forget(&self, node: &str) -> bool;
 }
 
 impl World {

@@ -275,6 +275,7 @@ async fn a_download_goes_with_the_directories_that_were_made_for_it() {
 async fn what_a_command_did_is_left_and_told() {
     let host = TempHost::new();
     let resource = Resource::Command(CommandSpec {
+        detached: false,
         argv: vec!["touch".into(), "/made".into()],
         unless: Vec::new(),
         creates: Some("/made".into()),

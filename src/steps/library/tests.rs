@@ -29,7 +29,17 @@ fn every_built_in_recipe_is_sound() {
         .recipes()
         .map(|recipe| recipe.name.as_str())
         .collect();
-    assert_eq!(names, ["deploy", "restart-unit", "verify"]);
+    assert_eq!(
+        names,
+        [
+            "deploy",
+            "drain",
+            "join",
+            "remove",
+            "restart-unit",
+            "verify"
+        ]
+    );
     assert_eq!(library.origin("deploy"), Some(&Origin::BuiltIn));
 }
 
@@ -219,4 +229,43 @@ fn no_text_makes_the_library_panic() {
         let _ = parse(Path::new("mine.yaml"), &bytes, None);
         let _ = parse(Path::new("mine.yaml"), with_steps(&text).as_bytes(), None);
     });
+}
+
+#[test]
+fn steps_that_are_included_come_first_and_wait_for_what_comes_before_them() {
+    let library = Library::load(None);
+    assert_eq!(library.problems(), []);
+    let join = library.recipe("join").unwrap();
+    let step = |id: &str| join.steps.iter().find(|step| step.id == id).unwrap();
+    assert!(
+        step("brought-dependencies")
+            .needs
+            .contains(&"machine-id".to_owned())
+    );
+    assert_eq!(step("brought-package").needs, ["brought-dependencies"]);
+    assert!(
+        step("clients").needs.contains(&"ports".to_owned()),
+        "deploy's leader is not waited for"
+    );
+    assert_eq!(step("seen").needs, ["servers", "clients"]);
+}
+
+#[test]
+fn what_cannot_be_included_is_told() {
+    for (include, complaint) in [
+        (
+            "{recipe: deply, steps: [servers]}",
+            "no built-in recipe called \"deply\"",
+        ),
+        (
+            "{recipe: deploy, steps: [server]}",
+            "\"deploy\" has no step \"server\"",
+        ),
+    ] {
+        let text = format!(
+            "name: own\ntitle: Own\nrisk: read\ninclude: {include}\nsteps: [{{id: tell, title: Tell, report: {{text: x}}}}]\n"
+        );
+        let problems = parse(Path::new("own.yaml"), text.as_bytes(), None).unwrap_err();
+        assert!(problems[0].message.contains(complaint), "{problems:?}");
+    }
 }

@@ -236,6 +236,9 @@ fn steps_that_run_once_show_their_command_quoted() {
         steps: vec![Step {
             id: "here".into(),
             local: Some(RunCommand {
+                detached: false,
+                elsewhere: Vec::new(),
+                distinct: false,
                 argv: vec!["echo".into(), "{{ env.name }} and more".into()],
                 changes: false,
                 expect: None,

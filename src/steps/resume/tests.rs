@@ -14,6 +14,9 @@ fn step(id: &str, needs: &[&str], once: bool) -> Step {
         on: Some(Selector::default()),
         once,
         run: Some(RunCommand {
+            detached: false,
+            elsewhere: Vec::new(),
+            distinct: false,
             argv: vec!["do".into(), id.into()],
             changes: true,
             check: None,
@@ -25,6 +28,7 @@ fn step(id: &str, needs: &[&str], once: bool) -> Step {
 
 fn recipe() -> Recipe {
     Recipe {
+        include: None,
         name: "build".into(),
         title: "Build".into(),
         description: String::new(),

@@ -12,6 +12,9 @@ use crate::resources::testing::TempHost;
 
 fn command(argv: &[&str]) -> RunCommand {
     RunCommand {
+        detached: false,
+        elsewhere: Vec::new(),
+        distinct: false,
         argv: argv.iter().map(|&word| word.into()).collect(),
         changes: true,
         expect: None,
@@ -28,6 +31,7 @@ fn planned(id: &str, needs: &[&str], hosts: &[&str]) -> PlannedStep {
             on: Some(Selector::default()),
             ensure: Some(vec![
                 Resource::Command(CommandSpec {
+                    detached: false,
                     argv: vec!["true".into()],
                     unless: Vec::new(),
                     creates: Some("/x".into()),

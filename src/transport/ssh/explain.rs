@@ -123,6 +123,7 @@ async fn ask(
         elevated,
         input: Input::Empty,
         limit: LOOK,
+        gives_way: false,
     };
     let mut collected = Collect::default();
     let cancel = CancellationToken::new();

@@ -180,6 +180,32 @@ impl Consul {
         self.index
     }
 
+    /// The agent of `node` leaves in good order: the catalog forgets it, the gossip remembers that it left.
+    pub(crate) fn leave(&mut self, node: &str) {
+        let index = self.bump();
+        if let Some(agent) = self.agents.get_mut(node) {
+            agent.serf = Serf::Left;
+            agent.modified = index;
+            self.catalog_index = index;
+            self.instances.retain(|instance| instance.node != node);
+        }
+    }
+
+    /// `force-leave -prune`: a member that is not alive is gone from the gossip; `false` where there is no such member.
+    pub(crate) fn forget(&mut self, node: &str) -> bool {
+        let index = self.bump();
+        let Some(agent) = self.agents.get_mut(node) else {
+            return false;
+        };
+        if agent.serf != Serf::Alive {
+            agent.serf = Serf::None;
+            agent.modified = index;
+            self.catalog_index = index;
+            self.instances.retain(|instance| instance.node != node);
+        }
+        true
+    }
+
     fn observe(&mut self, around: &Surroundings, now: Timestamp) -> bool {
         let mut pending = false;
         let names: Vec<String> = self.agents.keys().cloned().collect();
