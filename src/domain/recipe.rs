@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use super::action::Risk;
 use super::approval::Approver;
-use super::resource::Declared;
+use super::node::Role;
+use super::resource::{Declared, Resource};
 use super::rolling::Rolling;
 use super::words;
 
@@ -251,7 +252,7 @@ impl Work<'_> {
 impl Step {
     /// Whether it runs anything detached on a node.
     pub fn detaches(&self) -> bool {
-        let resource = |resource: &Resource| matches!(resource, Resource::Command(command) if command.detached);
+        let resource = |declared: &Declared| matches!(&declared.resource, Resource::Command(command) if command.detached);
         self.run.as_ref().is_some_and(|run| run.detached)
             || self.ensure.iter().flatten().any(resource)
     }
