@@ -56,8 +56,33 @@ pub(super) struct Look {
     pub(super) found: Vec<LeftBehind>,
     /// Hosts that could not be looked at, each with the reason.
     pub(super) unknown: Vec<String>,
-    /// Detached commands that go on by themselves, or have ended and wait to be asked; one sentence each.
-    pub(super) detached: Vec<String>,
+    /// Detached commands that go on by themselves, or have ended and wait to be asked.
+    pub(super) detached: Vec<Detached>,
+}
+
+/// A detached command that a run has left on a node.
+#[derive(Debug)]
+pub(super) struct Detached {
+    host: String,
+    spool: Spool,
+}
+
+impl Detached {
+    /// One sentence for the operator: how it is now.
+    fn account(&self) -> String {
+        format!(
+            "{}: a detached command is {} there, resuming the run takes it up again: {} (spool {})",
+            self.host, self.spool.state, self.spool.command, self.spool.name
+        )
+    }
+
+    /// One sentence for a plan. Nothing in it changes while the command goes on: it would void the plan.
+    pub(super) fn caution(&self) -> String {
+        format!(
+            "{}: a command that was detached there is taken up again, wherever it has come to: {}",
+            self.host, self.spool.command
+        )
+    }
 }
 
 impl Core {
@@ -122,10 +147,10 @@ impl Core {
 
     /// What detached commands of a run, or of those that it took up, are on the hosts that it worked on. A host that does not
     /// answer is told of by [`Core::look_at`].
-    async fn spools(&self, earlier: &Earlier) -> Vec<String> {
-        let mut told = Vec::new();
+    async fn spools(&self, earlier: &Earlier) -> Vec<Detached> {
+        let mut found = Vec::new();
         let Ok(room) = self.room(&earlier.run.environment) else {
-            return told;
+            return found;
         };
         let first = self.first_of(&earlier.run).await.to_string();
         for name in detached_hosts(&earlier.plan) {
@@ -133,21 +158,14 @@ impl Core {
                 continue;
             };
             let listed = tokio::time::timeout(DEADLINE, detached::list(host.as_ref(), &first));
-            let Ok(Ok(spools)) = listed.await else {
-                continue;
-            };
-            for spool in spools {
-                let Spool {
-                    name: spool,
-                    state,
-                    command,
-                } = spool;
-                told.push(format!(
-                    "{name}: a detached command is {state} there, resuming the run takes it up again: {command} (spool {spool})"
-                ));
+            if let Ok(Ok(spools)) = listed.await {
+                found.extend(spools.into_iter().map(|spool| Detached {
+                    host: name.clone(),
+                    spool,
+                }));
             }
         }
-        told
+        found
     }
 
     /// The run that `run` carries on in the end, following those it takes up; itself when it takes up none.
@@ -175,7 +193,7 @@ impl Core {
             let unknown = look.unknown.iter().map(|reason| {
                 format!("whether a command of this run still runs is not known: {reason}")
             });
-            let detached = look.detached.iter().cloned();
+            let detached = look.detached.iter().map(Detached::account);
             let found = look.found.iter().map(LeftBehind::account);
             for text in found.chain(detached).chain(unknown) {
                 let line = NewLine {

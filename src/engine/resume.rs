@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::core::Core;
+use super::left_behind::Detached;
 use crate::client::Refusal;
 use crate::domain::plan::{Origin, Plan, PlanRequest};
 use crate::domain::run::{Run, RunId, RunState, TaskState};
@@ -43,7 +44,8 @@ impl Core {
             if look.unknown.is_empty() && look.detached.is_empty() {
                 return Ok(plan);
             }
-            plan.cautions.extend(look.detached);
+            plan.cautions
+                .extend(look.detached.iter().map(Detached::caution));
             let unknown = look.unknown.iter().map(|reason| {
                 format!("whether something that was begun there still runs is not known: {reason}")
             });

@@ -62,7 +62,8 @@ echo "$status" >"$dir/exit.new" && mv -f "$dir/exit.new" "$dir/exit"
 '
 
 start() {
-    (umask 077 && mkdir -p "$spools") || exit 125
+    # Only the spools are nobody else's; what lies beside them may be.
+    mkdir -p "${spools%/*}" && (umask 077 && mkdir -p "$spools") || exit 125
     # Ended two weeks ago, and nobody came for it.
     find "$spools" -name exit -mtime +14 2>/dev/null | while read -r old; do rm -rf "${old%/exit}"; done
     # Begun, but never as far as the command: as if it had not been.
