@@ -108,7 +108,7 @@ fn an_unknown_recipe_gets_the_nearest_name_or_all_of_them() {
     );
     assert_eq!(
         library.recipe("zzz").unwrap_err().to_string(),
-        "there is no recipe called \"zzz\"; there are deploy, restart-unit, verify"
+        "there is no recipe called \"zzz\"; there are deploy, drain, join, remove, restart-unit, verify"
     );
 }
 

@@ -111,7 +111,7 @@ pub(super) fn lines(
         look,
         trend: world.trend(&node.name),
         plain,
-        gauge: usize::from((width / 7).clamp(6, 16)),
+        gauge: usize::from((width / 7).clamp(8, 16)),
         spark: usize::from(spark.min(60)),
     };
     let sample = &report.sample;
