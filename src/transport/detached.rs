@@ -250,12 +250,11 @@ impl Work<'_> {
             // Known, even when the line broke right behind it.
             (Some(End::Exit(code)), _) => Ok(Exit::Code(*code)),
             (Some(End::Lost), _) | (None, Ok(Exit::Code(4))) => Err(self.lost()),
-            (None, Err(error)) => Err(error),
-            (Some(End::Nonsense), Ok(other)) | (None, Ok(other)) => Err(ReachError::Refused {
+            (Some(End::Nonsense) | None, Err(error)) => Err(error),
+            (Some(End::Nonsense) | None, Ok(other)) => Err(ReachError::Refused {
                 hop: self.host.name().to_owned(),
                 reason: format!("what a detached command says cannot be followed: {other}"),
             }),
-            (Some(End::Nonsense), Err(error)) => Err(error),
         }
     }
 
