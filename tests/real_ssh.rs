@@ -26,6 +26,8 @@ mod commands;
 mod detached;
 #[path = "real_ssh/disks.rs"]
 mod disks;
+#[path = "real_ssh/facts.rs"]
+mod facts;
 #[path = "real_ssh/files.rs"]
 mod files;
 #[path = "real_ssh/hops.rs"]

@@ -1,8 +1,9 @@
 //! Following a node over one long-lived channel: the probe's script at one end, the live view at the other.
 //!
 //! The channel is opened, the first sample brings the facts with it, and from then on a sample comes at every interval. When
-//! the channel ends it is opened again: at once after its natural end, ever more rarely while the node cannot be reached. It
-//! also gives way when a server that allows few sessions (`MaxSessions`) has somebody else waiting for one.
+//! the channel ends it is opened again: after its natural end at the next interval, ever more rarely while the node cannot be
+//! reached. It gives way when a server that allows few sessions (`MaxSessions`) has somebody else waiting for one, and is from
+//! then on opened for two samples at a time.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ enum Ended {
     Woken,
     /// After samples, in a way that is no trouble.
     Well,
+    /// Another command needed the session.
+    GaveWay,
     /// For a reason.
     Badly(String),
 }
@@ -54,14 +57,17 @@ pub(super) async fn watch(
     cancel: CancellationToken,
 ) {
     let mut failures = 0;
+    // Whether the host allows so few sessions that none can be kept.
+    let mut modest = false;
     loop {
-        let turn = AssertUnwindSafe(node.follow(rhythm, &wake, &places)).catch_unwind();
+        let turn = AssertUnwindSafe(node.follow(rhythm, modest, &wake, &places)).catch_unwind();
         let Some(ended) = cancel.run_until_cancelled(turn).await else {
             return;
         };
         match ended.unwrap_or_else(|panic| Ended::Badly(panicked(panic.as_ref()))) {
             Ended::Woken => continue,
             Ended::Well => failures = 0,
+            Ended::GaveWay => modest = true,
             Ended::Badly(reason) => {
                 failures += 1;
                 let reason = node.redactor.cleaned(reason);
@@ -77,7 +83,13 @@ pub(super) async fn watch(
 }
 
 impl NodeWatch {
-    async fn follow(&self, rhythm: Rhythm, wake: &Notify, places: &Semaphore) -> Ended {
+    async fn follow(
+        &self,
+        rhythm: Rhythm,
+        modest: bool,
+        wake: &Notify,
+        places: &Semaphore,
+    ) -> Ended {
         // Held until the first sample is here: what costs is connecting and the facts.
         let mut place = places.acquire().await.ok();
         // Connecting and the first answer get the deadline each.
@@ -102,7 +114,7 @@ impl NodeWatch {
             latency: Duration::ZERO,
             says,
         };
-        let command = probe::command(rhythm.interval);
+        let command = probe::command(rhythm.interval, modest);
         let never = CancellationToken::new();
         let stream = host.stream(&command, &mut ear, &never);
         let mut stream = std::pin::pin!(stream);
@@ -123,7 +135,7 @@ impl NodeWatch {
             let samples = *heard.borrow();
             return match ended {
                 Ok(_) if samples > 0 => Ended::Well,
-                Err(ReachError::GaveWay { .. }) => Ended::Well,
+                Err(ReachError::GaveWay { .. }) => Ended::GaveWay,
                 Ok(exit) => Ended::Badly(format!(
                     "{}: sh told nothing of the node and ended with {exit}",
                     self.name

@@ -136,6 +136,11 @@ send() {
     done
 }
 
+# Is anything of it still there?
+left() {
+    { [ "$leads" = yes ] && kill -0 "-$group" 2>/dev/null; } || alive || [ -n "$(marked)" ]
+}
+
 stop() {
     [ -s "$dir/pid" ] || exit 0
     alive || { [ -z "$(marked)" ] && exit 0; }
@@ -144,9 +149,14 @@ stop() {
     [ "$pid" = "$group" ] && leads=yes
     send TERM
     tries=0
-    while { [ "$leads" = yes ] && kill -0 "-$group" 2>/dev/null; } || alive || [ -n "$(marked)" ]; do
+    while left; do
         if [ "$tries" -ge "$1" ]; then
             send KILL
+            # It takes effect when the process is next to run.
+            for pause in 1 2 3; do
+                left || break
+                sleep 0.3 2>/dev/null || sleep 1
+            done
             exit 0
         fi
         tries=$((tries + 1))

@@ -26,20 +26,28 @@ const SCRIPT: &str = include_str!("probe.sh");
 /// Samples over one channel before it is opened anew, which also asks for the facts again: ten minutes of them at one
 /// every five seconds. Also the longest that a script nobody listens to could go on, were it not to notice.
 pub(super) const ROUNDS: u32 = 120;
+/// Samples over one channel where the host allows so few sessions that it cannot be kept: as many as rates need.
+const MODEST_ROUNDS: u32 = 2;
 /// The longest line that is looked at, bytes; longer ones are passed over.
 const LONGEST: usize = 4096;
 
-/// The command that looks at a node every `interval` (whole seconds, at least one).
-pub(super) fn command(interval: Duration) -> Command {
+/// The command that looks at a node every `interval` (whole seconds, at least one). One that is `modest` looks twice, a second
+/// apart, and ends; any other gives its session up when somebody waits for it.
+pub(super) fn command(interval: Duration, modest: bool) -> Command {
     let seconds = interval.as_secs().max(1);
-    let script = format!("interval={seconds}\nrounds={ROUNDS}\n{SCRIPT}");
+    let rounds = if modest { MODEST_ROUNDS } else { ROUNDS };
+    let script = format!("interval={seconds}\nrounds={rounds}\n{SCRIPT}");
     // The limit only catches a script that neither ends nor speaks; silence is noticed long before.
     let limit = interval.saturating_mul(ROUNDS * 2) + Duration::from_secs(600);
-    Command::new(["sh"])
+    let command = Command::new(["sh"])
         .as_login_user()
         .with_stdin(script)
-        .giving_way()
-        .within(limit)
+        .within(limit);
+    if modest {
+        command
+    } else {
+        command.giving_way()
+    }
 }
 
 /// What a piece of the script's output amounts to.

@@ -2,8 +2,8 @@
 # behind a line that sets these two; writes to standard output only and leaves nothing behind.
 #
 # It prints and does not judge: files as `path:line` (grep with several files), single answers as `key:answer`, and what has
-# several lines after a line that begins with `@`. What a host does not have is not printed. One process for the files and
-# one `sleep` a round; what costs more only every sixth round. Ends by itself as soon as nobody reads it any more.
+# several lines after a line that begins with `@`. What a host does not have is not printed. One process for the files a
+# round and one `sleep` a second; what costs more only every sixth round. Ends by itself as soon as nobody reads it any more.
 LC_ALL=C
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export LC_ALL PATH
@@ -62,7 +62,7 @@ while :; do
     printf '@cost\n'
     times
   fi
-  if test "$round" = 1; then
+  if test "$round" = 1 && test "$rounds" -gt 2; then
     # After the first figures are out: it may think for a second.
     timeout 8 needs-restarting -r >/dev/null
     printf '@facts\nneeds-restarting:%s\n' "$?"
@@ -71,6 +71,13 @@ while :; do
   rare=$((rare - 1))
   round=$((round + 1))
   test "$round" = "$rounds" && exit 0
-  if test "$round" = 1; then sleep 1; else sleep "$interval"; fi
+  left=$interval
+  if test "$round" = 1; then left=1; fi
+  # In small steps: who finds that nobody reads any more also frees the session that the host counts.
+  while test "$left" -gt 0; do
+    sleep 1
+    printf '\n' || exit 0
+    left=$((left - 1))
+  done
 done
 }

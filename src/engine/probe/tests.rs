@@ -219,7 +219,7 @@ fn chrony_tells_how_far_the_clock_is_off() {
 
 #[tokio::test]
 async fn every_shell_here_carries_the_script_out() {
-    let script = command(Duration::from_secs(1)).stdin.unwrap();
+    let script = command(Duration::from_secs(1), false).stdin.unwrap();
     let script = String::from_utf8(script.to_vec()).unwrap();
     let script = script.replace(&format!("rounds={ROUNDS}"), "rounds=2");
     for shell in [

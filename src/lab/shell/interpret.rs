@@ -283,12 +283,6 @@ impl Shell {
                 argv.remove(0);
                 Flow::Exit(self.external(&argv, values).await)
             }
-            // Simulated programs take none of the node's time.
-            "times" => Flow::On(
-                self.context
-                    .print("0m0.00s 0m0.00s\n0m0.00s 0m0.00s\n")
-                    .await,
-            ),
             "umask" => {
                 if let Some(mask) = argv
                     .get(1)
