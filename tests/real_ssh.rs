@@ -22,6 +22,8 @@ mod certificates;
 mod client_config;
 #[path = "real_ssh/commands.rs"]
 mod commands;
+#[path = "real_ssh/copies.rs"]
+mod copies;
 #[path = "real_ssh/detached.rs"]
 mod detached;
 #[path = "real_ssh/disks.rs"]

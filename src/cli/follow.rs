@@ -15,7 +15,7 @@ use crate::domain::run::{Run, RunState, Task};
 use crate::store::LineFilter;
 
 /// What the operator gives beforehand, and how he wants to be told.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Give {
     /// Say yes where the environment asks for a confirmation
     #[arg(long, short)]
@@ -119,6 +119,89 @@ pub(super) async fn carry_out(
         }
     }
     follower.finish().await
+}
+
+/// A run that was started and is waited for, for commands that print something else than its log.
+pub(super) struct Watch<'a> {
+    session: &'a Session,
+    events: crate::client::Subscription,
+    endings: Endings,
+    run: Run,
+}
+
+impl<'a> Watch<'a> {
+    /// Starts a plan that was shown.
+    ///
+    /// # Errors
+    /// [`Exit::Refused`] when the gate stays shut.
+    pub(super) async fn start(
+        session: &'a Session,
+        planned: Planned,
+        yes: bool,
+        typed: Option<String>,
+    ) -> color_eyre::Result<Self> {
+        let Planned { plan, gate } = planned;
+        let consent = consent(gate, &plan.request.environment, yes, typed)?;
+        let endings = Endings::listen();
+        let events = session.client().subscribe();
+        let start = Request::Start {
+            hash: plan.hash,
+            consent,
+        };
+        let answer = session.client().call(start).await.map_err(Ended::refused)?;
+        let Response::Started(run) = answer else {
+            return Err(Ended::unusable("the engine answered something else than a run").into());
+        };
+        Ok(Self {
+            session,
+            events,
+            endings,
+            run: *run,
+        })
+    }
+
+    /// Waits for the end, telling of every step of the way; `None` when the operator leaves before. The first ctrl-c
+    /// cancels the run, the second leaves.
+    ///
+    /// # Errors
+    /// When the engine is gone.
+    pub(super) async fn to_the_end(
+        mut self,
+        mut tell: impl FnMut(&Run),
+    ) -> color_eyre::Result<Option<Run>> {
+        let client = self.session.client();
+        let mut stopping = false;
+        while !self.run.state.is_final() {
+            tokio::select! {
+                event = self.events.next() => match event {
+                    Some(Event::Run(run)) if run.id == self.run.id => {
+                        self.run = *run;
+                        tell(&self.run);
+                    }
+                    Some(Event::Missed(_)) => {
+                        if let Some(run) = client.history.run(self.run.id)? {
+                            self.run = run;
+                        }
+                    }
+                    Some(_) => {}
+                    None => return Err(Ended::new(Exit::Failed, "the engine ended").into()),
+                },
+                asked = self.endings.next() => {
+                    if stopping || (asked == Asked::Leave && self.session.runs_outlive_it()) {
+                        let number = self.run.number;
+                        output::remark(&format!(
+                            "run {number} goes on without this program; `quarterdeck logs {number} --follow` shows it"
+                        ));
+                        return Ok(None);
+                    }
+                    stopping = true;
+                    output::remark("stopping the run; press ctrl-c again to leave at once");
+                    client.call(Request::Cancel { run: self.run.id }).await.map_err(Ended::refused)?;
+                }
+            }
+        }
+        Ok(Some(self.run))
+    }
 }
 
 /// Copies a run's lines from the store to standard output as events say that there are more.

@@ -6,7 +6,9 @@
 mod approvals;
 mod audit;
 mod background;
+mod copy;
 mod engine;
+mod exec;
 mod exit;
 mod export;
 mod facts;
@@ -14,6 +16,8 @@ mod follow;
 mod lab;
 mod locks;
 mod look;
+mod marks;
+mod merged;
 mod notify;
 mod output;
 mod prune;
@@ -106,6 +110,18 @@ enum Command {
     Store(store::StoreArgs),
     /// Show who did what, or check that the record of it is whole
     Audit(audit::AuditArgs),
+    /// Run a command on nodes, and group the answers
+    Exec(exec::ExecArgs),
+    /// Follow the journals, or a file, of several nodes, merged by time
+    Follow(merged::FollowArgs),
+    /// Copy files to nodes or from them, going on where an earlier attempt was cut off
+    Copy(copy::CopyArgs),
+    /// Have recipes leave nodes alone
+    Cordon(marks::CordonArgs),
+    /// Have recipes use nodes again
+    Uncordon(marks::UncordonArgs),
+    /// Set labels of nodes beside those of the environment's file
+    Label(marks::LabelArgs),
     /// Open a terminal on a node
     Shell(shell::ShellArgs),
     /// Probe the nodes of an environment and list them
@@ -194,6 +210,12 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Prune(args)) => prune::prune(global, &args).await,
         Some(Command::Store(args)) => store::store(global, args).await,
         Some(Command::Audit(args)) => audit::audit(global, args).await,
+        Some(Command::Exec(args)) => exec::exec(global, args).await,
+        Some(Command::Follow(args)) => merged::follow(global, args).await,
+        Some(Command::Copy(args)) => copy::copy(global, args).await,
+        Some(Command::Cordon(args)) => marks::cordon(global, args).await,
+        Some(Command::Uncordon(args)) => marks::uncordon(global, args).await,
+        Some(Command::Label(args)) => marks::label(global, args).await,
         Some(Command::Shell(args)) => shell::shell(global, args).await,
         Some(Command::Nodes(args)) => look::nodes(global, &args).await,
         Some(Command::Reach(args)) => reach::reach(global, &args).await,

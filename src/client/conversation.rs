@@ -5,10 +5,12 @@
 //! other end once the bounded buffers in between are full. Dropping a [`Conversation`] ends it on both sides.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::domain::action::Consent;
+use crate::domain::structured::Level;
 use crate::domain::terminal::TerminalSize;
 
 /// Pieces that may wait in one direction before whoever sends has to.
@@ -22,6 +24,81 @@ pub const PIECE: usize = 32 * 1024;
 pub enum Opening {
     /// A terminal on a node.
     Shell(ShellOpening),
+    /// The journals, or a file, of several nodes as one stream.
+    Follow(FollowOpening),
+}
+
+/// The journals, or a file, of several nodes as one stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowOpening {
+    /// The environment's name.
+    pub environment: String,
+    /// The nodes.
+    pub nodes: Vec<String>,
+    /// What of them.
+    pub source: Source,
+    /// Lines of history to begin with, of each node.
+    pub tail: u32,
+}
+
+/// What of a node is followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Its journal.
+    Journal {
+        /// Only of these units; empty for all of it.
+        units: Vec<String>,
+    },
+    /// A file.
+    File {
+        /// Absolute path.
+        path: String,
+    },
+}
+
+/// A line of a node that is followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Followed {
+    /// The node.
+    pub node: String,
+    /// When it was said, by the node's clock; `None` when it does not say.
+    pub at: Option<Timestamp>,
+    /// When it arrived, by the engine's clock.
+    pub arrived: Timestamp,
+    /// Who said it, where the journal tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// How much it matters, where that is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+    /// The text, as the node said it: control characters and all.
+    pub text: String,
+}
+
+/// How the following of a node stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceState {
+    /// The node.
+    pub node: String,
+    /// How it stands.
+    pub word: SourceWord,
+    /// Why, where there is a reason.
+    pub reason: Option<String>,
+}
+
+crate::domain::words! {
+    /// How the following of a node stands.
+    pub enum SourceWord {
+        /// Being attached to.
+        Attaching = "attaching",
+        /// Attached: what is said there arrives.
+        Following = "following",
+        /// The connection was lost; it is attached to again, where it stopped.
+        Lost = "lost",
+        /// There is nothing to follow there, or not any more.
+        Over = "over",
+    }
 }
 
 /// A terminal on a node.
@@ -61,6 +138,10 @@ pub enum Down {
     Opened,
     /// What the other side writes.
     Output(#[serde(with = "base64_text")] Bytes),
+    /// Lines of nodes that are followed, in the order in which to show them.
+    Lines(Vec<Followed>),
+    /// The following of a node stands otherwise now.
+    Source(SourceState),
     /// The last word: it came to its end.
     Ended(Ending),
 }

@@ -25,6 +25,7 @@ use crate::domain::environment::Environment;
 use crate::domain::finding::{Finding, Subject};
 use crate::domain::history::Point;
 use crate::domain::live::{EnvironmentLive, Lock, NodeReport, Observed, ServiceReport};
+use crate::domain::mark::{MarkChange, Marks};
 use crate::domain::operator::Operator;
 use crate::domain::plan::{Plan, PlanRequest};
 use crate::domain::reach::Way;
@@ -134,6 +135,15 @@ pub enum Request {
         /// Whether it rests.
         paused: bool,
     },
+    /// Put something on a node, or take it off. Answered by [`Response::Done`] when it is kept.
+    Mark {
+        /// The environment's name.
+        environment: String,
+        /// The node's name.
+        node: String,
+        /// What.
+        change: MarkChange,
+    },
     /// Send a test notification. Answered by [`Response::Done`] once it arrived.
     TestChannel {
         /// The channel's name.
@@ -171,6 +181,7 @@ impl Request {
         match self {
             Self::RunSchedule { .. }
             | Self::PauseSchedule { .. }
+            | Self::Mark { .. }
             | Self::Approve { .. }
             | Self::BreakLock { .. } => true,
             Self::Prune(request) => !request.dry_run,
@@ -369,6 +380,15 @@ pub enum Event {
         run: RunId,
         /// How many the run has now.
         total: u64,
+    },
+    /// An operator has put something on a node, or taken it off.
+    Marks {
+        /// The environment's name.
+        environment: String,
+        /// The node's name.
+        node: String,
+        /// What is on it now.
+        marks: Marks,
     },
     /// A schedule was due, paused or resumed, or its run moved on.
     Schedule(Box<ScheduleStatus>),

@@ -32,6 +32,8 @@ words! {
         ShellOpened = "shell-opened",
         /// A terminal came to its end; the outcome is how.
         ShellEnded = "shell-ended",
+        /// Something was put on a node, or taken off: a cordon, a label.
+        NodeMarked = "node-marked",
         /// A schedule's time came.
         ScheduleFired = "schedule-fired",
         /// Old runs were removed.

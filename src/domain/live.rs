@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{Disk, MoreFacts, Throttled};
 use super::finding::Finding;
+use super::mark::Marks;
 use super::run::RunId;
 use super::words;
 
@@ -251,6 +252,9 @@ pub struct EnvironmentLive {
     /// The run that is changing it; no other may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<Lock>,
+    /// What operators have put on nodes, by node name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub marks: BTreeMap<String, Marks>,
 }
 
 /// Who may change an environment just now.

@@ -3,6 +3,7 @@
 //! Pure: no I/O, no async, no clock. Every other room may use this one; it uses none.
 
 pub mod action;
+pub mod answers;
 pub mod approval;
 pub mod audit;
 pub mod environment;
@@ -12,7 +13,9 @@ pub mod group;
 pub mod handler;
 pub mod history;
 pub mod live;
+pub mod mark;
 pub mod node;
+pub mod nodeset;
 pub mod notice;
 pub mod operator;
 pub mod plan;

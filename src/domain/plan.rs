@@ -24,12 +24,34 @@ pub struct PlanRequest {
     pub nodes: Vec<String>,
     /// Only say what would change.
     pub dry_run: bool,
+    /// What the operator limits for this run.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
     /// The earlier run that this one takes up; environment and recipe are then those of that run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
     /// What is to be done about steps marked `once` of which it is not known how far they came: by [`TaskKey`] as text.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub once: BTreeMap<String, OnceAnswer>,
+}
+
+/// Limits for the steps on nodes, where the recipe leaves them open.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// The most nodes at a time; a node that fails still holds up no other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_once: Option<u32>,
+    /// The longest one attempt may take, such as `90s`, instead of what the recipe says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
+}
+
+impl Limits {
+    /// Whether nothing is limited.
+    pub const fn is_none(&self) -> bool {
+        self.at_once.is_none() && self.timeout.is_none()
+    }
 }
 
 /// Why a run takes up an earlier one.

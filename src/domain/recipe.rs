@@ -88,7 +88,7 @@ pub struct Param {
     pub default: Option<Value>,
 }
 
-/// One step. Exactly one of `ensure`, `run`, `local`, `http`, `tcp`, `service`, `approve`,
+/// One step. Exactly one of `ensure`, `run`, `local`, `http`, `tcp`, `service`, `upload`, `fetch`, `machine`, `approve`,
 /// `report` and `flush` says what it does.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -106,6 +106,9 @@ pub struct Step {
     /// Which nodes it runs on; without it the step runs once, where the engine is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<Selector>,
+    /// As whom `run` runs its command: `root`, as everything else that is done on nodes, or `login`, the user who logs in.
+    #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// How many times to try again after a failure.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u32,
@@ -146,6 +149,15 @@ pub struct Step {
     /// Wait until a service of the environment reports as wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceWait>,
+    /// Copy a file or a directory from where the engine is to the node, as the login user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<CopyFiles>,
+    /// Copy a file or a directory from the node to where the engine is, as the login user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch: Option<CopyFiles>,
+    /// Reboot the node, or switch it off or on, and wait until that has happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
     /// Wait until an operator has approved; without a `timeout` for as long as it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve: Option<Approve>,
@@ -195,7 +207,7 @@ pub fn files_beside(recipes: &Path) -> PathBuf {
 /// The longest one attempt of a step may take when it does not say.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// What a step does: the one of its nine fields that is set.
+/// What a step does: the one of its fields that is set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Work<'a> {
     /// See [`Step::ensure`].
@@ -210,6 +222,12 @@ pub enum Work<'a> {
     Tcp(&'a TcpWait),
     /// See [`Step::service`].
     Service(&'a ServiceWait),
+    /// See [`Step::upload`].
+    Upload(&'a CopyFiles),
+    /// See [`Step::fetch`].
+    Fetch(&'a CopyFiles),
+    /// See [`Step::machine`].
+    Machine(Machine),
     /// See [`Step::approve`].
     Approve(&'a Approve),
     /// See [`Step::report`].
@@ -228,6 +246,9 @@ impl Work<'_> {
             Self::Http(_) => "http",
             Self::Tcp(_) => "tcp",
             Self::Service(_) => "service",
+            Self::Upload(_) => "upload",
+            Self::Fetch(_) => "fetch",
+            Self::Machine(_) => "machine",
             Self::Approve(_) => "approve",
             Self::Report(_) => "report",
             Self::Flush(_) => "flush",
@@ -237,7 +258,7 @@ impl Work<'_> {
     /// Whether the step only waits or tells, so that a dry run can carry it out as it is.
     pub const fn is_read_only(&self) -> bool {
         match self {
-            Self::Ensure(_) => false,
+            Self::Ensure(_) | Self::Upload(_) | Self::Fetch(_) | Self::Machine(_) => false,
             Self::Run(command) | Self::Local(command) => !command.changes,
             Self::Http(_)
             | Self::Tcp(_)
@@ -269,6 +290,9 @@ impl Step {
             self.http.as_ref().map(Work::Http),
             self.tcp.as_ref().map(Work::Tcp),
             self.service.as_ref().map(Work::Service),
+            self.upload.as_ref().map(Work::Upload),
+            self.fetch.as_ref().map(Work::Fetch),
+            self.machine.map(Work::Machine),
             self.approve.as_ref().map(Work::Approve),
             self.report.as_ref().map(Work::Report),
             self.flush.as_deref().map(Work::Flush),
@@ -279,7 +303,7 @@ impl Step {
         match all.as_slice() {
             [work] => Ok(*work),
             [] => Err(format!(
-                "step {:?} does nothing: give it one of ensure, run, local, http, tcp, service, approve, report and flush",
+                "step {:?} does nothing: give it one of ensure, run, local, http, tcp, service, upload, fetch, machine, approve, report and flush",
                 self.id
             )),
             several => Err(format!(
@@ -403,6 +427,40 @@ pub struct ServiceWait {
     /// Wait until it has a leader.
     #[serde(default)]
     pub leader: bool,
+}
+
+/// See [`Step::upload`] and [`Step::fetch`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CopyFiles {
+    /// What is copied: a path, absolute where the engine is.
+    pub from: String,
+    /// Where to: a path, absolute where the engine is. A directory that is there gets the copy in it; from several nodes,
+    /// each in a directory of the node's name.
+    pub to: String,
+}
+
+words! {
+    /// See [`Step::machine`].
+    pub enum Machine {
+        /// Boot it anew.
+        Reboot = "reboot",
+        /// Shut it down and leave it off.
+        PowerOff = "power-off",
+        /// Switch it on over the network (Wake-on-LAN); its label `mac` has the hardware address of its network card.
+        PowerOn = "power-on",
+    }
+}
+
+impl Machine {
+    /// What is done, as in "would …".
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::Reboot => "reboot, and wait until it is back with another boot id",
+            Self::PowerOff => "switch it off, and wait until it does not answer any more",
+            Self::PowerOn => "switch it on by a magic packet, and wait until it answers",
+        }
+    }
 }
 
 /// See [`Step::approve`].

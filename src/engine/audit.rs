@@ -166,6 +166,23 @@ impl Audit {
         self.write(entry).await
     }
 
+    /// An operator puts something on a node, or takes it off.
+    ///
+    /// # Errors
+    /// As [`Audit::write`].
+    pub(super) async fn node_marked(
+        &self,
+        who: &Operator,
+        environment: &str,
+        what: &str,
+    ) -> Result<(), Refusal> {
+        let entry = Entry::new(Act::NodeMarked, "accepted")
+            .by(who)
+            .on(environment)
+            .saying(what);
+        self.write(entry).await
+    }
+
     /// A terminal is about to be opened on a node.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ use super::directory::Directory;
 use super::door::Guestbook;
 use super::left_behind::{clear_spools, detached_hosts};
 use super::live::Live;
+use super::marks::Board;
 use super::notify::Notifier;
 use super::poll::{Rhythm, ServiceSource, poll};
 use super::process;
@@ -68,6 +69,7 @@ pub(super) struct Core {
     pub(super) live: Arc<Live>,
     pub(super) desk: Desk,
     pub(super) approvals: Approvals,
+    pub(super) board: Board,
     pruner: Pruner,
     pub(super) schedules: Schedules,
     pub(super) notifier: Notifier,
@@ -191,6 +193,7 @@ impl Core {
             bus: bus.clone(),
             desk: Desk::new(bus.clone()),
             approvals: Approvals::default(),
+            board: Board::default(),
             notifier: Notifier::new(settings.notifications, redactor.clone()),
             schedules: Schedules::new(settings.schedules, remembered, settings.clock.now()),
             store,
@@ -423,7 +426,7 @@ impl Core {
     }
 
     async fn plan_recipe(&self, request: PlanRequest) -> Result<Plan, Refusal> {
-        let environment = Arc::clone(&self.room(&request.environment)?.environment);
+        let environment = Arc::new(self.marked(&self.room(&request.environment)?.environment));
         let recipe = self.recipe(&request.recipe).cloned().ok_or_else(|| {
             let known = self
                 .workspace
@@ -437,10 +440,12 @@ impl Core {
             ))
         })?;
         // Renders every template for every host: not for a thread that others wait for.
-        tokio::task::spawn_blocking(move || steps::plan(&recipe, &environment, request))
+        let place = Arc::clone(&environment);
+        let plan = tokio::task::spawn_blocking(move || steps::plan(&recipe, &place, request))
             .await
             .map_err(|error| Refusal::new(format!("planning stopped: {error}")))?
-            .map_err(|error| Refusal::new(error.to_string()))
+            .map_err(|error| Refusal::new(error.to_string()))?;
+        self.respect_cordons(plan, &environment)
     }
 
     /// Starts a plan; a refusal is recorded.
@@ -545,7 +550,7 @@ impl Core {
         let first = self.first_of(&run).await;
         let spools = (Arc::clone(&room.reach), detached_hosts(&plan));
         let steps = Steps {
-            environment: Arc::clone(&room.environment),
+            environment: Arc::new(self.marked(&room.environment)),
             reach: Arc::clone(&room.reach),
             services: room.directory.clone(),
             run: id,
@@ -700,7 +705,9 @@ impl Core {
                 node.as_deref(),
                 most,
             ))),
-            Request::Live => Ok(Response::Live(self.with_locks(self.live.snapshot()))),
+            Request::Live => Ok(Response::Live(
+                self.with_marks(self.with_locks(self.live.snapshot())),
+            )),
             Request::Approvals => Ok(Response::Approvals(self.approvals.waiting())),
             Request::Approve {
                 run,
@@ -753,6 +760,15 @@ impl Core {
                 subject,
             } => {
                 self.refresh(&environment, &subject)?;
+                Ok(Response::Done)
+            }
+            Request::Mark {
+                environment,
+                node,
+                change,
+            } => {
+                self.mark(&environment, &node, change, &caller.operator)
+                    .await?;
                 Ok(Response::Done)
             }
             Request::TestChannel { channel } => {

@@ -42,6 +42,7 @@ impl Live {
                 .collect(),
             findings: Vec::new(),
             lock: None,
+            marks: BTreeMap::new(),
         };
         Self {
             environments: Mutex::new(

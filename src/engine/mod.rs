@@ -24,6 +24,7 @@ mod door;
 mod left_behind;
 mod live;
 mod locks;
+mod marks;
 mod notify;
 mod peer;
 mod poll;
@@ -169,12 +170,14 @@ impl Engine {
             let writer = Writer::open(&place, now)?;
             let history = Reader::open(writer.handle().path())?;
             let remembered = history.schedules()?;
-            Ok::<_, StoreError>((writer, history, remembered))
+            let marks = history.marks()?;
+            Ok::<_, StoreError>((writer, history, remembered, marks))
         });
-        let (mut writer, history, remembered) = opened.await.map_err(|error| StoreError {
-            path: settings.state_dir.clone(),
-            reason: error.to_string(),
-        })??;
+        let (mut writer, history, remembered, marks) =
+            opened.await.map_err(|error| StoreError {
+                path: settings.state_dir.clone(),
+                reason: error.to_string(),
+            })??;
         let unfinished = std::mem::take(&mut writer.unfinished);
         let tasks = TaskTracker::new();
         let core = Core::new(
@@ -184,6 +187,7 @@ impl Engine {
             history.clone(),
             tasks.clone(),
         );
+        core.board.restore(marks);
         core.account(&history, &unfinished).await;
         let (looking, left) = (Arc::clone(&core), unfinished.clone());
         tasks.spawn(async move {

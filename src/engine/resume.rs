@@ -37,7 +37,7 @@ impl Core {
                 self.redactor.cleaned(left.account())
             )));
         }
-        let environment = Arc::clone(&self.room(&earlier.run.environment)?.environment);
+        let environment = Arc::new(self.marked(&self.room(&earlier.run.environment)?.environment));
         let recipe = self.recipe(&earlier.run.recipe).cloned();
         let planned = tokio::task::spawn_blocking(move || {
             let mut plan = steps::resume(&earlier, &environment, recipe.as_ref(), &request)?;

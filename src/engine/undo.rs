@@ -124,7 +124,8 @@ impl Core {
             return Err(Refusal::new(format!("there is no run {run}")));
         };
         may_undo(&newest.earlier, &others)?;
-        let environment = Arc::clone(&self.room(&newest.earlier.run.environment)?.environment);
+        let environment =
+            Arc::new(self.marked(&self.room(&newest.earlier.run.environment)?.environment));
         let planned =
             tokio::task::spawn_blocking(move || steps::plan_undo(&past, &environment, request));
         let plan = planned

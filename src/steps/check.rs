@@ -150,6 +150,11 @@ pub(super) fn faults(recipe: &Recipe, places: &Places, included: &[Step]) -> Vec
                 ),
             );
         }
+        if let Some(user) = &step.user
+            && let Err(error) = lint(user, Form::Template, &params, step.on.is_some())
+        {
+            fault(here, format!("step {:?}: as: {error}", step.id));
+        }
         if let (Some(when), Some(place)) = (&step.when, &place.when)
             && let Err(error) = lint(when, Form::Expression, &params, step.on.is_some())
         {
@@ -198,7 +203,11 @@ fn rolling_faults(step: &Step, rolling: &Rolling) -> Vec<String> {
 
 fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
     let mut reasons = Vec::new();
-    if matches!(work, Work::Ensure(_) | Work::Run(_)) && step.on.is_none() {
+    if matches!(
+        work,
+        Work::Ensure(_) | Work::Run(_) | Work::Upload(_) | Work::Fetch(_) | Work::Machine(_)
+    ) && step.on.is_none()
+    {
         reasons.push(format!(
             "`{}` works on nodes, so it needs `on`; `on: {{}}` means every node",
             work.word()
@@ -237,6 +246,9 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         Work::Http(_)
         | Work::Tcp(_)
         | Work::Service(_)
+        | Work::Upload(_)
+        | Work::Fetch(_)
+        | Work::Machine(_)
         | Work::Approve(_)
         | Work::Report(_)
         | Work::Flush(_) => {}
@@ -248,6 +260,8 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         Work::Tcp(wait) => serde_json::to_value(wait),
         Work::Service(wait) => serde_json::to_value(wait),
         Work::Approve(question) => serde_json::to_value(question),
+        Work::Upload(files) | Work::Fetch(files) => serde_json::to_value(files),
+        Work::Machine(machine) => serde_json::to_value(machine),
         Work::Report(report) => serde_json::to_value(report),
         Work::Flush(handlers) => serde_json::to_value(handlers),
     };

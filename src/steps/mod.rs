@@ -14,10 +14,12 @@
 
 mod approve;
 mod check;
+mod copy;
 mod ensure;
 mod handlers;
 mod http;
 pub mod library;
+mod machine;
 mod order;
 pub mod plan;
 mod preview;
@@ -245,6 +247,17 @@ async fn carry_out(
         Work::Tcp(wait) => tcp::execute(&scope.render(*wait)?, step, context).await,
         Work::Service(wait) => service::execute(&scope.render(*wait)?, step, context).await,
         Work::Approve(question) => approve::execute(&scope.render(*question)?, step, context).await,
+        Work::Upload(files) => {
+            let files = scope.render(*files)?;
+            copy::upload(&files, &*node(step, host, context)?, context).await
+        }
+        Work::Fetch(files) => {
+            let files = scope.render(*files)?;
+            copy::fetch(&files, &*node(step, host, context)?, context).await
+        }
+        Work::Machine(machine) => {
+            machine::execute(*machine, step, &*node(step, host, context)?, context).await
+        }
         Work::Report(text) => Ok(report::execute(&scope.render(*text)?, context).await),
         Work::Flush(_) => Err(StepError::lasting(
             "a flush is planned as the handlers it carries out",

@@ -17,7 +17,7 @@ use crate::domain::action::Risk;
 use crate::domain::environment::Environment;
 use crate::domain::group::Group;
 use crate::domain::handler;
-use crate::domain::plan::{Plan, PlanRequest, PlannedStep};
+use crate::domain::plan::{Limits, Plan, PlanRequest, PlannedStep};
 use crate::domain::recipe::{Param, Recipe, Selector, Step};
 
 /// Why there is no plan. Each says what to do.
@@ -127,7 +127,8 @@ pub fn plan(
         .collect();
     let mut steps: Vec<PlannedStep> = Vec::with_capacity(arranged.len());
     for index in order::topological(&arranged).map_err(|error| broken(error.to_string()))? {
-        let step = arranged[index].clone();
+        let step = limited(&arranged[index], &request.limits);
+        step.time_limit().map_err(broken)?;
         let work = step.work().map_err(broken)?;
         let hosts = step
             .on
@@ -153,6 +154,23 @@ pub fn plan(
     };
     let plan = Plan::new(request, recipe.title.clone(), risk, steps);
     Ok(seal(plan, environment))
+}
+
+/// The step within the operator's limits.
+fn limited(step: &Step, limits: &Limits) -> Step {
+    let mut step = step.clone();
+    if step.on.is_none() {
+        return step;
+    }
+    if let (None, None, Some(at_once)) = (step.parallel, &step.rolling, limits.at_once) {
+        step.parallel = Some(at_once.max(1));
+        // Fewer at a time is no reason to stop at the first that fails.
+        step.max_fail.get_or_insert(u32::MAX);
+    }
+    if let Some(timeout) = &limits.timeout {
+        step.timeout = Some(timeout.clone());
+    }
+    step
 }
 
 /// Gives a plan that is complete its hashes. Whoever makes or changes a plan does this last.

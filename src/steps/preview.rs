@@ -33,6 +33,15 @@ pub(super) fn lines(work: &Work<'_>, scope: &Scope<'_>) -> Result<Vec<String>, T
             };
             vec![format!("wait until {who} approves: {}", question.text)]
         }
+        Work::Upload(files) => {
+            let files = scope.render(*files)?;
+            vec![format!("copy {} from here to {}", files.from, files.to)]
+        }
+        Work::Fetch(files) => {
+            let files = scope.render(*files)?;
+            vec![format!("copy {} to {} here", files.from, files.to)]
+        }
+        Work::Machine(machine) => vec![machine.phrase().into()],
         Work::Report(report) => {
             scope.render(*report)?;
             vec!["write a summary into the log".into()]

@@ -102,6 +102,7 @@ pub fn resume(
                 params,
                 nodes: earlier.plan.request.nodes.clone(),
                 dry_run: earlier.plan.request.dry_run,
+                limits: earlier.plan.request.limits.clone(),
                 origin: request.origin,
                 once: request.once.clone(),
             },

@@ -33,10 +33,17 @@ pub(super) async fn execute(
         return from_another(command, host.name(), limit, scope, context).await;
     }
     let mut relay = Relay::new(&*context.log);
-    let asked = Command::new(command.argv.clone()).within(limit);
+    let asked = Command {
+        elevated: is_elevated(step, scope)?,
+        ..Command::new(command.argv.clone()).within(limit)
+    };
     if !command.detached {
         let exit = host.stream(&asked, &mut relay, &context.cancel).await?;
         let said = relay.finish().await;
+        if !exit.success() {
+            // By this the answers of many nodes are told apart: see `domain::answers`.
+            context.note(exit.to_string()).await;
+        }
         let judged = judge(command, &exit, &said, scope)?;
         if command.distinct {
             compare(&asked, host.name(), &said.stdout, context).await?;
@@ -156,6 +163,20 @@ async fn compare(
         same.join(" and "),
         shorten(answer.trim())
     )))
+}
+
+/// Whether the step's command runs as root.
+fn is_elevated(step: &Step, scope: &Scope<'_>) -> Result<bool, StepError> {
+    let Some(user) = &step.user else {
+        return Ok(true);
+    };
+    match scope.render(user)?.as_str() {
+        "root" => Ok(true),
+        "login" => Ok(false),
+        other => Err(StepError::lasting(format!(
+            "`as` is {other:?}; it can be root or login"
+        ))),
+    }
 }
 
 /// `local`: where the engine is, in its environment, with the names of environment and node added.

@@ -196,6 +196,15 @@ CREATE TABLE owed (
     PRIMARY KEY (run, handler, host)
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- what operators have put on nodes; marks: JSON
+CREATE TABLE node_marks (
+    environment TEXT NOT NULL,
+    node        TEXT NOT NULL,
+    marks       TEXT NOT NULL,
+    PRIMARY KEY (environment, node)
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Bits of a line's key that hold its position: 68 thousand million lines a run, 134 million runs.

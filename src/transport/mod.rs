@@ -3,12 +3,14 @@
 //! The rest of the program sees hosts through [`Host`] and finds them through [`Reach`]; [`ssh::Pool`] is the real one.
 //! Commands are argument vectors. Where a shell must be passed through (SSH has no other way) they are quoted once, here.
 
+pub mod copy;
 pub mod detached;
 pub mod http;
 pub mod job;
 pub mod local;
 pub mod ssh;
 pub mod terminal;
+pub mod wake;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -241,6 +243,66 @@ pub trait Host: Send + Sync + fmt::Debug {
         progress: Progress<'_>,
         cancel: &CancellationToken,
     ) -> Result<(), ReachError>;
+
+    /// Copies the file `from` here to the path `to` on the host, as the login user, and goes on with what an earlier attempt
+    /// has brought. There is never half a file under the target's name.
+    ///
+    /// # Errors
+    /// [`ReachError`] as for [`Host::stream`]; [`ReachError::File`] when either file cannot be used.
+    async fn push(
+        &self,
+        _from: &std::path::Path,
+        _to: &str,
+        _progress: Progress<'_>,
+    ) -> Result<copy::Copied, ReachError> {
+        Err(self.no_copies())
+    }
+
+    /// Copies the file `from` on the host to the path `to` here, as [`Host::push`] does the other way.
+    ///
+    /// # Errors
+    /// As [`Host::push`].
+    async fn pull(
+        &self,
+        _from: &str,
+        _to: &std::path::Path,
+        _progress: Progress<'_>,
+    ) -> Result<copy::Copied, ReachError> {
+        Err(self.no_copies())
+    }
+
+    /// Everything below `path` on the host that the login user sees, directories before what is in them, `path` first;
+    /// links within are left out.
+    ///
+    /// # Errors
+    /// As [`Host::push`].
+    async fn tree(&self, _path: &str) -> Result<Vec<copy::TreeEntry>, ReachError> {
+        Err(self.no_copies())
+    }
+
+    /// Whether there is a directory at `path` on the host.
+    ///
+    /// # Errors
+    /// As [`Host::push`].
+    async fn is_directory(&self, _path: &str) -> Result<bool, ReachError> {
+        Err(self.no_copies())
+    }
+
+    /// Makes a directory on the host, unless there is one.
+    ///
+    /// # Errors
+    /// As [`Host::push`].
+    async fn make_directory(&self, _path: &str) -> Result<(), ReachError> {
+        Err(self.no_copies())
+    }
+
+    /// What a host that copies no files says.
+    fn no_copies(&self) -> ReachError {
+        ReachError::Refused {
+            hop: self.name().to_owned(),
+            reason: "files cannot be copied to or from it".into(),
+        }
+    }
 
     /// Runs a terminal until its program ends. Dropping the other ends of both channels hangs it up.
     ///

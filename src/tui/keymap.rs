@@ -21,6 +21,9 @@ pub(crate) enum Context {
     Findings,
     Recipes,
     Environments,
+    Terminals,
+    Typing,
+    Journal,
     Palette,
     Prompt,
     Menu,
@@ -31,7 +34,7 @@ pub(crate) enum Context {
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Everywhere,
         Self::List,
         Self::Bridge,
@@ -44,6 +47,9 @@ impl Context {
         Self::Findings,
         Self::Recipes,
         Self::Environments,
+        Self::Terminals,
+        Self::Typing,
+        Self::Journal,
         Self::Palette,
         Self::Prompt,
         Self::Menu,
@@ -68,6 +74,9 @@ impl Context {
             Self::Findings => "Findings",
             Self::Recipes => "Recipes",
             Self::Environments => "Environments",
+            Self::Terminals => "Terminals",
+            Self::Typing => "Typing in a terminal",
+            Self::Journal => "Journals of nodes",
             Self::Palette => "Palette",
             Self::Prompt => "Filter and search",
             Self::Menu => "Actions menu",
@@ -93,6 +102,7 @@ pub(crate) enum Command {
     Bottom,
     CancelRun,
     ClearMarks,
+    Close,
     Columns,
     Complete,
     Copy,
@@ -102,6 +112,7 @@ pub(crate) enum Command {
     Describe,
     Down,
     DryRun,
+    Exec,
     FilterLines,
     FilterList,
     Find,
@@ -113,6 +124,7 @@ pub(crate) enum Command {
     HalfUp,
     Help,
     History,
+    Journal,
     LastView,
     Left,
     Logs,
@@ -129,11 +141,13 @@ pub(crate) enum Command {
     Quit,
     Raw,
     Refresh,
+    Release,
     Repaint,
     Rerun,
     Resume,
     ResumeFailed,
     Right,
+    Shell,
     Sort(u8),
     Suspend,
     Times,
@@ -191,6 +205,8 @@ pub(crate) fn name(key: KeyEvent) -> String {
         KeyCode::Char(' ') => "space".into(),
         // Terminals report ctrl-\ as ctrl-4: both are the byte 0x1c.
         KeyCode::Char('4') if ctrl => "\\".into(),
+        // And ctrl-] as ctrl-5: the byte 0x1d.
+        KeyCode::Char('5') if ctrl => "]".into(),
         KeyCode::Char(c) if ctrl => c.to_lowercase().to_string(),
         KeyCode::Char(c) if key.modifiers.contains(KeyModifiers::SHIFT) => {
             c.to_uppercase().to_string()

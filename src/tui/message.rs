@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 
+use crate::client::conversation::{Down, Opening, Up};
 use crate::client::{Event, Refusal, Request, Workspace};
 use crate::domain::action::Gate;
 use crate::domain::approval::Waiting;
@@ -39,6 +40,10 @@ pub enum Place {
     Recipes,
     /// Environments: declared beside actual.
     Environments,
+    /// Terminals on nodes.
+    Terminals,
+    /// The journals of several nodes, merged.
+    Journal,
 }
 
 /// Everything that can happen to the screens.
@@ -119,6 +124,25 @@ pub enum Effect {
     },
     /// Read a window of a run's log from the store.
     Lines(LogQuery),
+    /// Begin a conversation; what is heard of it are answers until [`Down::Ended`].
+    Talk {
+        /// Tells it from others.
+        id: u64,
+        /// With what.
+        opening: Opening,
+    },
+    /// Say something in a conversation.
+    Say {
+        /// Which.
+        id: u64,
+        /// What.
+        up: Up,
+    },
+    /// End a conversation.
+    HangUp {
+        /// Which.
+        id: u64,
+    },
     /// Put text on the operator's clipboard (OSC 52).
     Copy(String),
     /// Perform an extra command.
@@ -198,6 +222,13 @@ pub enum Answer {
         query: LogQuery,
         /// What was read.
         result: Result<LogPage, String>,
+    },
+    /// Heard in a conversation.
+    Heard {
+        /// From [`Effect::Talk`].
+        id: u64,
+        /// What.
+        down: Down,
     },
     /// To [`Effect::Extra`]: what to say.
     Extra(Result<String, String>),

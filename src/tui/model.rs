@@ -138,10 +138,16 @@ impl Model {
         &self.place
     }
 
+    /// Whether every key but one goes to a terminal on a node.
+    pub(crate) fn types(&self) -> bool {
+        self.layers.is_empty() && self.place == Place::Terminals && self.screens.terminals.typing
+    }
+
     /// Where keys are looked up, first match first.
     pub(crate) fn contexts(&self) -> Vec<Context> {
         match self.layers.last() {
             Some(layer) => vec![layer.context()],
+            None if self.types() => vec![Context::Typing],
             None => vec![
                 self.screens.at(&self.place).context(),
                 Context::List,

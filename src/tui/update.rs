@@ -1,6 +1,7 @@
 //! What happens when something happens. Pure: changes the model and returns what is to be done.
 
 mod answers;
+mod terminals;
 mod travel;
 mod wishes;
 
@@ -16,7 +17,7 @@ use super::layers::question::Question;
 use super::layers::sheet::Sheet;
 use super::message::{Effect, Message, Place};
 use super::model::Model;
-use super::screens::Target;
+use super::screens::{Intent, Target};
 use crate::client::{Event, Request};
 use crate::domain::finding::Subject;
 use crate::domain::run::RunState;
@@ -27,6 +28,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     let mut effects = match message {
         Message::Key(key) if key.kind == KeyEventKind::Release => return Vec::new(),
         Message::Key(key) => press(model, key),
+        Message::Paste(text) if model.types() => model.screens.terminals.paste(&text),
         Message::Paste(text) => match model.layers.last_mut() {
             Some(layer) => {
                 let wished = layer.paste(&text);
@@ -75,6 +77,7 @@ fn settle(model: &mut Model) -> Vec<Effect> {
     } = model;
     match place {
         Place::Bridge => screens.bridge.follow(world),
+        Place::Terminals => screens.terminals.fit(world.size),
         Place::Node(name) if screens.node.name != *name => screens.node.open(name, world),
         Place::Run(id) if screens.run.id != Some(*id) => screens.run.open(*id, world),
         Place::Service(name) => {
@@ -116,6 +119,7 @@ fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
     match command {
         Some(command) => perform(model, command),
+        None if model.types() => model.screens.terminals.key(key),
         None => Vec::new(),
     }
 }
@@ -159,6 +163,40 @@ pub(super) fn perform(model: &mut Model, command: Command) -> Vec<Effect> {
             }
         }
         Command::Refresh => return refresh(model),
+        Command::Shell => {
+            let nodes = nodes(model);
+            return terminals::shell(model, nodes);
+        }
+        Command::Journal => {
+            let nodes = nodes(model);
+            if nodes.is_empty() {
+                model.say("There is no node under the cursor to follow.", Tone::Muted);
+                return Vec::new();
+            }
+            model.ticket += 1;
+            let mut effects = model
+                .screens
+                .journal
+                .open(model.ticket, &model.world, nodes);
+            effects.extend(travel::go(model, Place::Journal));
+            return effects;
+        }
+        Command::Exec => {
+            let nodes = nodes(model);
+            if nodes.is_empty() {
+                model.say(
+                    "There is no node under the cursor to run a command on.",
+                    Tone::Muted,
+                );
+                return Vec::new();
+            }
+            let intent = Intent::Plan {
+                recipe: "exec".into(),
+                nodes,
+                service: None,
+            };
+            return wishes::carry_out(model, vec![intent]);
+        }
         Command::Suspend => return vec![Effect::Suspend],
         Command::Repaint => return vec![Effect::Repaint],
         Command::Describe if describes_by_text(model) => raw(model),
@@ -205,15 +243,26 @@ fn has_log(model: &Model) -> bool {
 }
 
 fn quit(model: &mut Model) -> Vec<Effect> {
+    let terminals = model.screens.terminals.alive();
     let alive = model.world.alive().count();
     let asking = |layer: &Layer| matches!(layer, Layer::Question(question) if question.is_quit());
-    if alive == 0 || model.runs_outlive_us {
+    let lost = if model.runs_outlive_us { 0 } else { alive };
+    if lost == 0 && terminals == 0 {
         return vec![Effect::Quit];
     }
     if !model.layers.iter().any(asking) {
-        model.layers.push(Layer::Question(Question::quit(alive)));
+        let question = Question::quit(lost, terminals);
+        model.layers.push(Layer::Question(question));
     }
     Vec::new()
+}
+
+/// The nodes under the cursor, or marked.
+fn nodes(model: &Model) -> Vec<String> {
+    match target(model) {
+        Target::Nodes(names) => names,
+        _ => Vec::new(),
+    }
 }
 
 fn target(model: &Model) -> Target {
@@ -355,9 +404,11 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             );
             effects
         }
-        Event::Node { .. } | Event::Findings { .. } | Event::Lock { .. } | Event::Schedule(_) => {
-            Vec::new()
-        }
+        Event::Node { .. }
+        | Event::Findings { .. }
+        | Event::Lock { .. }
+        | Event::Marks { .. }
+        | Event::Schedule(_) => Vec::new(),
         Event::Run(run) => {
             let asks = run.state == RunState::WaitingApproval;
             let asked = world.waiting.iter().any(|one| one.run == run.id);

@@ -10,7 +10,7 @@ use super::layers::Layer;
 use super::message::Place;
 use super::model::Model;
 use super::paint::{Paint, cut_bottom, cut_top};
-use super::screens::findings;
+use super::screens::{Screen as _, findings};
 use super::text;
 use crate::domain::environment::Protection;
 use crate::domain::table::Tone;
@@ -26,6 +26,10 @@ pub fn view(model: &Model, buf: &mut Buffer) {
     };
     paint.clear(area, model.look.theme.text);
     if area.width == 0 || area.height == 0 {
+        return;
+    }
+    if model.place == Place::Terminals && model.screens.terminals.full && model.layers.is_empty() {
+        model.screens.terminals.draw(&model.world, &mut paint, area);
         return;
     }
     let (top, rest) = cut_top(area, u16::from(area.height > 3));
@@ -150,6 +154,7 @@ fn crumbs(model: &Model) -> Vec<String> {
         Place::Node(_) => Some("Nodes"),
         Place::Service(_) => Some("Services"),
         Place::Run(_) => Some("Runs"),
+        Place::Terminals if !model.screens.terminals.is_empty() => Some("Terminals"),
         _ => None,
     };
     parent

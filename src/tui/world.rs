@@ -280,6 +280,15 @@ impl World {
                 let live = self.live.entry(environment.clone()).or_default();
                 live.findings.clone_from(findings);
             }
+            Event::Marks {
+                environment,
+                node,
+                marks,
+            } => {
+                if let Some(live) = self.live.get_mut(environment) {
+                    live.marks.insert(node.clone(), marks.clone());
+                }
+            }
             Event::Lock { environment, lock } => {
                 let live = self.live.entry(environment.clone()).or_default();
                 live.lock.clone_from(lock);

@@ -99,6 +99,8 @@ struct Options {
     lines: Option<usize>,
     unit: Option<String>,
     output: Option<String>,
+    /// `--after-cursor` of `journalctl`.
+    after: Option<String>,
 }
 
 impl Options {
@@ -110,6 +112,7 @@ impl Options {
             lines: None,
             unit: None,
             output: None,
+            after: None,
         };
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
@@ -135,6 +138,7 @@ impl Options {
                 "-n" | "--lines" => options.lines = value().parse().ok(),
                 "-u" | "--unit" => options.unit = Some(value()),
                 "-o" | "--output" => options.output = Some(value()),
+                "--after-cursor" => options.after = Some(value()),
                 "--state" if value() == "failed" => options.flags.push("--failed".into()),
                 "--" => options.words.extend(words.by_ref().cloned()),
                 _ if word.starts_with('-') => options.flags.push(word.clone()),

@@ -1,6 +1,7 @@
 //! A host as the rest of the program sees it.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -8,11 +9,13 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::copy;
 use super::elevate::{self, Overhear};
 use super::exec::{self, Input, Job};
 use super::files;
 use super::link::Link;
 use super::shell;
+use crate::transport::copy::{Copied, TreeEntry};
 use crate::transport::terminal::{TerminalInput, TerminalOutput, TerminalSpec};
 use crate::transport::{
     ChunkSink, Collect, Command, Exit, FileMeta, Host, Output, Progress, ReachError, Source,
@@ -171,6 +174,36 @@ impl Host for SshHost {
     ) -> Result<Exit, ReachError> {
         let input = command.stdin.clone().map_or(Input::Empty, Input::Bytes);
         self.run(command, input, sink, cancel).await
+    }
+
+    async fn push(
+        &self,
+        from: &Path,
+        to: &str,
+        progress: Progress<'_>,
+    ) -> Result<Copied, ReachError> {
+        copy::push(self, from, to, progress).await
+    }
+
+    async fn pull(
+        &self,
+        from: &str,
+        to: &Path,
+        progress: Progress<'_>,
+    ) -> Result<Copied, ReachError> {
+        copy::pull(self, from, to, progress).await
+    }
+
+    async fn tree(&self, path: &str) -> Result<Vec<TreeEntry>, ReachError> {
+        copy::tree(self, path).await
+    }
+
+    async fn is_directory(&self, path: &str) -> Result<bool, ReachError> {
+        copy::is_directory(self, path).await
+    }
+
+    async fn make_directory(&self, path: &str) -> Result<(), ReachError> {
+        copy::make_directory(self, path).await
     }
 
     async fn terminal(

@@ -25,6 +25,7 @@ mod atlas;
 mod auth;
 mod config;
 mod connection;
+mod copy;
 mod elevate;
 mod exec;
 mod explain;

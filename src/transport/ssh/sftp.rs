@@ -2,6 +2,8 @@
 //!
 //! An [`Sftp`] is one channel for one piece of work. Requests are pipelined, so that a slow link is filled.
 
+mod transfer;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -183,6 +185,18 @@ impl Sftp {
         let room = system.blocks_avail.saturating_mul(system.fragment_size);
         // Some file systems count no inodes at all.
         room < PIECE as u64 || (system.inodes > 0 && system.inodes_avail == 0)
+    }
+
+    /// Gives the file at `path` attributes.
+    pub(super) async fn set(
+        &self,
+        path: &str,
+        attributes: FileAttributes,
+    ) -> Result<(), ReachError> {
+        match self.raw.setstat(path, attributes).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.failed(path, error).await),
+        }
     }
 
     /// Puts the file `from` in the place of `to` in one step; `false` when the host cannot do that over SFTP.

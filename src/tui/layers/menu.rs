@@ -11,6 +11,7 @@ use super::Wish;
 use crate::client::Request;
 use crate::domain::action::Risk;
 use crate::domain::finding::Subject;
+use crate::domain::mark::MarkChange;
 use crate::domain::plan::Origin;
 use crate::domain::recipe::Offer;
 use crate::domain::run::{Run, RunId, RunState};
@@ -306,6 +307,7 @@ fn schedule_items(world: &World, environment: &str) -> Vec<Item> {
 
 fn node_items(world: &World, names: &[String]) -> Vec<Item> {
     let mut items = recipes(world, Offer::Node, names, None);
+    items.extend(cordon_items(world, names));
     if let [name] = names {
         items.push(item(
             "Describe",
@@ -327,6 +329,37 @@ fn node_items(world: &World, names: &[String]) -> Vec<Item> {
     }
     items.push(item("Copy", "the name", Deed::Command(Command::Copy)));
     items
+}
+
+/// Cordoning each of the nodes, or letting it go.
+fn cordon_items(world: &World, names: &[String]) -> Vec<Item> {
+    let of = |name: &String| world.live()?.marks.get(name)?.cordon.as_ref();
+    names
+        .iter()
+        .map(|name| {
+            let (text, detail, change) = match of(name) {
+                None => (
+                    format!("Cordon {name}"),
+                    "recipes leave it alone".to_owned(),
+                    MarkChange::Cordon {
+                        reason: String::new(),
+                    },
+                ),
+                Some(cordon) => (
+                    format!("Uncordon {name}"),
+                    cordon.to_string(),
+                    MarkChange::Uncordon,
+                ),
+            };
+            let what = text.to_lowercase();
+            let request = Request::Mark {
+                environment: world.environment.clone(),
+                node: name.clone(),
+                change,
+            };
+            item(text, detail, Deed::Tell(request, what))
+        })
+        .collect()
 }
 
 fn service_items(world: &World, name: &str) -> Vec<Item> {

@@ -273,6 +273,8 @@ fn entries(world: &World, extra: &[ExtraCommand]) -> Vec<Entry> {
         ("findings", Place::Findings),
         ("recipes", Place::Recipes),
         ("environments", Place::Environments),
+        ("terminals", Place::Terminals),
+        ("journal", Place::Journal),
     ] {
         entries.push(entry(text, "screen", Deed::Go(place)));
     }

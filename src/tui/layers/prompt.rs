@@ -20,6 +20,10 @@ pub(crate) enum Purpose {
     Narrow,
     /// The environment's name, to break its lock.
     BreakLock,
+    /// A yes to a terminal on a node.
+    ConfirmShell,
+    /// The environment's name, for a terminal on a node.
+    NameShell,
 }
 
 /// A prompt.
@@ -86,13 +90,21 @@ impl Prompt {
                 "break the lock of ",
                 "type the environment's name; its run is stopped",
             ),
+            Purpose::ConfirmShell => (
+                "open a terminal? ",
+                "y opens it: whatever is typed there is not gated any more",
+            ),
+            Purpose::NameShell => (
+                "open a terminal in ",
+                "type the environment's name; what is typed there is not gated",
+            ),
         };
         let end = paint.text(row.x + 1, row.y, row.width.saturating_sub(1), label, accent);
         let room = row.right().saturating_sub(end);
         field(paint, end, row.y, room.saturating_sub(1), &self.input, true);
         let mistake = match self.purpose {
             Purpose::Filter => Filter::parse(self.input.value()).mistake,
-            Purpose::BreakLock => None,
+            Purpose::BreakLock | Purpose::ConfirmShell | Purpose::NameShell => None,
             Purpose::Search | Purpose::Narrow => Pattern::parse(self.input.value())
                 .compile()
                 .err()

@@ -29,20 +29,35 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    /// Whether to leave while `alive` runs are going.
-    pub(crate) fn quit(alive: usize) -> Self {
-        let (subject, object) = if alive == 1 {
-            ("1 run is still going".to_owned(), "it")
-        } else {
-            (format!("{alive} runs are still going"), "them")
-        };
+    /// Whether to leave while `alive` runs of an engine within this program are going, and `terminals` are open.
+    pub(crate) fn quit(alive: usize, terminals: usize) -> Self {
+        let mut sentences = Vec::new();
+        match alive {
+            0 => {}
+            1 => sentences.push(
+                "1 run is still going; quitting stops it, because the engine lives inside this program."
+                    .to_owned(),
+            ),
+            _ => sentences.push(format!(
+                "{alive} runs are still going; quitting stops them, because the engine lives inside this program."
+            )),
+        }
+        match terminals {
+            0 => {}
+            1 => sentences.push("1 terminal is open and ends with this program.".to_owned()),
+            _ => sentences.push(format!(
+                "{terminals} terminals are open and end with this program."
+            )),
+        }
         Self {
             title: "Quit?".into(),
-            sentence: format!(
-                "{subject}; quitting stops {object}, because the engine lives inside this program."
-            ),
+            sentence: sentences.join(" "),
             no: "Stay".into(),
-            yes: "Quit and stop".into(),
+            yes: if alive == 0 {
+                "Quit".into()
+            } else {
+                "Quit and stop".into()
+            },
             deed: Deed::Quit,
             yes_focused: false,
         }

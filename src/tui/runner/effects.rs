@@ -9,6 +9,7 @@ use super::super::logs::PAGE;
 use super::super::message::{Answer, Effect, LogAsk, LogPage, LogQuery, RunRecord};
 use super::super::options::Options;
 use super::super::world::{RUNS, TREND};
+use super::talks::Talks;
 use crate::client::{Client, Refusal, Request, Response};
 use crate::domain::run::{RunId, TaskState};
 use crate::store::{Pattern, Reader, StoreError, Window};
@@ -26,6 +27,7 @@ pub(super) struct Performer {
     options: Options,
     answers: mpsc::Sender<Answer>,
     tasks: JoinSet<()>,
+    talks: Talks,
 }
 
 impl Performer {
@@ -35,6 +37,7 @@ impl Performer {
             options,
             answers,
             tasks: JoinSet::new(),
+            talks: Talks::default(),
         }
     }
 
@@ -49,6 +52,16 @@ impl Performer {
         while self.tasks.try_join_next().is_some() {}
         let client = self.client.clone();
         let answers = self.answers.clone();
+        let effect = match effect {
+            Effect::Talk { id, opening } => {
+                let talk = self.talks.begin(id, client, opening, answers);
+                self.tasks.spawn(talk);
+                return;
+            }
+            Effect::Say { id, up } => return self.talks.say(id, up, &answers),
+            Effect::HangUp { id } => return self.talks.end(id),
+            other => other,
+        };
         let options = self.options.clone();
         self.tasks.spawn(async move {
             if let Some(answer) = answer(&client, &options, effect).await {
@@ -157,6 +170,8 @@ pub async fn answer(client: &Client, options: &Options, effect: Effect) -> Optio
             }
             None => Err(format!("{name} is not available here")),
         }),
+        // Not answered once, but as long as they go on: the runner's.
+        Effect::Talk { .. } | Effect::Say { .. } | Effect::HangUp { .. } => return None,
         // The session performs these itself: they are about the terminal.
         Effect::Copy(_) | Effect::Mouse(_) | Effect::Suspend | Effect::Repaint | Effect::Quit => {
             return None;

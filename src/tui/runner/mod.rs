@@ -5,6 +5,7 @@
 
 mod attention;
 mod effects;
+mod talks;
 mod terminal;
 
 use std::time::Duration;

@@ -5,6 +5,7 @@
 pub(crate) mod bridge;
 pub(crate) mod environments;
 pub(crate) mod findings;
+pub(crate) mod journal;
 pub(crate) mod list;
 pub(crate) mod node;
 pub(crate) mod nodes;
@@ -13,6 +14,7 @@ pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod service;
 pub(crate) mod services;
+pub(crate) mod terminals;
 
 use ratatui::layout::Rect;
 
@@ -123,6 +125,8 @@ pub(crate) struct Screens {
     pub findings: findings::Findings,
     pub recipes: recipes::Recipes,
     pub environments: environments::Environments,
+    pub terminals: terminals::Terminals,
+    pub journal: journal::Journal,
 }
 
 impl Screens {
@@ -138,6 +142,8 @@ impl Screens {
             findings: findings::Findings::default(),
             recipes: recipes::Recipes::default(),
             environments: environments::Environments::default(),
+            terminals: terminals::Terminals::default(),
+            journal: journal::Journal::default(),
         }
     }
 
@@ -153,6 +159,8 @@ impl Screens {
             Place::Findings => &self.findings,
             Place::Recipes => &self.recipes,
             Place::Environments => &self.environments,
+            Place::Terminals => &self.terminals,
+            Place::Journal => &self.journal,
         }
     }
 
@@ -168,6 +176,8 @@ impl Screens {
             Place::Findings => &mut self.findings,
             Place::Recipes => &mut self.recipes,
             Place::Environments => &mut self.environments,
+            Place::Terminals => &mut self.terminals,
+            Place::Journal => &mut self.journal,
         }
     }
 }

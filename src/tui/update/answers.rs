@@ -122,6 +122,7 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             };
             return log.take(&query, result, rows);
         }
+        Answer::Heard { id, down } => return super::terminals::hear(model, id, down),
         Answer::Extra(Ok(sentence)) => model.say(sentence, Tone::Good),
         Answer::Extra(Err(reason)) => model.say(reason, Tone::Bad),
     }

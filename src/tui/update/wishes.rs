@@ -279,6 +279,11 @@ fn prompted(model: &mut Model, purpose: Purpose, text: &str, done: bool) -> Vec<
             }
         }
         Purpose::Narrow if done => model.screens.run.log.narrow(text),
-        Purpose::Narrow | Purpose::BreakLock => Vec::new(),
+        Purpose::ConfirmShell | Purpose::NameShell if done => {
+            super::terminals::consented(model, text.trim())
+        }
+        Purpose::Narrow | Purpose::BreakLock | Purpose::ConfirmShell | Purpose::NameShell => {
+            Vec::new()
+        }
     }
 }

@@ -178,38 +178,117 @@ pub(super) async fn list_units(failed: bool, options: &Options, context: &Contex
     context.print(text).await
 }
 
+/// How often a followed journal is looked at.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// `journalctl`.
 pub(in crate::lab::shell) async fn journalctl(arguments: &[String], context: &Context) -> u32 {
     let options = Options::read(arguments);
+    let follow = options.has("-f") || options.has("--follow");
+    let mut after = options.after.as_deref().and_then(Cursor::read);
+    let mut lines = match (after.is_some(), options.lines) {
+        // What -f shows of the past unless it is told otherwise.
+        (false, None) if follow => Some(10),
+        (_, lines) => lines,
+    };
+    let plain = matches!(options.output.as_deref(), Some("cat" | "json"));
+    loop {
+        let (text, last) = entries(&options, after.as_ref(), lines, context);
+        if text.is_empty() && !plain && !follow {
+            return context.print("-- No entries --\n").await;
+        }
+        if !text.is_empty() {
+            let status = context.print(text).await;
+            if status != 0 {
+                return status;
+            }
+        }
+        if !follow {
+            return 0;
+        }
+        after = last.or(after).or(Some(Cursor::default()));
+        lines = None;
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Where in a node's journal: a moment, and how many entries of that moment have been seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Cursor {
+    micros: i64,
+    seen: usize,
+}
+
+impl Cursor {
+    fn read(text: &str) -> Option<Self> {
+        let (micros, seen) = text.strip_prefix("t=")?.split_once(";n=")?;
+        Some(Self {
+            micros: micros.parse().ok()?,
+            seen: seen.parse().ok()?,
+        })
+    }
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "t={};n={}", self.micros, self.seen)
+    }
+}
+
+/// The entries after `after`, at most the last `lines` of them, and where they end.
+fn entries(
+    options: &Options,
+    after: Option<&Cursor>,
+    lines: Option<usize>,
+    context: &Context,
+) -> (String, Option<Cursor>) {
     let unit = options.unit.as_deref().map(full_name);
-    let plain = options.output.as_deref() == Some("cat");
-    let text: String = look(context, |node, _| {
-        let mut lines: Vec<_> = node
+    look(context, |node, _| {
+        let mut all: Vec<_> = node
             .units
             .iter()
             .filter(|(name, _)| unit.as_ref().is_none_or(|unit| unit == *name))
             .flat_map(|(name, unit)| unit.journal.iter().map(move |line| (name, line)))
             .collect();
         // Stable, so that lines of one moment stay in their order.
-        lines.sort_by_key(|(_, line)| line.at);
-        let skip = options
-            .lines
-            .map_or(0, |wanted| lines.len().saturating_sub(wanted));
-        lines[skip..]
+        all.sort_by_key(|(_, line)| line.at);
+        let mut at = Cursor::default();
+        let mut found = Vec::new();
+        for (name, line) in all {
+            let micros = line.at.as_microsecond();
+            at = Cursor {
+                micros,
+                seen: if micros == at.micros { at.seen + 1 } else { 1 },
+            };
+            let is_new =
+                after.is_none_or(|after| (at.micros, at.seen) > (after.micros, after.seen));
+            if is_new {
+                found.push((name, line, at.clone()));
+            }
+        }
+        let skip = lines.map_or(0, |wanted| found.len().saturating_sub(wanted));
+        let last = found.last().map(|(_, _, cursor)| cursor.clone());
+        let text = found[skip..]
             .iter()
-            .map(|(name, line)| {
-                if plain {
-                    format!("{}\n", line.text)
-                } else {
-                    short(node, name, line.at, line.pid, &line.text)
+            .map(|(name, line, cursor)| match options.output.as_deref() {
+                Some("cat") => format!("{}\n", line.text),
+                Some("json") => {
+                    let entry = serde_json::json!({
+                        "__CURSOR": cursor.to_string(),
+                        "__REALTIME_TIMESTAMP": line.at.as_microsecond().to_string(),
+                        "MESSAGE": line.text,
+                        "PRIORITY": "6",
+                        "SYSLOG_IDENTIFIER": name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem),
+                        "_SYSTEMD_UNIT": name,
+                        "_PID": line.pid.to_string(),
+                    });
+                    format!("{entry}\n")
                 }
+                _ => short(node, name, line.at, line.pid, &line.text),
             })
-            .collect()
-    });
-    if text.is_empty() && !plain {
-        return context.print("-- No entries --\n").await;
-    }
-    context.print(text).await
+            .collect();
+        (text, last)
+    })
 }
 
 /// A journal line in the format of syslog.

@@ -104,6 +104,13 @@ pub(crate) fn state(world: &World, name: &str, glyphs: &crate::tui::glyphs::Glyp
     if observed.value.is_none() {
         return sign(glyphs.unknown, "asking", Tone::Muted);
     }
+    let cordoned = world
+        .live()
+        .and_then(|live| live.marks.get(name))
+        .is_some_and(|marks| marks.cordon.is_some());
+    if cordoned {
+        return sign(glyphs.warn, "cordoned", Tone::Warn);
+    }
     let worst = world
         .findings()
         .iter()
