@@ -108,15 +108,6 @@ fn a_command_is_a_change_and_is_refused_when_read_only() {
 }
 
 #[test]
-fn a_command_runs_as_the_login_user_unless_root_is_wanted() {
-    let lab = Headless::start();
-    let user = lab.says(&["exec", "--yes", "--on", "pc1", "--", "whoami"]);
-    let root = lab.says(&["exec", "--yes", "--root", "--on", "pc1", "--", "whoami"]);
-    assert!(root.ends_with("  root\n"), "{root}");
-    assert_ne!(user, root);
-}
-
-#[test]
 fn a_cordoned_node_is_left_out_with_the_reason_until_it_is_named() {
     let lab = Headless::start();
     lab.says(&["cordon", "pc2", "--reason", "disk is failing"]);

@@ -5,21 +5,16 @@ use std::io::{IsTerminal as _, Write as _};
 
 use clap::Args;
 use serde_json::{Value, json};
-use similar::TextDiff;
 
 use super::exit::{Ended, Exit};
 use super::follow::{Planned, Watch, plan};
 use super::session::Session;
 use super::{Global, output};
-use crate::domain::answers::{Answers, End, Group};
+use crate::domain::answers::{Answers, End, Group, Told, told};
 use crate::domain::nodeset;
 use crate::domain::plan::{Limits, PlanRequest};
-use crate::domain::run::{LogLine, Run, RunState, Stream};
-use crate::store::LineFilter;
+use crate::domain::run::{Run, RunState, Stream};
 use crate::transport::quote;
-
-/// Lines read from the store at a time.
-const WINDOW: usize = 2_000;
 
 /// Flags of `quarterdeck exec`.
 #[derive(Debug, Args)]
@@ -149,22 +144,7 @@ fn clear(live: bool) {
 
 async fn groups(session: &Session, run: &Run) -> color_eyre::Result<Vec<Group>> {
     let (history, id) = (session.client().history.clone(), run.id);
-    Ok(tokio::task::spawn_blocking(move || {
-        let mut answers = Answers::default();
-        let mut next = 0;
-        loop {
-            let window: Vec<LogLine> = history.lines(id, next, WINDOW, &LineFilter::default())?;
-            for line in &window {
-                answers.take(line);
-            }
-            next = window.last().map_or(next, |line| line.seq + 1);
-            if window.len() < WINDOW {
-                break;
-            }
-        }
-        Ok::<_, crate::store::StoreError>(answers.grouped(&history.tasks(id)?))
-    })
-    .await??)
+    Ok(tokio::task::spawn_blocking(move || history.answers(id)).await??)
 }
 
 /// A group as JSON.
@@ -190,43 +170,13 @@ fn shown(group: &Group) -> Value {
 }
 
 fn print(groups: &[Group], diff: bool) -> std::io::Result<()> {
-    let bold = |text: &str| {
-        if output::colour() {
-            format!("\x1b[1m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
-    };
-    let first = groups.first().map(Group::text);
     let mut text = Vec::new();
-    for (index, group) in groups.iter().enumerate() {
-        let how = match &group.end {
-            End::Well => String::new(),
-            End::Badly(exit) => format!(" {exit}"),
-            End::Not(reason) => format!(" did not run: {}", output::plain(reason)),
-        };
-        writeln!(text, "{}{how}", bold(&format!("{}:", group.heading())))?;
-        match &first {
-            Some(first) if diff && index > 0 && !group.lines.is_empty() => {
-                let own = group.text();
-                let differences = TextDiff::from_lines(first.as_str(), own.as_str());
-                let unified = differences.unified_diff().context_radius(1).to_string();
-                for line in unified.lines() {
-                    writeln!(text, "  {}", output::plain(line))?;
-                }
-            }
-            _ => {
-                for (_, line) in &group.lines {
-                    writeln!(text, "  {}", output::plain(line))?;
-                }
-            }
-        }
-        if group.more > 0 {
-            writeln!(
-                text,
-                "  … {} more lines, which `quarterdeck logs` has",
-                group.more
-            )?;
+    for (what, line) in told(groups, diff) {
+        let line = output::plain(&line);
+        match what {
+            Told::Heading if output::colour() => writeln!(text, "\x1b[1m{line}\x1b[0m")?,
+            Told::Heading => writeln!(text, "{line}")?,
+            Told::Said => writeln!(text, "  {line}")?,
         }
     }
     output::bytes(&text)

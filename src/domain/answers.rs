@@ -1,6 +1,7 @@
 //! What one command said on many nodes, grouped by identical answers.
 
 use serde::Serialize;
+use similar::TextDiff;
 
 use super::nodeset;
 use super::run::{LogLine, Stream, Task, TaskState};
@@ -136,6 +137,49 @@ impl Answers {
         groups.sort_by_key(|group| (last(group), std::cmp::Reverse(group.nodes.len())));
         groups
     }
+}
+
+/// The groups as lines of text: each heading, how it ended where that was not well, and what was said, or with `diff` how
+/// it differs from what the first group said.
+pub fn told(groups: &[Group], diff: bool) -> Vec<(Told, String)> {
+    let first = groups.first().map(Group::text);
+    let mut lines = Vec::new();
+    for (index, group) in groups.iter().enumerate() {
+        let how = match &group.end {
+            End::Well => String::new(),
+            End::Badly(exit) => format!(" {exit}"),
+            End::Not(reason) => format!(" did not run: {reason}"),
+        };
+        lines.push((Told::Heading, format!("{}:{how}", group.heading())));
+        match &first {
+            Some(first) if diff && index > 0 && !group.lines.is_empty() => {
+                let own = group.text();
+                let differences = TextDiff::from_lines(first.as_str(), own.as_str());
+                let unified = differences.unified_diff().context_radius(1).to_string();
+                lines.extend(unified.lines().map(|line| (Told::Said, line.to_owned())));
+            }
+            _ => lines.extend(
+                group
+                    .lines
+                    .iter()
+                    .map(|(_, line)| (Told::Said, line.clone())),
+            ),
+        }
+        if group.more > 0 {
+            let more = format!("… {} more lines, which the run's log has", group.more);
+            lines.push((Told::Said, more));
+        }
+    }
+    lines
+}
+
+/// What a line of [`told`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Which nodes, and how it ended there.
+    Heading,
+    /// What they said.
+    Said,
 }
 
 /// A reason without the node's own name in front, so that nodes with the same trouble are together.

@@ -12,6 +12,7 @@ use super::erase;
 use super::rows::{self, int};
 use super::scan::{self, Hit, Slice, Window};
 use super::{BadPattern, LineFilter, Pattern, StoreError, open, owed, undo};
+use crate::domain::answers::{Answers, Group};
 use crate::domain::audit::Record;
 use crate::domain::handler::Owed;
 use crate::domain::plan::Plan;
@@ -192,6 +193,26 @@ impl Reader {
             .query_map(params![number, int(from)], event)?
             .collect()
         })
+    }
+
+    /// What a run's commands said, grouped by identical answers: see [`Answers`].
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn answers(&self, id: RunId) -> Result<Vec<Group>, StoreError> {
+        const WINDOW: usize = 2_000;
+        let mut answers = Answers::default();
+        let mut next = 0;
+        loop {
+            let window = self.lines(id, next, WINDOW, &LineFilter::default())?;
+            for line in &window {
+                answers.take(line);
+            }
+            next = window.last().map_or(next, |line| line.seq + 1);
+            if window.len() < WINDOW {
+                return Ok(answers.grouped(&self.tasks(id)?));
+            }
+        }
     }
 
     /// At most `limit` lines that match, with `seq >= from`, in order, however far apart they are.

@@ -98,6 +98,7 @@ impl Context {
 pub(crate) enum Command {
     Accept,
     Actions,
+    Answers,
     Back,
     Bottom,
     CancelRun,

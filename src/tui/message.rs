@@ -124,6 +124,8 @@ pub enum Effect {
     },
     /// Read a window of a run's log from the store.
     Lines(LogQuery),
+    /// Read what the commands of a run said, grouped by identical answers.
+    Answers(RunId),
     /// Begin a conversation; what is heard of it are answers until [`Down::Ended`].
     Talk {
         /// Tells it from others.
@@ -223,6 +225,8 @@ pub enum Answer {
         /// What was read.
         result: Result<LogPage, String>,
     },
+    /// To [`Effect::Answers`]: the lines to show.
+    Answers(Result<Vec<String>, String>),
     /// Heard in a conversation.
     Heard {
         /// From [`Effect::Talk`].

@@ -181,6 +181,11 @@ pub(super) fn perform(model: &mut Model, command: Command) -> Vec<Effect> {
             effects.extend(travel::go(model, Place::Journal));
             return effects;
         }
+        Command::Answers => {
+            if let Place::Run(id) = model.place {
+                return vec![Effect::Answers(id)];
+            }
+        }
         Command::Exec => {
             let nodes = nodes(model);
             if nodes.is_empty() {

@@ -29,17 +29,23 @@ fn every_built_in_recipe_is_sound() {
         .recipes()
         .map(|recipe| recipe.name.as_str())
         .collect();
-    assert_eq!(
-        names,
-        [
-            "deploy",
-            "drain",
-            "join",
-            "remove",
-            "restart-unit",
-            "verify"
-        ]
-    );
+    let expected = [
+        "copy-from",
+        "copy-to",
+        "deploy",
+        "drain",
+        "exec",
+        "join",
+        "power-off",
+        "power-on",
+        "reboot",
+        "remove",
+        "restart-unit",
+        "start-unit",
+        "stop-unit",
+        "verify",
+    ];
+    assert_eq!(names, expected);
     assert_eq!(library.origin("deploy"), Some(&Origin::BuiltIn));
 }
 
@@ -106,9 +112,10 @@ fn an_unknown_recipe_gets_the_nearest_name_or_all_of_them() {
         library.recipe("deplyo").unwrap_err().to_string(),
         "there is no recipe called \"deplyo\"; did you mean \"deploy\"?"
     );
-    assert_eq!(
-        library.recipe("zzz").unwrap_err().to_string(),
-        "there is no recipe called \"zzz\"; there are deploy, drain, join, remove, restart-unit, verify"
+    let none_like_it = library.recipe("zzz").unwrap_err().to_string();
+    assert!(
+        none_like_it.contains("there are copy-from, copy-to, deploy,"),
+        "{none_like_it}"
     );
 }
 

@@ -102,6 +102,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
     bind(X::Run, &["t"], C::Times, "show times", ""),
     bind(X::Run, &["z", "f"], C::Zoom, "full screen for the log, or back", "zoom"),
     bind(X::Run, &["x"], C::CancelRun, "cancel the run", "cancel"),
+    bind(X::Run, &["A"], C::Answers, "what its commands said, grouped by node", ""),
     bind(X::Run, &["R"], C::Rerun, "plan the same again", "again"),
     bind(X::Run, &["C"], C::Resume, "carry on where it stopped", "carry on"),
     bind(X::Run, &["H"], C::ResumeFailed, "carry on, only on the hosts that failed", ""),

@@ -11,6 +11,7 @@ use super::super::options::Options;
 use super::super::world::{RUNS, TREND};
 use super::talks::Talks;
 use crate::client::{Client, Refusal, Request, Response};
+use crate::domain::answers::{Told, told};
 use crate::domain::run::{RunId, TaskState};
 use crate::store::{Pattern, Reader, StoreError, Window};
 
@@ -148,6 +149,17 @@ pub async fn answer(client: &Client, options: &Options, effect: Effect) -> Optio
                 node,
                 result: read(move || touching(&history, &place, &name)).await,
             }
+        }
+        Effect::Answers(id) => {
+            let groups = read(move || history.answers(id)).await;
+            Answer::Answers(groups.map(|groups| {
+                let lines = told(&groups, true).into_iter();
+                let indent = |(what, line): (Told, String)| match what {
+                    Told::Heading => line,
+                    Told::Said => format!("  {line}"),
+                };
+                lines.map(indent).collect()
+            }))
         }
         Effect::Lines(query) => {
             let asked = query.clone();

@@ -1,6 +1,7 @@
 //! Taking in the answers to effects.
 
 use super::super::layers::Layer;
+use super::super::layers::sheet::Sheet;
 use super::super::message::{Answer, Effect, LogOwner, Place};
 use super::super::model::Model;
 use super::super::world::Known;
@@ -122,6 +123,11 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             };
             return log.take(&query, result, rows);
         }
+        Answer::Answers(Ok(lines)) => {
+            let title = "Answers, grouped; differences to the first".to_owned();
+            model.layers.push(Layer::Sheet(Sheet::plain(title, lines)));
+        }
+        Answer::Answers(Err(reason)) => model.say(reason, Tone::Bad),
         Answer::Heard { id, down } => return super::terminals::hear(model, id, down),
         Answer::Extra(Ok(sentence)) => model.say(sentence, Tone::Good),
         Answer::Extra(Err(reason)) => model.say(reason, Tone::Bad),

@@ -12,7 +12,7 @@ use crate::tui::{Model, sample, update};
 fn open(size: (u16, u16)) -> (Model, u64) {
     let mut model = sample::model(size);
     sample::press(&mut model, &[":", "n", "o", "d", "e", "s", "enter"]);
-    let effects = sample::press(&mut model, &["N", "s", "y", "enter"]);
+    let effects = sample::press(&mut model, &["N", "s"]);
     let opened = effects.iter().find_map(|effect| match effect {
         Effect::Talk {
             id,
@@ -23,7 +23,7 @@ fn open(size: (u16, u16)) -> (Model, u64) {
     let (id, opening) = opened.expect("a terminal is asked for");
     assert_eq!(
         (opening.node.as_str(), opening.consent),
-        ("c5", Consent::Yes)
+        ("c5", Consent::None)
     );
     hear(&mut model, id, Down::Opened);
     (model, id)
