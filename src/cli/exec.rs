@@ -10,7 +10,7 @@ use super::exit::{Ended, Exit};
 use super::follow::{Planned, Watch, plan};
 use super::session::Session;
 use super::{Global, output};
-use crate::domain::answers::{Answers, End, Group, Told, told};
+use crate::domain::answers::{End, Group, Told, told};
 use crate::domain::nodeset;
 use crate::domain::plan::{Limits, PlanRequest};
 use crate::domain::run::{Run, RunState, Stream};
@@ -103,7 +103,7 @@ async fn carry_out(session: &Session, args: ExecArgs) -> color_eyre::Result<Exit
     }
     let live = std::io::stderr().is_terminal() && !args.json;
     let watch = Watch::start(session, planned, args.yes, args.confirm).await?;
-    let Some(run) = watch.to_the_end(|run| progress(run, live)).await? else {
+    let Some(run) = watch.until_the_end(|run| progress(run, live)).await? else {
         return Ok(Exit::Cancelled);
     };
     clear(live);

@@ -165,7 +165,7 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// When the engine is gone.
-    pub(super) async fn to_the_end(
+    pub(super) async fn until_the_end(
         mut self,
         mut tell: impl FnMut(&Run),
     ) -> color_eyre::Result<Option<Run>> {

@@ -1,5 +1,7 @@
 //! `quarterdeck follow`: the journals, or a file, of several nodes, merged by time, until one has seen enough.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use jiff::tz::TimeZone;
 
@@ -182,12 +184,14 @@ impl Printer {
             _ => ("", ""),
         };
         let width = self.width;
-        text.push_str(&format!(
-            "{:width$} {} {start}{unit}{separator}{}{end}\n",
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{:width$} {} {start}{unit}{separator}{}{end}",
             line.node,
             time.strftime("%H:%M:%S%.3f"),
             output::plain(&line.text)
-        ));
+        );
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Many node names in few characters, as clusters write them: `pc[1-3,5],h4`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// Folds names that differ only in a number at their end; what cannot be folded stands as it is. Sorted, numbers by value;
 /// numbers with leading zeros are only folded with those of the same width.
@@ -59,9 +60,10 @@ fn ranges(numbers: &[u64], width: usize) -> String {
         if !text.is_empty() {
             text.push(',');
         }
-        text.push_str(&format!("{first:0width$}"));
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{first:0width$}");
         if run > 1 {
-            text.push_str(&format!("-{:0width$}", rest[run - 1]));
+            let _ = write!(text, "-{:0width$}", rest[run - 1]);
         }
         rest = &rest[run..];
     }

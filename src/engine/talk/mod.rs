@@ -15,6 +15,6 @@ use crate::client::conversation::{Conversation, Opening};
 pub(super) async fn open(caller: &Counter, opening: Opening) -> Result<Conversation, Refusal> {
     match opening {
         Opening::Shell(opening) => shell::open(caller, opening).await,
-        Opening::Follow(opening) => follow::open(caller, opening),
+        Opening::Follow(opening) => follow::open(caller, &opening),
     }
 }

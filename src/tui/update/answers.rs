@@ -127,10 +127,9 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             let title = "Answers, grouped; differences to the first".to_owned();
             model.layers.push(Layer::Sheet(Sheet::plain(title, lines)));
         }
-        Answer::Answers(Err(reason)) => model.say(reason, Tone::Bad),
         Answer::Heard { id, down } => return super::terminals::hear(model, id, down),
         Answer::Extra(Ok(sentence)) => model.say(sentence, Tone::Good),
-        Answer::Extra(Err(reason)) => model.say(reason, Tone::Bad),
+        Answer::Answers(Err(reason)) | Answer::Extra(Err(reason)) => model.say(reason, Tone::Bad),
     }
     Vec::new()
 }

@@ -93,14 +93,12 @@ fn open(model: &mut Model, nodes: Vec<String>, consent: &Consent) -> Vec<Effect>
                 .screens
                 .terminals
                 .open(model.ticket, &model.world, &node, consent.clone());
-        match opened {
-            Some(effect) => effects.push(effect),
-            None => {
-                let sentence = format!("{TABS} terminals are open; close one (x) first.");
-                model.say(sentence, Tone::Warn);
-                break;
-            }
-        }
+        let Some(effect) = opened else {
+            let sentence = format!("{TABS} terminals are open; close one (x) first.");
+            model.say(sentence, Tone::Warn);
+            break;
+        };
+        effects.push(effect);
     }
     effects.extend(travel::go(model, Place::Terminals));
     effects

@@ -34,7 +34,7 @@ const WAITING: usize = 256;
 /// How often it is looked for lines that have waited long enough.
 const LOOK: Duration = Duration::from_millis(100);
 
-pub(super) fn open(caller: &Counter, opening: FollowOpening) -> Result<Conversation, Refusal> {
+pub(super) fn open(caller: &Counter, opening: &FollowOpening) -> Result<Conversation, Refusal> {
     let room = caller.core.room(&opening.environment)?;
     if opening.nodes.is_empty() || opening.nodes.len() > MOST_NODES {
         return Err(Refusal::new(format!(
