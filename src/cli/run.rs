@@ -23,8 +23,8 @@ pub(super) struct RunArgs {
     /// The environment; default: the workspace's default, or its only one
     #[arg(long, short, visible_alias = "env")]
     environment: Option<String>,
-    /// Only on these nodes
-    #[arg(long, value_name = "NODE", value_delimiter = ',')]
+    /// Only on these nodes: names, or an expression such as `role:vault and not arch:arm64`
+    #[arg(long, value_name = "NODES")]
     on: Vec<String>,
     /// A parameter of the recipe
     #[arg(long = "param", short = 'p', value_name = "NAME=VALUE", value_parser = parameter)]

@@ -19,8 +19,8 @@ use crate::domain::run::Run;
 pub(super) struct UndoArgs {
     /// Number of the run; default: the newest that changed something and was not undone
     run: Option<i64>,
-    /// Only on these nodes
-    #[arg(long, value_name = "NODE", value_delimiter = ',')]
+    /// Only on these nodes: names, or an expression such as `role:vault and not arch:arm64`
+    #[arg(long, value_name = "NODES")]
     on: Vec<String>,
     /// Only say what would be taken back, with diffs
     #[arg(long)]

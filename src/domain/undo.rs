@@ -10,7 +10,9 @@ mod system;
 use serde::{Deserialize, Serialize};
 
 pub use self::identity::{HostnameBefore, TimezoneBefore};
-pub use self::system::{ContainerBefore, FirewallBefore, FirewallState, Setting, SettingBefore};
+pub use self::system::{
+    ContainerBefore, FirewallBefore, FirewallState, Setting, SettingBefore, UnpackedBefore,
+};
 
 /// What one resource was like before it was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,8 @@ pub enum Before {
     Container(ContainerBefore),
     /// The firewall.
     Firewall(FirewallBefore),
+    /// An archive and the directory it was unpacked into.
+    Unpacked(UnpackedBefore),
     /// A command that was run: what it did, nobody can tell.
     Command {
         /// The command as the log has it.
@@ -166,6 +170,7 @@ impl Before {
             Self::Setting(setting) => setting.setting.label(),
             Self::Container(container) => format!("container {}", container.name),
             Self::Firewall(_) => "firewall".into(),
+            Self::Unpacked(unpacked) => format!("unpacked {}", unpacked.folder),
             Self::Command { label } => label.clone(),
         }
     }
@@ -188,6 +193,7 @@ impl Before {
             Self::Setting(setting) => setting.outlook(),
             Self::Container(container) => container.outlook()?,
             Self::Firewall(firewall) => firewall.outlook(),
+            Self::Unpacked(unpacked) => unpacked.outlook(),
             Self::Command { .. } => return None,
         };
         Some(format!("{}: {what}", self.label()))
@@ -200,6 +206,7 @@ impl Before {
             Self::Command { label } => vec![format!("{label}: what a command did is not known")],
             Self::Timezone(timezone) => timezone.limits(),
             Self::Container(container) => container.limits(),
+            Self::Unpacked(unpacked) => unpacked.limits(),
             _ => Vec::new(),
         }
     }

@@ -1,7 +1,11 @@
 //! A file that is fetched where the engine is, verified, and pushed to the node: the node needs no internet.
 //!
 //! Fetched files stay in the cache under their checksum, so that ten nodes cost one download, and so does the next run.
+//! What is large goes to the node in pieces ([`push`]), and an archive may be unpacked there ([`unpack`]).
 //! A lock file per checksum lets one task fetch while the others wait, also those of another engine on this machine.
+
+mod push;
+mod unpack;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,8 +19,10 @@ use tokio::time::{Instant, sleep};
 use super::checksum::{is_sha256, sha256_of, sha256_of_file};
 use super::exec::look_well;
 use super::stat::{self, Kind, Seen};
-use super::{Difference, Means, ResourceError};
+use super::undo::Back;
+use super::{Difference, Means, ResourceError, file};
 use crate::domain::resource::DownloadSpec;
+use crate::domain::undo::{Before, UnpackedBefore};
 use crate::transport::http::{HttpClient, HttpError, public};
 use crate::transport::{FileMeta, Host, ReachError, Source};
 
@@ -50,6 +56,9 @@ pub(super) async fn check(
         ));
     }
     stat::compare_meta(&seen, mode, "root", "root", &mut difference);
+    if let Some(folder) = &spec.unpack {
+        unpack::check(spec, folder, host, &mut difference).await?;
+    }
     Ok(difference)
 }
 
@@ -70,14 +79,15 @@ pub(super) async fn apply(
             )));
         }
         if content_is_there(spec, seen, host, means).await? {
-            return stat::set_meta(&spec.path, Some(seen), mode, "root", "root", host, means).await;
+            stat::set_meta(&spec.path, Some(seen), mode, "root", "root", host, means).await?;
+            return unpacked(spec, host, means).await;
         }
     }
     let local = obtain(&spec.source, &spec.sha256, means).await?;
     push(spec, mode, &local, host, means).await?;
     let found = sha256_of(&spec.path, host, means).await?;
     if found.eq_ignore_ascii_case(&spec.sha256) {
-        Ok(())
+        unpacked(spec, host, means).await
     } else {
         Err(ResourceError::Fetch {
             reason: format!(
@@ -86,6 +96,60 @@ pub(super) async fn apply(
             ),
             passing: true,
         })
+    }
+}
+
+async fn unpacked(
+    spec: &DownloadSpec,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<(), ResourceError> {
+    match &spec.unpack {
+        Some(folder) => unpack::apply(spec, folder, host, means).await,
+        None => Ok(()),
+    }
+}
+
+/// What is there before it is replaced; `None` for what [`apply`] will refuse.
+pub(super) async fn remember(
+    spec: &DownloadSpec,
+    name: &str,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<Option<Before>, ResourceError> {
+    let file = file::undo::remember_download(spec, name, host, means).await?;
+    let Some(folder) = &spec.unpack else {
+        return Ok(file);
+    };
+    let mut unpacked = unpack::remember(spec, folder, host).await?;
+    if let Some(Before::File(file)) = file {
+        unpacked.file = Some(file);
+    }
+    Ok(Some(Before::Unpacked(unpacked)))
+}
+
+pub(super) async fn check_undo(
+    before: &UnpackedBefore,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<Back, ResourceError> {
+    let mut back = match &before.file {
+        Some(kept) => file::undo::check(kept, host, means).await?,
+        None => Back::default(),
+    };
+    unpack::check_undo(before, host, &mut back).await?;
+    Ok(back)
+}
+
+pub(super) async fn take_back(
+    before: &UnpackedBefore,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<(), ResourceError> {
+    unpack::take_back(before, host, means).await?;
+    match &before.file {
+        Some(kept) => file::undo::take_back(kept, host, means).await,
+        None => Ok(()),
     }
 }
 
@@ -124,9 +188,12 @@ fn origin(spec: &DownloadSpec) -> String {
     }
 }
 
+fn failed(reason: String, passing: bool) -> ResourceError {
+    ResourceError::Fetch { reason, passing }
+}
+
 /// The verified file here: the declared path itself, or the one in the cache.
 async fn obtain(source: &str, sha256: &str, means: &Means<'_>) -> Result<PathBuf, ResourceError> {
-    let failed = |reason: String, passing| ResourceError::Fetch { reason, passing };
     if !is_url(source) {
         let path = PathBuf::from(source);
         let found = sha256_of_file(&path)
@@ -217,6 +284,21 @@ async fn push(
         group: "root".into(),
     };
     let (progress, reports) = Meter::new("pushed");
+    let total = tokio::fs::metadata(local)
+        .await
+        .map_err(|error| failed(format!("{}: {error}", local.display()), false))?
+        .len();
+    if total >= push::IN_PIECES {
+        let file = push::Pushed {
+            local,
+            total,
+            sha256: &spec.sha256,
+            path: &spec.path,
+            mode,
+        };
+        let work = push::in_pieces(&file, host, means, &progress);
+        return reports.tell_while(work, means).await;
+    }
     let report = |done, total| progress.update(done, total);
     let source = Source::File(local.to_owned());
     let work = host.write(&spec.path, source, &meta, &report, means.cancel);

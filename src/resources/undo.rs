@@ -14,8 +14,9 @@ use async_trait::async_trait;
 
 use super::exec::{look, look_well};
 use super::{
-    Difference, Means, ResourceError, container, directory, edit, file, firewall, hostname,
-    kernel_module, mount, package, setting, supervised, swap, sysctl, systemd, template, timezone,
+    Difference, Means, ResourceError, container, directory, download, edit, file, firewall,
+    hostname, kernel_module, mount, package, setting, supervised, swap, sysctl, systemd, template,
+    timezone,
 };
 use crate::domain::resource::Resource;
 use crate::domain::undo::{Before, FileBefore, UnitBefore, Was};
@@ -77,7 +78,7 @@ pub(super) async fn remember(
     };
     let before = match resource {
         Resource::File(spec) => file::undo::remember(spec, &name, host, means).await?,
-        Resource::Download(spec) => file::undo::remember_download(spec, &name, host, means).await?,
+        Resource::Download(spec) => download::remember(spec, &name, host, means).await?,
         Resource::Directory(spec) => directory::remember(spec, host, means).await?,
         Resource::Package(spec) => Some(package::undo::remember(spec, host, means).await?),
         Resource::SystemdUnit(spec) => systemd::undo::remember(spec, &name, host, means).await?,
@@ -148,6 +149,7 @@ pub async fn check(
         Before::Setting(before) => setting::check_undo(before, host, means).await,
         Before::Container(before) => container::check_undo(before, host, means).await,
         Before::Firewall(before) => firewall::check_undo(before, host, means).await,
+        Before::Unpacked(before) => download::check_undo(before, host, means).await,
         Before::Command { .. } => Ok(Back::default()),
     }
 }
@@ -174,6 +176,7 @@ pub async fn take_back(
         Before::Setting(before) => setting::take_back(before, host, means).await,
         Before::Container(before) => container::take_back(before, host, means).await,
         Before::Firewall(before) => firewall::take_back(before, host, means).await,
+        Before::Unpacked(before) => download::take_back(before, host, means).await,
         Before::Command { .. } => Ok(()),
     }
 }
@@ -222,6 +225,7 @@ fn kept_by(before: &Before) -> Vec<&str> {
         Before::File(file) => vec![file],
         Before::Unit(unit) => unit.file.iter().collect(),
         Before::Setting(setting) => setting.files.iter().collect(),
+        Before::Unpacked(unpacked) => unpacked.file.iter().collect(),
         _ => Vec::new(),
     };
     let kept = files.into_iter().filter_map(|file| match &file.was {

@@ -54,6 +54,21 @@ pub struct DownloadSpec {
     /// Permission bits in octal.
     #[serde(default = "default_file_mode")]
     pub mode: String,
+    /// A directory of its own into which it is unpacked, absolute. The name of the source or the path says what kind of
+    /// archive it is: `.tar.gz`, `.tgz`, `.tar.xz`, `.txz`, `.tar` or `.zip`; the node needs the program that unpacks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpack: Option<String>,
+    /// How many leading parts of the paths in the archive are left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub strip: u32,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for this signature"
+)]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 pub(super) fn default_file_mode() -> String {

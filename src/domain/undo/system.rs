@@ -71,6 +71,45 @@ impl SettingBefore {
     }
 }
 
+/// A directory into which an archive was unpacked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnpackedBefore {
+    /// Its path.
+    pub folder: String,
+    /// The checksum of the archive that was unpacked there; `None` when none was.
+    pub was: Option<String>,
+    /// The checksum of the archive that the run unpacks.
+    pub left: String,
+    /// The archive itself, where the run writes it.
+    pub file: Option<FileBefore>,
+}
+
+impl UnpackedBefore {
+    pub(super) fn outlook(&self) -> String {
+        let archive = self.file.as_ref().map_or("", |file| file.outlook());
+        match (&self.was, archive) {
+            (None, "") => "removed".into(),
+            (None, archive) => format!("removed; {}: {archive}", self.path()),
+            (Some(_), "") => "stays".into(),
+            (Some(_), archive) => format!("stays; {}: {archive}", self.path()),
+        }
+    }
+
+    fn path(&self) -> &str {
+        self.file.as_ref().map_or("", |file| &file.path)
+    }
+
+    pub(super) fn limits(&self) -> Vec<String> {
+        match self.was {
+            None => Vec::new(),
+            Some(_) => vec![format!(
+                "unpacked {0}: what was unpacked there before is gone; undo leaves {0} as the run left it",
+                self.folder
+            )],
+        }
+    }
+}
+
 /// A container before it was made, replaced or removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerBefore {

@@ -3,7 +3,7 @@ use std::path::Path;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::super::testing::{TempHost, differences, ensure, with_means};
+use super::super::testing::{TempHost, differences, ensure, take_back, with_means};
 use super::*;
 use crate::domain::resource::Resource;
 use crate::resources::apply as apply_resource;
@@ -17,6 +17,8 @@ fn declared(source: &str, to: &str) -> Resource {
         sha256: ABC.into(),
         path: to.into(),
         mode: "0644".into(),
+        unpack: None,
+        strip: 0,
     })
 }
 
@@ -167,6 +169,8 @@ async fn a_checksum_that_is_none_is_refused() {
         sha256: "abc".into(),
         path: "/abc".into(),
         mode: "0644".into(),
+        unpack: None,
+        strip: 0,
     });
     let error = differences(&resource, &host).await.unwrap_err().to_string();
     assert_eq!(error, "\"abc\" is no SHA-256: it has 64 hexadecimal digits");
@@ -185,4 +189,152 @@ fn a_meter_tells_the_end_and_not_every_piece() {
     let (meter, mut reports) = Meter::new("pushed");
     meter.update(0, 0);
     assert_eq!(*reports.0.borrow_and_update(), "pushed 0 B of 0 B (100 %)");
+}
+
+/// Content of twenty bytes, its checksum and a declaration of it.
+fn large(directory: &Path) -> (DownloadSpec, &'static [u8]) {
+    let content = b"0123456789abcdefghij";
+    let file = directory.join("large.img");
+    std::fs::write(&file, content).unwrap();
+    let spec = DownloadSpec {
+        source: file.display().to_string(),
+        sha256: crate::resources::checksum::sha256_of_bytes(content),
+        path: "/srv/large.img".into(),
+        mode: "0600".into(),
+        unpack: None,
+        strip: 0,
+    };
+    (spec, content)
+}
+
+fn pieces_written(host: &TempHost) -> usize {
+    let ran = host.ran();
+    let piece = |line: &&String| line.starts_with("write ") && line.ends_with("-next");
+    ran.iter().filter(piece).count()
+}
+
+#[tokio::test]
+async fn a_large_file_goes_in_pieces_and_leaves_nothing_beside_it() {
+    let (here, host) = (tempfile::tempdir().unwrap(), TempHost::new());
+    let (spec, content) = large(here.path());
+    ensure(&Resource::Download(spec), &host).await.unwrap();
+    assert_eq!(std::fs::read(host.path("/srv/large.img")).unwrap(), content);
+    assert_eq!(pieces_written(&host), 5);
+    assert_eq!(std::fs::read_dir(host.path("/srv")).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn what_arrived_before_the_connection_was_cut_is_not_sent_again() {
+    let (here, host) = (tempfile::tempdir().unwrap(), TempHost::new());
+    let (spec, content) = large(here.path());
+    // Two whole pieces, and half of one that was being appended.
+    host.put(&push::part(&spec.path, &spec.sha256), &content[..10]);
+    ensure(&Resource::Download(spec), &host).await.unwrap();
+    assert_eq!(std::fs::read(host.path("/srv/large.img")).unwrap(), content);
+    assert_eq!(pieces_written(&host), 3);
+    assert!(
+        host.log()
+            .contains(&"note: 8 B are there already: goes on behind them".to_owned()),
+        "{:?}",
+        host.log()
+    );
+}
+
+#[tokio::test]
+async fn a_part_that_is_damaged_is_found_out_removed_and_never_put_in_place() {
+    let (here, host) = (tempfile::tempdir().unwrap(), TempHost::new());
+    let (spec, _) = large(here.path());
+    let part = push::part(&spec.path, &spec.sha256);
+    host.put(&part, "damaged!");
+    let error = ensure(&Resource::Download(spec.clone()), &host)
+        .await
+        .unwrap_err();
+    assert!(
+        error.is_passing() && error.to_string().contains("arrived with SHA-256"),
+        "{error}"
+    );
+    assert!(!host.path("/srv/large.img").exists() && !host.path(&part).exists());
+    ensure(&Resource::Download(spec), &host).await.unwrap();
+}
+
+/// An archive of `app-1/bin/app`, made here.
+fn archive(directory: &Path, version: &str) -> DownloadSpec {
+    let folder = directory.join(format!("app-{version}/bin"));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("app"), version).unwrap();
+    let name = format!("app-{version}.tar.gz");
+    let made = std::process::Command::new("tar")
+        .current_dir(directory)
+        .args(["-czf", &name, &format!("app-{version}")])
+        .status();
+    assert!(made.unwrap().success());
+    let file = directory.join(&name);
+    DownloadSpec {
+        sha256: crate::resources::checksum::sha256_of_bytes(&std::fs::read(&file).unwrap()),
+        source: file.display().to_string(),
+        path: "/var/cache/app.tar.gz".into(),
+        mode: "0644".into(),
+        unpack: Some("/opt/app".into()),
+        strip: 1,
+    }
+}
+
+#[tokio::test]
+async fn an_archive_is_unpacked_replaced_by_the_next_and_taken_back() {
+    let (here, host) = (tempfile::tempdir().unwrap(), TempHost::new());
+    ensure(&Resource::Download(archive(here.path(), "1")), &host)
+        .await
+        .unwrap();
+    let app = host.path("/opt/app/bin/app");
+    assert_eq!(std::fs::read_to_string(&app).unwrap(), "1");
+    let first = host.records().all();
+    assert!(first[0].limits().is_empty());
+    take_back(&host).await.unwrap();
+    assert!(!host.path("/opt/app").exists() && !host.path("/var/cache/app.tar.gz").exists());
+
+    let host = TempHost::new();
+    ensure(&Resource::Download(archive(here.path(), "1")), &host)
+        .await
+        .unwrap();
+    std::fs::write(host.path("/opt/app/old"), "of the old one").unwrap();
+    ensure(&Resource::Download(archive(here.path(), "2")), &host)
+        .await
+        .unwrap();
+    assert_eq!(
+        std::fs::read_to_string(host.path("/opt/app/bin/app")).unwrap(),
+        "2"
+    );
+    assert!(!host.path("/opt/app/old").exists());
+    assert_eq!(std::fs::read_dir(host.path("/opt")).unwrap().count(), 1);
+    let replaced = host.records().all().pop().unwrap();
+    assert!(replaced.limits()[0].contains("what was unpacked there before is gone"));
+}
+
+#[tokio::test]
+async fn a_directory_with_something_else_in_it_is_not_replaced() {
+    let (here, host) = (tempfile::tempdir().unwrap(), TempHost::new());
+    host.put("/opt/app/precious", "x");
+    let error = ensure(&Resource::Download(archive(here.path(), "1")), &host)
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("was not unpacked by this"),
+        "{error}"
+    );
+    assert!(host.path("/opt/app/precious").exists());
+}
+
+#[tokio::test]
+async fn a_name_that_tells_no_kind_of_archive_is_refused_before_anything_is_pushed() {
+    let (here, host) = (tempfile::tempdir().unwrap(), TempHost::new());
+    let (mut spec, _) = large(here.path());
+    host.put(&spec.path, "x");
+    spec.unpack = Some("/opt/app".into());
+    let error = differences(&Resource::Download(spec), &host)
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("ends in none of .tar.gz"),
+        "{error}"
+    );
 }

@@ -265,6 +265,8 @@ async fn a_download_goes_with_the_directories_that_were_made_for_it() {
         sha256: super::super::checksum::sha256_of_bytes(b"abc"),
         path: "/opt/tools/bin/tool".into(),
         mode: "0755".into(),
+        unpack: None,
+        strip: 0,
     });
     ensure(&resource, &host).await.unwrap();
     assert_eq!(take_back(&host).await.unwrap(), ["removed"]);
