@@ -24,11 +24,14 @@ use crate::domain::reach::StageName;
 use crate::transport::ReachError;
 
 /// How often a refused session is asked for again when none of ours is in its way.
-const ASK_AGAIN: [Duration; 5] = [
+const ASK_AGAIN: [Duration; 7] = [
     Duration::from_millis(20),
     Duration::from_millis(60),
     Duration::from_millis(200),
     Duration::from_millis(600),
+    // What gave its session up has a second to notice, and is then swept up after, in a session of its own.
+    Duration::from_millis(1500),
+    Duration::from_millis(1500),
     Duration::from_millis(1500),
 ];
 
