@@ -3,6 +3,7 @@
 //! One enum, and per family a file with the declarations: their fields are what is written in a recipe. How a state is
 //! looked at, brought about and taken back is the business of the room `resources`.
 
+mod accounts;
 mod declared;
 mod files;
 mod identity;
@@ -11,10 +12,11 @@ mod system;
 mod text;
 mod units;
 
+pub use accounts::{AuthorizedKeysSpec, GroupSpec, UserSpec};
 pub use declared::Declared;
 pub use files::{DirectorySpec, DownloadSpec, FileSpec};
 pub use identity::{HostnameSpec, TimezoneSpec};
-pub use packages::PackageSpec;
+pub use packages::{AptRepositorySpec, BringSpec, PackageManager, PackageSpec, SnapSpec};
 pub use system::{
     ContainerEngine, ContainerSpec, FirewallPolicy, FirewallSpec, KernelModuleSpec, MountSpec,
     RebootCause, RebootSpec, RestartPolicy, SwapSpec, SysctlSpec,
@@ -72,6 +74,14 @@ pub enum Resource {
     Timezone(TimezoneSpec),
     /// A file that is fetched where the engine is, checked, and pushed to the node.
     Download(DownloadSpec),
+    /// A user of the node.
+    User(UserSpec),
+    /// A group of the node.
+    Group(GroupSpec),
+    /// The keys that let a user in.
+    AuthorizedKeys(AuthorizedKeysSpec),
+    /// A source of Debian packages.
+    AptRepository(AptRepositorySpec),
     /// An installed package.
     Package(PackageSpec),
     /// A systemd unit.
@@ -107,6 +117,10 @@ impl Resource {
             Self::Hostname(_) => "hostname",
             Self::Timezone(_) => "timezone",
             Self::Download(_) => "download",
+            Self::User(_) => "user",
+            Self::Group(_) => "group",
+            Self::AuthorizedKeys(_) => "authorized_keys",
+            Self::AptRepository(_) => "apt_repository",
             Self::Package(_) => "package",
             Self::SystemdUnit(_) => "systemd_unit",
             Self::Sysctl(_) => "sysctl",
@@ -132,6 +146,10 @@ impl Resource {
             Self::Hosts(hosts) => format!("hosts {}", hosts.address),
             Self::Hostname(hostname) => format!("hostname {}", hostname.name),
             Self::Timezone(timezone) => format!("timezone {}", timezone.name),
+            Self::User(user) => format!("user {}", user.name),
+            Self::Group(group) => format!("group {}", group.name),
+            Self::AuthorizedKeys(keys) => format!("authorized_keys of {}", keys.user),
+            Self::AptRepository(repository) => format!("apt_repository {}", repository.name),
             Self::Package(package) => format!("package {}", package.name),
             Self::SystemdUnit(unit) => format!("unit {}", unit.name),
             Self::Sysctl(sysctl) => format!("sysctl {}", sysctl.key),
@@ -149,6 +167,9 @@ impl Resource {
     pub fn source(&mut self) -> Option<(&str, &mut String)> {
         match self {
             Self::Template(template) => Some((&template.source, &mut template.content)),
+            Self::AptRepository(repository) => {
+                Some((repository.key_file.as_deref()?, &mut repository.key))
+            }
             _ => None,
         }
     }

@@ -4,15 +4,19 @@
 //! says where, and by which checksum it is known again. Beside what *was* stands what the run was about to *leave*, so that
 //! a change which somebody made since is recognised and not overwritten.
 
+mod accounts;
 mod identity;
+mod packages;
 mod system;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::accounts::{Account, GroupBefore, GroupWas, UserBefore};
 pub use self::identity::{HostnameBefore, TimezoneBefore};
 pub use self::system::{
     ContainerBefore, FirewallBefore, FirewallState, Setting, SettingBefore, UnpackedBefore,
 };
+pub use self::packages::{AptRepositoryBefore, PackageBefore};
 
 /// What one resource was like before it was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +30,12 @@ pub enum Before {
     Package(PackageBefore),
     /// A unit, of systemd or supervised.
     Unit(UnitBefore),
+    /// A source of Debian packages.
+    AptRepository(AptRepositoryBefore),
+    /// A user.
+    User(UserBefore),
+    /// A group.
+    Group(GroupBefore),
     /// The node's name.
     Hostname(HostnameBefore),
     /// The node's time zone.
@@ -74,7 +84,7 @@ pub struct FileBefore {
     pub path: String,
     /// What was there.
     pub was: Was,
-    /// SHA-256 of what the run writes, 64 hexadecimal digits.
+    /// SHA-256 of what the run writes, 64 hexadecimal digits; empty when it removes the file.
     pub left: String,
     /// Mode and owner that the run gives it.
     pub left_owned: Owned,
@@ -118,19 +128,6 @@ pub struct DirectoryBefore {
     pub left: Owned,
 }
 
-/// A package before it was installed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PackageBefore {
-    /// Its name.
-    pub name: String,
-    /// The version that was installed in full; `None` when there was none.
-    pub was: Option<String>,
-    /// The version that was declared, or its beginning; `None` when any would do.
-    pub left: Option<String>,
-    /// Whether the node's package manager fetched it, and with it whatever it needs.
-    pub fetched: bool,
-}
-
 /// A unit before it was written, enabled, started or stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitBefore {
@@ -165,6 +162,9 @@ impl Before {
             Self::Directory(directory) => format!("directory {}", directory.path),
             Self::Package(package) => format!("package {}", package.name),
             Self::Unit(unit) => format!("unit {}", unit.name),
+            Self::AptRepository(repository) => format!("apt_repository {}", repository.name),
+            Self::User(user) => format!("user {}", user.left.name),
+            Self::Group(group) => format!("group {}", group.left.name),
             Self::Hostname(hostname) => format!("hostname {}", hostname.left),
             Self::Timezone(timezone) => format!("timezone {}", timezone.left),
             Self::Setting(setting) => setting.setting.label(),
@@ -183,10 +183,15 @@ impl Before {
                 None => "removed, where it is empty by then".into(),
                 Some(was) => format!("{:04o} {}:{} again", was.mode, was.user, was.group),
             },
-            Self::Package(package) => match &package.was {
-                None => "removed".into(),
-                Some(version) => format!("{version} again"),
-            },
+            Self::Package(package) => package.outlook(),
+            Self::AptRepository(repository) => repository
+                .sources
+                .as_ref()
+                .or(repository.keyring.as_ref())?
+                .outlook()
+                .to_owned(),
+            Self::User(user) => user.outlook().to_owned(),
+            Self::Group(group) => group.outlook(),
             Self::Unit(unit) => unit.outlook(),
             Self::Hostname(hostname) => format!("{} again", hostname.was),
             Self::Timezone(timezone) => format!("{} again", timezone.was.as_ref()?),
@@ -207,6 +212,7 @@ impl Before {
             Self::Timezone(timezone) => timezone.limits(),
             Self::Container(container) => container.limits(),
             Self::Unpacked(unpacked) => unpacked.limits(),
+            Self::User(user) => user.limits(),
             _ => Vec::new(),
         }
     }
@@ -219,24 +225,6 @@ impl FileBefore {
             Was::File { kept: None, .. } => "mode and owner as before",
             Was::File { .. } => "content as before",
             Was::Link { .. } => "a symbolic link again",
-        }
-    }
-}
-
-impl PackageBefore {
-    fn limits(&self) -> Vec<String> {
-        let Self { name, was, .. } = self;
-        match was {
-            None if self.fetched => vec![format!(
-                "package {name}: its configuration files stay, and so do packages that came along with it (`dpkg --purge \
-                 {name}` and `apt-get autoremove` on the node remove them)"
-            )],
-            None => vec![format!(
-                "package {name}: its configuration files stay (`dpkg --purge {name}` on the node removes them)"
-            )],
-            Some(version) => vec![format!(
-                "package {name}: goes back to {version} only where the node's package sources still have it"
-            )],
         }
     }
 }

@@ -5,10 +5,14 @@
 //! middle leaves the old state or the new one.
 //!
 //! Needs nothing of a host but SSH and the commands that every Linux has: `stat`, `test`, `cat`, `sha256sum`, `mkdir`,
-//! `chmod`, `chown`, `date`, and for what they are about `dpkg`, `apt-get`, `systemctl`, `journalctl` and `hostname`. Each is sent as
+//! `chmod`, `chown`, `date`, and for what they are about `dpkg`, `apt-get`, `systemctl`, `journalctl`,
+//! `useradd` and its kin, `hostname`. Each is sent as
 //! an argument vector; no shell script is put together from values. Where a host has no systemd, units run under a small
 //! supervisor instead: see [`supervised`].
 
+mod accounts;
+mod apt_repository;
+mod authorized_keys;
 mod block;
 mod checksum;
 mod command;
@@ -20,11 +24,13 @@ pub mod exec;
 mod file;
 mod firewall;
 mod fstab;
+mod group;
 mod hostname;
 mod hosts;
 mod kernel_module;
 mod line;
 mod mount;
+mod openpgp;
 mod package;
 mod reboot;
 mod setting;
@@ -39,6 +45,7 @@ pub(crate) mod testing;
 mod timezone;
 pub mod undo;
 mod unit_file;
+mod user;
 
 use tokio_util::sync::CancellationToken;
 
@@ -159,6 +166,10 @@ pub async fn check(
         Resource::Block(spec) => edit::check(spec, host, means).await,
         Resource::Hosts(spec) => edit::check(spec, host, means).await,
         Resource::Template(spec) => file::check(&template::file(spec), host, means).await,
+        Resource::User(spec) => user::check(spec, host, means).await,
+        Resource::Group(spec) => group::check(spec, host, means).await,
+        Resource::AuthorizedKeys(spec) => authorized_keys::check(spec, host, means).await,
+        Resource::AptRepository(spec) => apt_repository::check(spec, host, means).await,
         Resource::Hostname(spec) => hostname::check(spec, host, means).await,
         Resource::Timezone(spec) => timezone::check(spec, host, means).await,
         Resource::Sysctl(spec) => sysctl::check(spec, host, means).await,
@@ -197,6 +208,10 @@ pub async fn apply(
         Resource::Block(spec) => edit::apply(spec, host, means).await,
         Resource::Hosts(spec) => edit::apply(spec, host, means).await,
         Resource::Template(spec) => file::apply(&template::file(spec), host, means).await,
+        Resource::User(spec) => user::apply(spec, host, means).await,
+        Resource::Group(spec) => group::apply(spec, host, means).await,
+        Resource::AuthorizedKeys(spec) => authorized_keys::apply(spec, host, means).await,
+        Resource::AptRepository(spec) => apt_repository::apply(spec, host, means).await,
         Resource::Hostname(spec) => hostname::apply(spec, host, means).await,
         Resource::Timezone(spec) => timezone::apply(spec, host, means).await,
         Resource::Sysctl(spec) => sysctl::apply(spec, host, means).await,
@@ -216,6 +231,9 @@ pub fn fault(resource: &Resource) -> Option<String> {
     match resource {
         Resource::Line(spec) => line::fault(spec).map(Into::into),
         Resource::Block(spec) => block::fault(spec),
+        Resource::AuthorizedKeys(spec) => authorized_keys::fault(spec),
+        Resource::AptRepository(spec) => apt_repository::fault(spec),
+        Resource::Package(spec) => package::fault(spec),
         // Everything else that these look at may stand in a template.
         _ if has_template(resource) => None,
         Resource::Sysctl(spec) => sysctl::fault(spec),

@@ -1,86 +1,95 @@
-//! An installed package, on hosts with Debian's package manager.
+//! An installed package, whatever the host's package manager is.
 //!
-//! A package counts as installed only when dpkg says so in full: one that was unpacked and not configured does not.
+//! | Host has | Looked at with | Changed with |
+//! |---|---|---|
+//! | dpkg (Debian, Ubuntu …) | `dpkg-query` | `apt-get`, `dpkg` |
+//! | rpm (Fedora, RHEL …) | `rpm` | `dnf` |
+//! | apk (Alpine) | `apk info` | `apk` |
+//! | snapd, when `snap` is declared | `snap list` | `snap` |
+//!
+//! A package counts as installed only when its manager says so in full: one that was unpacked and not configured does not.
+
+mod apk;
+pub(super) mod apt;
+mod dnf;
+mod snap;
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use super::exec::{Relay, look_well, succeeds};
+use super::{Difference, Means, ResourceError, download};
+use crate::domain::resource::{DownloadSpec, PackageManager, PackageSpec, Presence};
+use crate::transport::{Command, Host};
 
-use super::exec::{Relay, look, perform};
-use super::{Difference, Means, ResourceError};
-use crate::domain::resource::PackageSpec;
-use crate::transport::{Command, Exit, Host, ReachError};
-
-/// How long another package manager may hold the lock.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
-const LOCK_POLL: Duration = Duration::from_secs(3);
 /// Unpacking on a slow card takes minutes; the step's own limit is usually the shorter one.
 const INSTALL_LIMIT: Duration = Duration::from_secs(60 * 60);
+/// Where packages that are brought lie until they are installed.
+const BROUGHT: &str = "/var/cache/quarterdeck";
 
-/// What dpkg knows of a package.
+/// What the manager knows of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Missing,
-    /// Fully installed, in this version.
-    Installed(String),
+    Installed(Installed),
     /// Anything in between, with dpkg's abbreviation, such as `iU`.
     Broken(String),
 }
 
-async fn observe(
+/// A package that is installed in full.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Installed {
+    /// The whole version.
+    version: String,
+    /// Whether upgrades leave it alone; `None` when that was not looked at.
+    held: Option<bool>,
+    /// The channel that a snap follows.
+    channel: Option<String>,
+}
+
+/// Chooses the manager and asks it.
+pub(super) async fn observe(
     spec: &PackageSpec,
     host: &dyn Host,
     means: &Means<'_>,
-) -> Result<State, ResourceError> {
+) -> Result<(PackageManager, State), ResourceError> {
     check_name(&spec.name)?;
-    let command = Command::new([
-        "dpkg-query",
-        "-W",
-        "-f",
-        "${db:Status-Abbrev}|${Version}\\n",
-        &spec.name,
-    ]);
-    let output = look(host, &command, means.cancel).await?;
-    match output.exit {
-        Exit::Code(0) => Ok(parse(&output.text())),
-        // "no packages found"
-        Exit::Code(1) => Ok(State::Missing),
-        Exit::Code(127) => Err(ResourceError::Unfit(format!(
-            "package {}: this host has no dpkg; Quarterdeck installs packages on Debian and its descendants only, so \
-             install it by hand or bring the program with a download resource",
-            spec.name
-        ))),
-        exit => Err(ResourceError::Failed {
-            command: command.shell_line(),
-            exit: exit.to_string(),
-            complaint: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        }),
+    let name = &spec.name;
+    if spec.snap.is_some() {
+        return match snap::observe(name, host, means).await? {
+            Some(state) => Ok((PackageManager::Snap, state)),
+            None => Err(ResourceError::Unfit(format!(
+                "package {name}: this host has no snapd; install the package snapd first"
+            ))),
+        };
     }
+    if let Some(state) = apt::observe(name, host, means).await?
+        && (state != State::Missing || !only_has_dnf(host, means).await?)
+    {
+        return Ok((PackageManager::Apt, state));
+    }
+    if let Some(state) = dnf::observe(name, spec.hold.is_some(), host, means).await? {
+        return Ok((PackageManager::Dnf, state));
+    }
+    if let Some(state) = apk::observe(name, host, means).await? {
+        return Ok((PackageManager::Apk, state));
+    }
+    Err(ResourceError::Unfit(format!(
+        "package {name}: this host has no dpkg, no rpm and no apk; install it by hand, or bring the program with a download \
+         resource"
+    )))
 }
 
-/// Reads `dpkg-query`'s lines: one per architecture, the first installed one counts.
-fn parse(text: &str) -> State {
-    let mut state = State::Missing;
-    for line in text.lines() {
-        let Some((status, version)) = line.split_once('|') else {
-            continue;
-        };
-        // deb(5): desired action, status, and a space or the error flag.
-        let mut letters = status.chars();
-        let (_, now, flag) = (letters.next(), letters.next(), letters.next());
-        match (now, flag) {
-            (Some('i'), None | Some(' ')) => return State::Installed(version.trim().to_owned()),
-            // Not installed, or only its configuration left.
-            (Some('n' | 'c') | None, _) => {}
-            _ => state = State::Broken(status.trim().to_owned()),
-        }
-    }
-    state
+/// Fedora has a package of dpkg, for building Debian's: it knows of nothing there.
+async fn only_has_dnf(host: &dyn Host, means: &Means<'_>) -> Result<bool, ResourceError> {
+    Ok(
+        succeeds(host, ["test", "-x", "/usr/bin/dnf"], means.cancel).await?
+            && !succeeds(host, ["test", "-x", "/usr/bin/apt-get"], means.cancel).await?,
+    )
 }
 
 /// Whether `installed` is the declared version: it, or one that goes on after a separator. An epoch (`1:`) counts only
 /// when it is declared.
-fn is_version(installed: &str, declared: &str) -> bool {
+pub(super) fn is_version(installed: &str, declared: &str) -> bool {
     let without_epoch = installed
         .split_once(':')
         .map_or(installed, |(_, rest)| rest);
@@ -94,25 +103,73 @@ fn is_version(installed: &str, declared: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '+', '-', '~']))
 }
 
+/// What of an installed package differs, with words for the log.
+fn wrong_version(spec: &PackageSpec, is: &Installed) -> Option<String> {
+    let declared = spec.version.as_ref()?;
+    (!is_version(&is.version, declared)).then(|| format!("{} → {declared}", is.version))
+}
+
+fn wrong_channel(spec: &PackageSpec, is: &Installed) -> Option<String> {
+    let declared = spec.snap.as_ref()?.channel.as_deref()?;
+    let is = is.channel.as_deref().unwrap_or("no channel");
+    (!snap::is_channel(is, declared)).then(|| format!("channel {is} → {declared}"))
+}
+
+fn wrong_hold(spec: &PackageSpec, is: Option<&Installed>) -> Option<&'static str> {
+    let declared = spec.hold?;
+    let is = is.and_then(|is| is.held).unwrap_or_default();
+    match (is, declared) {
+        (false, true) => Some("not held → held"),
+        (true, false) => Some("held → not held"),
+        _ => None,
+    }
+}
+
 pub(super) async fn check(
     spec: &PackageSpec,
     host: &dyn Host,
     means: &Means<'_>,
 ) -> Result<Difference, ResourceError> {
+    if let Some(reason) = fault(spec) {
+        return Err(ResourceError::Unfit(reason));
+    }
     let mut difference = Difference::default();
-    let wanted = spec.version.as_deref().unwrap_or("installed");
-    match observe(spec, host, means).await? {
-        State::Missing => difference.note(format!("not installed → {wanted}")),
-        State::Broken(status) => {
-            difference.note(format!("half installed (dpkg says {status}) → {wanted}"));
-        }
-        State::Installed(version) => {
-            if let Some(declared) = &spec.version
-                && !is_version(&version, declared)
-            {
-                difference.note(format!("{version} → {declared}"));
+    let (manager, state) = observe(spec, host, means).await?;
+    if !spec.state.is_present() {
+        match state {
+            State::Missing => {}
+            State::Installed(is) => difference.note(format!("{} → removed", is.version)),
+            State::Broken(status) => {
+                difference.note(format!("half installed (dpkg says {status}) → removed"));
             }
         }
+        return Ok(difference);
+    }
+    let wanted = spec.version.as_deref().unwrap_or("installed");
+    let is = match state {
+        State::Missing => {
+            difference.note(format!("not installed → {wanted}"));
+            None
+        }
+        State::Broken(status) => {
+            difference.note(format!("half installed (dpkg says {status}) → {wanted}"));
+            None
+        }
+        State::Installed(is) => {
+            for change in [wrong_version(spec, &is), wrong_channel(spec, &is)] {
+                difference.changes.extend(change);
+            }
+            Some(is)
+        }
+    };
+    if let Some(change) = wrong_hold(spec, is.as_ref()) {
+        if manager == PackageManager::Apk {
+            return Err(ResourceError::Unfit(format!(
+                "package {}: apk holds nothing; declare the version that shall stay",
+                spec.name
+            )));
+        }
+        difference.note(change);
     }
     Ok(difference)
 }
@@ -122,77 +179,124 @@ pub(super) async fn apply(
     host: &dyn Host,
     means: &Means<'_>,
 ) -> Result<(), ResourceError> {
-    check_name(&spec.name)?;
-    match &spec.deb {
-        Some(deb) => {
-            super::stat::check_path(deb)?;
-            install_file(spec, deb, host, means).await
-        }
-        None => install_from_archive(spec, host, means).await,
+    let (manager, state) = observe(spec, host, means).await?;
+    let is = match &state {
+        State::Installed(is) => Some(is),
+        State::Missing | State::Broken(_) => None,
+    };
+    if !spec.state.is_present() {
+        return match state {
+            State::Missing => Ok(()),
+            _ => remove(manager, &spec.name, host, means).await,
+        };
     }
+    let sound =
+        is.is_some_and(|is| wrong_version(spec, is).is_none() && wrong_channel(spec, is).is_none());
+    if !sound {
+        install(manager, spec, is, host, means).await?;
+    }
+    if wrong_hold(spec, is).is_some() {
+        hold(manager, &spec.name, spec.hold == Some(true), host, means).await?;
+    }
+    Ok(())
 }
 
-/// Quiet, in English (its words are read below), and keeping configuration files that were edited.
-fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> Command {
-    let mut argv = vec!["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"];
-    argv.extend(words);
-    Command::new(argv).within(INSTALL_LIMIT)
-}
-
-async fn install_file(
+async fn install(
+    manager: PackageManager,
     spec: &PackageSpec,
-    deb: &str,
+    is: Option<&Installed>,
     host: &dyn Host,
     means: &Means<'_>,
 ) -> Result<(), ResourceError> {
-    let command = command(["dpkg", "-i", "--force-confdef", "--force-confold", deb]);
-    let Some(failure) = patiently(&command, host, means).await? else {
-        return Ok(());
-    };
-    let missing = missing_dependencies(&failure);
-    Err(if missing.is_empty() {
-        ResourceError::Failed {
-            command: command.shell_line(),
-            exit: "failed".into(),
-            complaint: last_of(&failure),
-        }
-    } else {
+    let only_debian = |what: &str| {
         ResourceError::Unfit(format!(
-            "package {} needs {}: dpkg unpacked it but left it unconfigured; bring these packages too (artifacts and a \
-             package resource with `deb`), or leave out `deb` so that apt fetches them",
-            spec.name,
-            missing.join(" and ")
+            "package {}: `{what}` is a Debian package, and this host has {manager}",
+            spec.name
         ))
-    })
+    };
+    if let Some(bring) = &spec.bring {
+        if manager != PackageManager::Apt {
+            return Err(only_debian("bring"));
+        }
+        let deb = format!("{BROUGHT}/{}.deb", spec.name);
+        look_well(host, ["mkdir", "-p", BROUGHT], means.cancel).await?;
+        let file = DownloadSpec {
+            source: bring.source.clone(),
+            sha256: bring.sha256.clone(),
+            path: deb.clone(),
+            mode: "0644".into(),
+            unpack: None,
+            strip: 0,
+        };
+        download::apply(&file, host, means).await?;
+        apt::install_file(&spec.name, &deb, host, means).await?;
+        look_well(host, ["rm", "-f", &deb], means.cancel).await?;
+        return Ok(());
+    }
+    if let Some(deb) = &spec.deb {
+        super::stat::check_path(deb)?;
+        return match manager {
+            PackageManager::Apt => apt::install_file(&spec.name, deb, host, means).await,
+            _ => Err(only_debian("deb")),
+        };
+    }
+    match manager {
+        PackageManager::Apt => apt::install(spec, is, host, means).await,
+        PackageManager::Dnf => dnf::install(spec, host, means).await,
+        PackageManager::Apk => apk::install(spec, host, means).await,
+        PackageManager::Snap => snap::install(spec, is.is_some(), host, means).await,
+    }
 }
 
-/// As [`perform_reading`], waiting while another package manager holds the lock.
-async fn patiently(
+async fn remove(
+    manager: PackageManager,
+    name: &str,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<(), ResourceError> {
+    match manager {
+        PackageManager::Apt => apt::remove(name, host, means).await,
+        PackageManager::Dnf => dnf::remove(name, host, means).await,
+        PackageManager::Apk => apk::remove(name, host, means).await,
+        PackageManager::Snap => snap::remove(name, host, means).await,
+    }
+}
+
+async fn hold(
+    manager: PackageManager,
+    name: &str,
+    held: bool,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<(), ResourceError> {
+    match manager {
+        PackageManager::Apt => apt::hold(name, held, host, means).await,
+        PackageManager::Dnf => dnf::hold(name, held, host, means).await,
+        PackageManager::Snap => snap::hold(name, held, host, means).await,
+        // Refused by [`check`].
+        PackageManager::Apk => Ok(()),
+    }
+}
+
+/// Runs a command of a manager with its lines in the log; an error tells its last words.
+async fn manage(
+    name: &str,
     command: &Command,
     host: &dyn Host,
     means: &Means<'_>,
-) -> Result<Option<String>, ResourceError> {
-    let began = Instant::now();
-    loop {
-        match perform_reading(command, host, means).await? {
-            Some(text) if is_locked(&text) && began.elapsed() < LOCK_PATIENCE => {
-                means
-                    .note("another package manager is at work; waiting for it")
-                    .await;
-                tokio::select! {
-                    () = sleep(LOCK_POLL) => {}
-                    () = means.cancel.cancelled() => {
-                        return Err(ReachError::Cancelled { hop: host.name().into() }.into());
-                    }
-                }
-            }
-            ended => return Ok(ended),
-        }
+) -> Result<(), ResourceError> {
+    match perform_reading(command, host, means).await? {
+        None => Ok(()),
+        Some(text) => Err(ResourceError::Failed {
+            command: command.shell_line(),
+            exit: format!("package {name}"),
+            complaint: last_of(&text),
+        }),
     }
 }
 
 /// Runs the command with its lines in the log; gives all it said when it failed.
-async fn perform_reading(
+pub(super) async fn perform_reading(
     command: &Command,
     host: &dyn Host,
     means: &Means<'_>,
@@ -229,75 +333,7 @@ impl crate::transport::ChunkSink for Both<'_, '_> {
     }
 }
 
-fn is_locked(text: &str) -> bool {
-    text.contains("lock was locked by another process")
-        || text.contains("is locked by another process")
-}
-
-/// What `dpkg -i` says is missing: lines such as ` consul depends on pipexec; however:`.
-fn missing_dependencies(text: &str) -> Vec<String> {
-    text.lines()
-        .filter_map(|line| {
-            let (_, rest) = line.split_once(" depends on ")?;
-            let (what, _) = rest.split_once("; however")?;
-            Some(what.trim().to_owned())
-        })
-        .collect()
-}
-
-async fn install_from_archive(
-    spec: &PackageSpec,
-    host: &dyn Host,
-    means: &Means<'_>,
-) -> Result<(), ResourceError> {
-    // apt takes a pattern for the part of the version that was not declared.
-    let name = match &spec.version {
-        Some(version) => format!("{}={version}*", spec.name),
-        None => spec.name.clone(),
-    };
-    let install = command([
-        "apt-get",
-        "install",
-        "-y",
-        "--no-install-recommends",
-        "-o",
-        "DPkg::Lock::Timeout=60",
-        "-o",
-        "Dpkg::Options::=--force-confdef",
-        "-o",
-        "Dpkg::Options::=--force-confold",
-        &name,
-    ]);
-    let Some(text) = perform_reading(&install, host, means).await? else {
-        return Ok(());
-    };
-    if !wants_update(&text) {
-        return Err(ResourceError::Failed {
-            command: install.shell_line(),
-            exit: "failed".into(),
-            complaint: last_of(&text),
-        });
-    }
-    means
-        .note("apt does not know it; updating its package lists")
-        .await;
-    let update = command(["apt-get", "update", "-o", "DPkg::Lock::Timeout=60"]);
-    perform(host, &update, means).await?;
-    perform(host, &install, means).await
-}
-
-fn wants_update(text: &str) -> bool {
-    [
-        "Unable to locate package",
-        "has no installation candidate",
-        "was not found",
-        "404  Not Found",
-    ]
-    .iter()
-    .any(|symptom| text.contains(symptom))
-}
-
-fn last_of(text: &str) -> String {
+pub(super) fn last_of(text: &str) -> String {
     let lines: Vec<&str> = text
         .lines()
         .filter(|line| !line.trim().is_empty())
@@ -305,17 +341,36 @@ fn last_of(text: &str) -> String {
     lines[lines.len().saturating_sub(3)..].join("; ")
 }
 
-/// Debian policy, §5.6.7: lower-case letters, digits, `+`, `-` and `.`, with an architecture after a colon.
+/// What is wrong with a declaration on any host.
+pub(super) fn fault(spec: &PackageSpec) -> Option<String> {
+    let ways = [
+        spec.deb.is_some(),
+        spec.bring.is_some(),
+        spec.snap.is_some(),
+    ];
+    if ways.iter().filter(|way| **way).count() > 1 {
+        return Some("package: `deb`, `bring` and `snap` exclude each other".into());
+    }
+    if spec.snap.is_some() && spec.version.is_some() {
+        return Some("package: a snap has no `version` to choose; choose its `channel`".into());
+    }
+    if spec.state == Presence::Absent && (spec.version.is_some() || spec.hold.is_some()) {
+        return Some("package: what is absent has no `version` and no `hold`".into());
+    }
+    None
+}
+
+/// Debian policy, §5.6.7, a little wider, as rpm's names have capitals and `_`: nothing that could be an option or a path.
 fn check_name(name: &str) -> Result<(), ResourceError> {
-    let sound = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+    let sound = name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name
             .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.:".contains(&b));
+            .all(|b| b.is_ascii_alphanumeric() || b"+-._:".contains(&b));
     if sound {
         Ok(())
     } else {
         Err(ResourceError::Unfit(format!(
-            "{name:?} is no package name: it has lower-case letters, digits, `+`, `-` and `.`"
+            "{name:?} is no package name: it has letters, digits, `+`, `-`, `.` and `_`"
         )))
     }
 }

@@ -14,9 +14,9 @@ use async_trait::async_trait;
 
 use super::exec::{look, look_well};
 use super::{
-    Difference, Means, ResourceError, container, directory, download, edit, file, firewall,
-    hostname, kernel_module, mount, package, setting, supervised, swap, sysctl, systemd, template,
-    timezone,
+    Difference, Means, ResourceError, apt_repository, authorized_keys, container, directory, download, edit,
+    file, firewall, group, hostname, kernel_module, mount, package, setting, supervised, swap, sysctl, systemd,
+    template, timezone, user,
 };
 use crate::domain::resource::Resource;
 use crate::domain::undo::{Before, FileBefore, UnitBefore, Was};
@@ -88,6 +88,14 @@ pub(super) async fn remember(
         Resource::Template(spec) => {
             file::undo::remember(&template::file(spec), &name, host, means).await?
         }
+        Resource::User(spec) => Some(user::remember(spec, host, means).await?),
+        Resource::Group(spec) => Some(group::remember(spec, host, means).await?),
+        Resource::AuthorizedKeys(spec) => {
+            authorized_keys::remember(spec, &name, host, means).await?
+        }
+        Resource::AptRepository(spec) => {
+            Some(apt_repository::remember(spec, &name, host, means).await?)
+        }
         Resource::Hostname(spec) => Some(hostname::remember(spec, host, means).await?),
         Resource::Timezone(spec) => Some(timezone::remember(spec, host, means).await?),
         Resource::Sysctl(spec) => Some(sysctl::remember(spec, &name, host, means).await?),
@@ -144,6 +152,9 @@ pub async fn check(
         Before::Package(package) => package::undo::check(package, host, means).await,
         Before::Unit(unit) if unit.supervised => supervised::undo::check(unit, host, means).await,
         Before::Unit(unit) => systemd::undo::check(unit, host, means).await,
+        Before::User(user) => user::check_undo(user, host, means).await,
+        Before::Group(group) => group::check_undo(group, host, means).await,
+        Before::AptRepository(before) => apt_repository::check_undo(before, host, means).await,
         Before::Hostname(hostname) => hostname::check_undo(hostname, host, means).await,
         Before::Timezone(timezone) => timezone::check_undo(timezone, host, means).await,
         Before::Setting(before) => setting::check_undo(before, host, means).await,
@@ -171,6 +182,9 @@ pub async fn take_back(
             supervised::undo::take_back(unit, host, means).await
         }
         Before::Unit(unit) => systemd::undo::take_back(unit, host, means).await,
+        Before::User(user) => user::take_back(user, host, means).await,
+        Before::Group(group) => group::take_back(group, host, means).await,
+        Before::AptRepository(before) => apt_repository::take_back(before, host, means).await,
         Before::Hostname(hostname) => hostname::take_back(hostname, host, means).await,
         Before::Timezone(timezone) => timezone::take_back(timezone, host, means).await,
         Before::Setting(before) => setting::take_back(before, host, means).await,
@@ -226,6 +240,7 @@ fn kept_by(before: &Before) -> Vec<&str> {
         Before::Unit(unit) => unit.file.iter().collect(),
         Before::Setting(setting) => setting.files.iter().collect(),
         Before::Unpacked(unpacked) => unpacked.file.iter().collect(),
+        Before::AptRepository(before) => before.sources.iter().chain(&before.keyring).collect(),
         _ => Vec::new(),
     };
     let kept = files.into_iter().filter_map(|file| match &file.was {

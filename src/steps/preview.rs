@@ -4,7 +4,7 @@ use super::template::{Scope, TemplateError};
 use crate::domain::approval::Approver;
 use crate::domain::handler;
 use crate::domain::recipe::{HttpWait, RunCommand, ServiceWait, Step, Work};
-use crate::domain::resource::{Declared, Presence, RebootCause, Resource};
+use crate::domain::resource::{Declared, PackageSpec, Presence, RebootCause, Resource};
 use crate::transport::quote;
 
 /// One line per thing the step will do, rendered for `scope`.
@@ -139,19 +139,32 @@ fn resource_line(resource: &Resource) -> String {
             directory.mode, directory.owner, directory.group
         ),
         Resource::Download(download) => format!("{label} from {}", download.source),
-        Resource::Package(package) => {
-            let version = package
-                .version
-                .as_ref()
-                .map(|version| format!(" {version}"))
-                .unwrap_or_default();
-            let from = package
-                .deb
-                .as_ref()
-                .map(|deb| format!(" from {deb}"))
-                .unwrap_or_default();
-            format!("{label}{version}{from}")
+        Resource::User(user) => {
+            let groups = match user.groups.as_slice() {
+                [] => String::new(),
+                groups => format!(", member of {}", groups.join(", ")),
+            };
+            let closed = if user.locked == Some(true) {
+                ", closed"
+            } else {
+                ""
+            };
+            format!("{label} ({}{groups}{closed})", user.state)
         }
+        Resource::Group(group) => format!("{label} ({})", group.state),
+        Resource::AuthorizedKeys(keys) => {
+            let only = if keys.exclusive {
+                ", and no others"
+            } else {
+                ""
+            };
+            format!("{label} ({}: {}{only})", keys.state, keys.keys.len())
+        }
+        Resource::AptRepository(repository) => match repository.state {
+            Presence::Present => format!("{label} at {}", repository.uris.join(", ")),
+            Presence::Absent => format!("{label} (absent)"),
+        },
+        Resource::Package(package) => package_line(&label, package),
         Resource::SystemdUnit(unit) => {
             let state = match (unit.started, unit.enabled) {
                 (true, true) => "started, starts at boot",
@@ -166,6 +179,41 @@ fn resource_line(resource: &Resource) -> String {
             (None, false) => format!("{label} (unless {})", quote(&command.unless)),
             (None, true) => label,
         },
+    }
+}
+
+fn package_line(label: &str, package: &PackageSpec) -> String {
+    let mut line = label.to_owned();
+    if let Some(version) = &package.version {
+        line += &format!(" {version}");
+    }
+    if let Some(deb) = &package.deb {
+        line += &format!(" from {deb}");
+    }
+    if let Some(bring) = &package.bring {
+        line += &format!(" from {}", bring.source);
+    }
+    if let Some(snap) = &package.snap {
+        line += " as a snap";
+        line += &snap
+            .channel
+            .as_ref()
+            .map(|channel| format!(" from {channel}"))
+            .unwrap_or_default();
+    }
+    let mut more = Vec::new();
+    match package.hold {
+        Some(true) => more.push("held"),
+        Some(false) => more.push("not held"),
+        None => {}
+    }
+    if !package.state.is_present() {
+        more.push("absent");
+    }
+    if more.is_empty() {
+        line
+    } else {
+        format!("{line} ({})", more.join(", "))
     }
 }
 

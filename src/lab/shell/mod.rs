@@ -4,6 +4,7 @@
 //! which are functions here. They look at and change the [`World`], write to streams, take their time, and end with a
 //! status. Dropping the future of a command ends it, as a signal would.
 
+mod accounts;
 mod consul;
 mod deb;
 mod files;
@@ -199,7 +200,8 @@ fn dispatch<'a>(argv: &'a [String], context: &'a mut Context) -> BoxFuture<'a, u
         let name = program.rsplit('/').next().unwrap_or(program);
         let instant = files::find(name)
             .or_else(|| system::find(name))
-            .or_else(|| packages::find(name));
+            .or_else(|| packages::find(name))
+            .or_else(|| accounts::find(name));
         if let Some((changes, run)) = instant {
             let world = Arc::clone(&context.world);
             let said = world.act(&context.node, changes, |node, now| {
@@ -219,7 +221,13 @@ fn dispatch<'a>(argv: &'a [String], context: &'a mut Context) -> BoxFuture<'a, u
             "sleep" => system::sleep(arguments, context).await,
             "reboot" | "shutdown" => system::reboot(context).await,
             "id" | "whoami" => {
-                let said = system::identity(name, arguments, &context.user);
+                let said = match arguments {
+                    [flags, other] if name == "id" => context
+                        .world
+                        .look(&context.node, |node| accounts::id(flags, other, node))
+                        .unwrap_or_default(),
+                    _ => system::identity(name, arguments, &context.user),
+                };
                 context.say(said).await
             }
             "printenv" => {

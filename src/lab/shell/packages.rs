@@ -16,6 +16,7 @@ pub(super) use self::apt::apt;
 pub(super) fn find(name: &str) -> Option<(bool, Instant)> {
     match name {
         "dpkg-query" => Some((false, query)),
+        "apt-mark" => Some((true, mark)),
         _ => None,
     }
 }
@@ -65,9 +66,47 @@ fn query(arguments: &[String], node: &mut NodeState, _: Timestamp) -> Said {
     said
 }
 
+/// `apt-mark hold`, `unhold` and `showhold`.
+fn mark(arguments: &[String], node: &mut NodeState, _: Timestamp) -> Said {
+    let Some((verb, names)) = arguments.split_first() else {
+        return Said::err(100, "E: No operation");
+    };
+    let mut said = Said::default();
+    if verb == "showhold" {
+        let held = node.packages.iter().filter(|(_, package)| package.held);
+        let names: Vec<&str> = held.map(|(name, _)| name.as_str()).collect();
+        return Said::out(
+            names
+                .iter()
+                .map(|name| format!("{name}\n"))
+                .collect::<String>(),
+        );
+    }
+    for name in names {
+        match node.packages.get_mut(name) {
+            Some(package) if matches!(verb.as_str(), "hold" | "unhold") => {
+                package.held = verb == "hold";
+                let done = if package.held {
+                    "set on hold"
+                } else {
+                    "no longer held"
+                };
+                said.out
+                    .extend_from_slice(format!("{name} {done}.\n").as_bytes());
+            }
+            Some(_) => return Said::err(100, format_args!("E: Invalid operation {verb}")),
+            None => return Said::err(100, format_args!("E: Unable to locate package {name}")),
+        }
+    }
+    said
+}
+
 fn show_package(format: &str, name: &str, package: &Package) -> String {
     format
-        .replace("${db:Status-Abbrev}", "ii ")
+        .replace(
+            "${db:Status-Abbrev}",
+            if package.held { "hi " } else { "ii " },
+        )
         .replace("${Status}", "install ok installed")
         .replace("${db:Status-Status}", "installed")
         .replace("${binary:Package}", name)
@@ -234,6 +273,7 @@ async fn install_file(path: &str, context: &Context) -> u32 {
                 version: version.clone(),
                 arch: arch.clone(),
                 files: deb.files.iter().map(|(path, _, _)| path.clone()).collect(),
+                held: false,
             },
         );
         Ok(())

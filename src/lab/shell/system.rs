@@ -14,7 +14,7 @@ use crate::lab::world::units::UnitState;
 /// The longest `sleep`.
 const SLEEP_LIMIT: f64 = 86_400.0;
 
-/// The program of that name; none of them changes anything.
+/// The program of that name, and whether it changes anything.
 pub(super) fn find(name: &str) -> Option<(bool, Instant)> {
     let run: Instant = match name {
         "true" | ":" => |_, _, _| Said::default(),
@@ -23,7 +23,7 @@ pub(super) fn find(name: &str) -> Option<(bool, Instant)> {
         "printf" => printf,
         "date" => date,
         "uname" => uname,
-        "hostname" => |_, node, _| Said::out(format!("{}\n", node.board.name)),
+        "hostname" => hostname,
         "nproc" => |_, node, _| Said::out(format!("{}\n", node.board.cpus)),
         "getconf" => getconf,
         "uptime" => uptime,
@@ -41,7 +41,7 @@ pub(super) fn find(name: &str) -> Option<(bool, Instant)> {
         "timedatectl" => timedatectl,
         _ => return None,
     };
-    Some((false, run))
+    Some((name == "hostname", run))
 }
 
 fn echo(arguments: &[String], _: &mut NodeState, _: Timestamp) -> Said {
@@ -117,7 +117,7 @@ fn uname(arguments: &[String], node: &mut NodeState, _: Timestamp) -> Said {
     // The order is uname's own, whatever the order of the letters.
     for (letter, value) in [
         ('s', "Linux"),
-        ('n', board.name),
+        ('n', node.hostname()),
         ('r', board.kernel),
         ('v', "#1 SMP PREEMPT_DYNAMIC"),
         ('m', board.machine()),
@@ -130,6 +130,16 @@ fn uname(arguments: &[String], node: &mut NodeState, _: Timestamp) -> Said {
         parts.push("GNU/Linux");
     }
     Said::out(format!("{}\n", parts.join(" ")))
+}
+
+fn hostname(arguments: &[String], node: &mut NodeState, _: Timestamp) -> Said {
+    match arguments {
+        [name] if !name.starts_with('-') => {
+            node.hostname = Some(name.clone());
+            Said::default()
+        }
+        _ => Said::out(format!("{}\n", node.hostname())),
+    }
 }
 
 fn getconf(arguments: &[String], node: &mut NodeState, _: Timestamp) -> Said {

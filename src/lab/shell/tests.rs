@@ -318,3 +318,39 @@ proptest! {
         prop_assert!(status <= 255);
     }
 }
+
+#[rstest]
+#[case(
+    "useradd --uid 1200 --groups sudo,video --user-group --create-home deploy && id -Gn deploy",
+    "deploy sudo video\n"
+)]
+#[case(
+    "useradd deploy; usermod --shell /bin/zsh --groups video deploy; getent passwd deploy",
+    "deploy:x:1001:1001::/home/deploy:/bin/zsh\n"
+)]
+#[case(
+    "useradd --create-home deploy; stat -c %U:%G /home/deploy; userdel --remove deploy; id -gn deploy",
+    "deploy:deploy\n"
+)]
+#[case(
+    "useradd deploy; usermod --expiredate 1 deploy; getent shadow deploy | cut -d: -f8",
+    "1\n"
+)]
+#[case(
+    "groupadd --gid 1500 ops; groupmod --gid 1501 ops; getent group ops; groupdel ops; getent group ops",
+    "ops:x:1501:\n"
+)]
+#[case("hostname other; hostname; uname -n", "other\nother\n")]
+#[case(
+    "readlink /etc/localtime; test -f /usr/share/zoneinfo/Europe/Berlin && echo known",
+    "/usr/share/zoneinfo/Etc/UTC\nknown\n"
+)]
+#[case(
+    "apt-mark hold curl; apt-mark showhold; dpkg-query -W -f '${db:Status-Abbrev}' curl",
+    "curl set on hold.\ncurl\nhi "
+)]
+#[tokio::test]
+async fn accounts_names_and_marks_are_kept_by_the_node(#[case] line: &str, #[case] said: &str) {
+    let (_, out, _) = ran(line).await;
+    assert_eq!(out, said);
+}

@@ -202,8 +202,27 @@ impl Setup<'_> {
         );
         self.file(
             "/etc/group",
-            "root:x:0:\nsudo:x:27:ubuntu\nubuntu:x:1000:\n",
+            "root:x:0:\nadm:x:4:ubuntu\nsudo:x:27:ubuntu\nvideo:x:44:\nubuntu:x:1000:\n",
         );
+        self.file(
+            "/etc/shadow",
+            "root:*:20000:0:99999:7:::\nubuntu:!:20000:0:99999:7:::\n",
+        );
+        self.must(|node, _| node.files.set("/etc/shadow", |entry| entry.mode = 0o640));
+        for zone in [
+            "Etc/UTC",
+            "Europe/Berlin",
+            "Europe/London",
+            "America/New_York",
+            "Asia/Tokyo",
+        ] {
+            self.file(&format!("/usr/share/zoneinfo/{zone}"), "TZif2\n");
+        }
+        self.must(|node, now| {
+            node.files
+                .symlink("/usr/share/zoneinfo/Etc/UTC", "/etc/localtime", now)
+        });
+        self.file("/etc/timezone", "Etc/UTC\n");
         for program in [
             "sh",
             "cat",
@@ -362,6 +381,7 @@ impl Setup<'_> {
                     .iter()
                     .map(|program| (*program).to_owned())
                     .collect(),
+                held: false,
             },
         );
     }

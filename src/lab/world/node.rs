@@ -58,6 +58,8 @@ pub(crate) struct Package {
     pub(crate) arch: String,
     /// Paths it brought.
     pub(crate) files: Vec<String>,
+    /// Whether upgrades leave it alone.
+    pub(crate) held: bool,
 }
 
 /// Everything that is true about one board now.
@@ -78,6 +80,8 @@ pub(crate) struct NodeState {
     /// Degrees that a fault adds.
     pub(crate) extra_heat: f32,
     pub(crate) next_pid: u32,
+    /// The kernel's name for itself, where another was given since the boot.
+    pub(crate) hostname: Option<String>,
 }
 
 impl NodeState {
@@ -96,6 +100,7 @@ impl NodeState {
             work: Vec::new(),
             extra_heat: 0.0,
             next_pid: 600,
+            hostname: None,
         };
         node.boot_id = node.draw_boot_id();
         node
@@ -112,6 +117,11 @@ impl NodeState {
             boot_id: self.boot_id.clone(),
             booted_at: self.booted_at,
         }
+    }
+
+    /// What the kernel calls itself.
+    pub(crate) fn hostname(&self) -> &str {
+        self.hostname.as_deref().unwrap_or(self.board.name)
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -141,6 +151,9 @@ impl NodeState {
         self.power = Power::On;
         self.booted_at = now;
         self.boot_id = self.draw_boot_id();
+        let name = self.files.read("/etc/hostname").unwrap_or_default();
+        let name = String::from_utf8_lossy(name).trim().to_owned();
+        self.hostname = (!name.is_empty()).then_some(name);
         for volatile in ["/tmp", "/run"] {
             for path in self.files.below(volatile).into_iter().rev() {
                 // Whatever was there is gone; what systemd makes anew follows.

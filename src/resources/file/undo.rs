@@ -196,6 +196,7 @@ fn restored(before: &FileBefore, now: &Now, back: &mut Back) -> bool {
 /// What somebody did to the file since the run, if anything.
 fn changed_since(before: &FileBefore, now: &Now) -> Option<String> {
     let what = match now {
+        Now::Absent if before.left.is_empty() => return None,
         Now::Absent => "it was removed since".to_owned(),
         Now::Link { .. } => "it is a symbolic link now".into(),
         Now::Other(kind) => format!("it is a {} now", kind.word()),

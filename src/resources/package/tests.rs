@@ -2,15 +2,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
 
-use super::super::testing::{TempHost, differences, ensure, fails, says};
+use super::super::testing::{TempHost, differences, ensure, fails, says, take_back};
 use super::*;
 use crate::domain::resource::Resource;
 
 fn declared(version: Option<&str>, deb: Option<&str>) -> Resource {
     Resource::Package(PackageSpec {
         name: "consul".into(),
+        state: crate::domain::resource::Presence::Present,
         version: version.map(Into::into),
         deb: deb.map(Into::into),
+        hold: None,
+        bring: None,
+        snap: None,
     })
 }
 
@@ -180,16 +184,263 @@ async fn apt_updates_its_lists_once_when_it_does_not_know_a_package() {
 #[tokio::test]
 async fn a_name_that_could_be_an_option_is_refused() {
     let host = TempHost::new();
-    for bad in ["--purge", "a b", "", "A", "a;b"] {
+    for bad in ["--purge", "a b", "", "a/b", "a;b"] {
         let resource = Resource::Package(PackageSpec {
             name: bad.into(),
+            state: crate::domain::resource::Presence::Present,
             version: None,
             deb: None,
+            hold: None,
+            bring: None,
+            snap: None,
         });
         let error = differences(&resource, &host).await.unwrap_err().to_string();
         assert!(error.contains("no package name"), "{error}");
     }
     assert_eq!(host.ran(), [] as [&str; 0]);
+}
+
+fn bare(name: &str) -> PackageSpec {
+    PackageSpec {
+        name: name.into(),
+        state: Presence::Present,
+        version: None,
+        hold: None,
+        deb: None,
+        bring: None,
+        snap: None,
+    }
+}
+
+#[tokio::test]
+async fn a_hold_is_seen_set_and_taken_back() {
+    let held = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let host = TempHost::scripted(move |command| match command {
+        query if query.starts_with("dpkg-query") && held.load(Ordering::Relaxed) => {
+            says("hi |1.8.7-1\n")
+        }
+        query if query.starts_with("dpkg-query") => says("ii |1.8.7-1\n"),
+        mark if mark.contains("apt-mark ") => {
+            held.store(mark.contains("apt-mark hold consul"), Ordering::Relaxed);
+            says("")
+        }
+        _ => None,
+    });
+    let spec = PackageSpec {
+        hold: Some(true),
+        ..bare("consul")
+    };
+    assert_eq!(
+        ensure(&Resource::Package(spec), &host).await.unwrap(),
+        ["not held → held"]
+    );
+    assert_eq!(take_back(&host).await.unwrap(), ["held → not held"]);
+}
+
+#[tokio::test]
+async fn an_absent_package_is_removed_and_comes_back_in_its_version() {
+    let there = AtomicU32::new(1);
+    let host = TempHost::scripted(move |command| match command {
+        query if query.starts_with("dpkg-query") && there.load(Ordering::Relaxed) == 1 => {
+            says("ii |2.6-1\n")
+        }
+        query if query.starts_with("dpkg-query") => fails(1, "none"),
+        remove if remove.contains("dpkg -r consul") => {
+            there.store(0, Ordering::Relaxed);
+            says("")
+        }
+        install if install.contains("apt-get install") && install.ends_with("consul=2.6-1") => {
+            there.store(1, Ordering::Relaxed);
+            says("")
+        }
+        _ => None,
+    });
+    let absent = PackageSpec {
+        state: Presence::Absent,
+        ..bare("consul")
+    };
+    assert_eq!(
+        ensure(&Resource::Package(absent), &host).await.unwrap(),
+        ["2.6-1 → removed"]
+    );
+    assert_eq!(take_back(&host).await.unwrap(), ["not installed → 2.6-1"]);
+}
+
+/// A host without dpkg on which `look` says what is installed, and any `change` installs it in `version`.
+fn other(look: &'static str, change: &'static str, version: &'static str) -> TempHost {
+    let there = AtomicU32::new(0);
+    TempHost::scripted(move |command| {
+        let installed = there.load(Ordering::Relaxed) == 1;
+        match command {
+            query if query.starts_with(look) && installed => says(version),
+            query if query.starts_with(look) => fails(1, "not installed"),
+            changing if changing.contains(change) => {
+                there.store(1, Ordering::Relaxed);
+                says("done\n")
+            }
+            removing if removing.contains("rpm -e") || removing.contains("del htop") => {
+                there.store(0, Ordering::Relaxed);
+                says("")
+            }
+            _ => fails(127, "not found"),
+        }
+    })
+}
+
+#[tokio::test]
+async fn the_manager_is_chosen_by_what_the_host_has() {
+    let spec = PackageSpec {
+        version: Some("3.2".into()),
+        ..bare("htop")
+    };
+    let resource = Resource::Package(spec);
+    for (host, line, back) in [
+        (
+            other("rpm -q", "dnf install", "(none):3.2.2-2.el9\n"),
+            "'htop-3.2*'",
+            "3.2.2-2.el9 → removed",
+        ),
+        (
+            other("apk info", " add ", "htop-3.2.2-r1\n"),
+            "add 'htop~3.2'",
+            "3.2.2-r1 → removed",
+        ),
+    ] {
+        assert_eq!(
+            ensure(&resource, &host).await.unwrap(),
+            ["not installed → 3.2"]
+        );
+        let ran = host.ran();
+        assert!(ran.iter().any(|ran| ran.ends_with(line)), "{ran:?}");
+        assert_eq!(take_back(&host).await.unwrap(), [back]);
+    }
+}
+
+#[tokio::test]
+async fn a_snap_follows_its_channel_and_is_told_apart_from_other_packages() {
+    let channel = std::sync::Mutex::new("");
+    let host = TempHost::scripted(move |command| {
+        let mut channel = channel.lock().unwrap();
+        match command {
+            list if list.contains("snap list") && channel.is_empty() => {
+                fails(1, "error: no matching snaps installed")
+            }
+            list if list.contains("snap list") => says(&format!(
+                "Name  Version Rev Tracking Publisher Notes\nmicrok8s v1.32.1 7394 {channel} canonical classic\n"
+            )),
+            change if change.contains("--channel=1.32") => {
+                *channel = "1.32/stable";
+                says("")
+            }
+            change if change.contains("--channel=1.33/edge") => {
+                *channel = "1.33/edge";
+                says("")
+            }
+            _ => None,
+        }
+    });
+    let follow = |channel: &str| {
+        Resource::Package(PackageSpec {
+            snap: Some(crate::domain::resource::SnapSpec {
+                channel: Some(channel.into()),
+                classic: true,
+            }),
+            ..bare("microk8s")
+        })
+    };
+    assert_eq!(
+        ensure(&follow("1.32"), &host).await.unwrap(),
+        ["not installed → installed"]
+    );
+    assert!(
+        host.ran()
+            .iter()
+            .any(|ran| { ran.ends_with("snap install microk8s --channel=1.32 --classic") })
+    );
+    assert_eq!(
+        ensure(&follow("1.33/edge"), &host).await.unwrap(),
+        ["channel 1.32/stable → 1.33/edge"]
+    );
+    let last = host.records().all().pop().unwrap();
+    assert_eq!(
+        last.outlook().unwrap(),
+        "package microk8s: from channel 1.32/stable again"
+    );
+}
+
+#[tokio::test]
+async fn a_host_without_any_manager_says_what_it_lacks() {
+    let host = TempHost::scripted(|_| fails(127, "not found"));
+    let error = differences(&Resource::Package(bare("htop")), &host)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("no dpkg, no rpm and no apk"), "{error}");
+    let snap = PackageSpec {
+        snap: Some(crate::domain::resource::SnapSpec::default()),
+        ..bare("htop")
+    };
+    let error = differences(&Resource::Package(snap), &host)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("no snapd"), "{error}");
+}
+
+#[tokio::test]
+async fn a_package_that_is_brought_is_pushed_only_when_it_has_to_be_installed() {
+    let there = AtomicU32::new(0);
+    let host = TempHost::scripted(move |command| match command {
+        query if query.starts_with("dpkg-query") && there.load(Ordering::Relaxed) == 1 => {
+            says("ii |1.8.7-1\n")
+        }
+        query if query.starts_with("dpkg-query") => fails(1, "none"),
+        install if install.contains("dpkg -i") => {
+            there.store(1, Ordering::Relaxed);
+            says("")
+        }
+        _ => None,
+    });
+    let here = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(here.path(), "deb").unwrap();
+    let resource = Resource::Package(PackageSpec {
+        version: Some("1.8.7".into()),
+        bring: Some(crate::domain::resource::BringSpec {
+            source: here.path().display().to_string(),
+            sha256: crate::resources::checksum::sha256_of_bytes(b"deb"),
+        }),
+        ..bare("consul")
+    });
+    ensure(&resource, &host).await.unwrap();
+    let pushes = |host: &TempHost| {
+        let ran = host.ran();
+        ran.iter().filter(|ran| ran.starts_with("write ")).count()
+    };
+    assert_eq!(pushes(&host), 1);
+    assert!(!host.path("/var/cache/quarterdeck/consul.deb").exists());
+    ensure(&resource, &host).await.unwrap();
+    assert_eq!(pushes(&host), 1);
+}
+
+#[test]
+fn channels_are_the_same_however_short_they_are_written() {
+    for (is, declared, same) in [
+        ("latest/stable", "stable", true),
+        ("1.32/stable", "1.32", true),
+        ("latest/edge", "edge", true),
+        ("1.32/stable", "1.32/edge", false),
+        ("latest/stable", "1.32", false),
+    ] {
+        assert_eq!(snap::is_channel(is, declared), same, "{is} {declared}");
+    }
+}
+
+#[test]
+fn a_lock_of_dnf_is_known_by_the_whole_name() {
+    assert!(dnf::is_lock("htop-0:3.2.2-2.el9.*", "htop"));
+    assert!(dnf::is_lock("Package name: htop", "htop"));
+    assert!(!dnf::is_lock("htop-extra-0:1-1.*", "htop"));
+    assert!(!dnf::is_lock("Package name: htop-extra", "htop"));
 }
 
 #[test]
@@ -231,7 +482,11 @@ proptest! {
 
     #[test]
     fn no_output_of_dpkg_makes_the_reader_panic(text in "[a-zA-Z |:0-9\n]{0,80}|.{0,40}") {
-        let _ = parse(&text);
-        let _ = missing_dependencies(&text);
+        let _ = apt::parse(&text);
+        let _ = dnf::parse(&text);
+        let _ = dnf::is_lock(&text, "a");
+        let _ = apk::parse(&text, "a");
+        let _ = snap::parse(&text, "a");
+        let _ = apt::missing_dependencies(&text);
     }
 }

@@ -2,10 +2,8 @@
 
 use super::super::undo::Back;
 use super::super::{Means, ResourceError};
-use super::{
-    State, command, is_version, last_of, missing_dependencies, observe, patiently, perform_reading,
-};
-use crate::domain::resource::PackageSpec;
+use super::{State, apk, apt, dnf, hold, is_version, observe, remove, snap};
+use crate::domain::resource::{PackageManager, PackageSpec, Presence, SnapSpec};
 use crate::domain::undo::{Before, PackageBefore};
 use crate::transport::Host;
 
@@ -14,24 +12,36 @@ pub(in crate::resources) async fn remember(
     host: &dyn Host,
     means: &Means<'_>,
 ) -> Result<Before, ResourceError> {
-    let was = match observe(spec, host, means).await? {
-        State::Installed(version) => Some(version),
+    let (manager, state) = observe(spec, host, means).await?;
+    let is = match state {
+        State::Installed(is) => Some(is),
         // What was half installed was no working package, and is none when it is gone.
         State::Missing | State::Broken(_) => None,
     };
     Ok(Before::Package(PackageBefore {
         name: spec.name.clone(),
-        was,
+        manager,
+        was_held: spec
+            .hold
+            .map(|_| is.as_ref().and_then(|is| is.held).unwrap_or_default()),
+        was_on: is.as_ref().and_then(|is| is.channel.clone()),
+        was: is.map(|is| is.version),
         left: spec.version.clone(),
-        fetched: spec.deb.is_none(),
+        left_state: spec.state,
+        fetched: spec.deb.is_none() && spec.bring.is_none(),
     }))
 }
 
+/// The declaration by which the package is looked at.
 fn spec(package: &PackageBefore) -> PackageSpec {
     PackageSpec {
         name: package.name.clone(),
-        version: package.was.clone(),
+        state: Presence::Present,
+        version: None,
+        hold: package.was_held,
         deb: None,
+        bring: None,
+        snap: (package.manager == PackageManager::Snap).then(SnapSpec::default),
     }
 }
 
@@ -40,31 +50,51 @@ pub(in crate::resources) async fn check(
     host: &dyn Host,
     means: &Means<'_>,
 ) -> Result<Back, ResourceError> {
-    let state = observe(&spec(package), host, means).await?;
+    let (_, state) = observe(&spec(package), host, means).await?;
     let mut back = Back::default();
     match (&package.was, &state) {
         (None, State::Missing) => {}
-        (Some(was), State::Installed(is)) if was == is => {}
-        (None, State::Installed(is)) => back.difference.note(format!("{is} → removed")),
-        (Some(was), State::Installed(is)) => back.difference.note(format!("{is} → {was}")),
+        (Some(was), State::Installed(is)) => {
+            match (&package.was_on, &is.channel) {
+                (Some(was), Some(is)) if was != is => back.note(format!("channel {is} → {was}")),
+                // What a channel holds is not for a run to say.
+                (Some(_), _) => {}
+                (None, _) if *was != is.version => back.note(format!("{} → {was}", is.version)),
+                (None, _) => {}
+            }
+            match (package.was_held, is.held) {
+                (Some(false), Some(true)) => back.note("held → not held"),
+                (Some(true), Some(false)) => back.note("not held → held"),
+                _ => {}
+            }
+        }
+        (None, State::Installed(is)) => back.note(format!("{} → removed", is.version)),
         (None, State::Broken(status)) => {
-            back.difference
-                .note(format!("half installed (dpkg says {status}) → removed"));
+            back.note(format!("half installed (dpkg says {status}) → removed"));
         }
         (Some(was), State::Broken(status)) => {
-            back.difference
-                .note(format!("half installed (dpkg says {status}) → {was}"));
+            back.note(format!("half installed (dpkg says {status}) → {was}"));
         }
         (Some(was), State::Missing) => {
-            back.difference.note(format!("not installed → {was}"));
-            back.refused = Some("it was removed since".into());
+            back.note(format!("not installed → {was}"));
+            if package.left_state.is_present() {
+                back.refused = Some("it was removed since".into());
+            }
         }
     }
-    if let (false, State::Installed(is), Some(left)) =
-        (back.difference.is_none(), &state, &package.left)
-        && !is_version(is, left)
-    {
-        back.refused = Some(format!("{is} was installed since, the run left {left}"));
+    if let (false, State::Installed(is)) = (back.difference.is_none(), &state) {
+        match &package.left {
+            Some(left) if !is_version(&is.version, left) => {
+                back.refused = Some(format!(
+                    "{} was installed since, the run left {left}",
+                    is.version
+                ));
+            }
+            _ if !package.left_state.is_present() => {
+                back.refused = Some(format!("{} was installed since", is.version));
+            }
+            _ => {}
+        }
     }
     Ok(back)
 }
@@ -74,9 +104,24 @@ pub(in crate::resources) async fn take_back(
     host: &dyn Host,
     means: &Means<'_>,
 ) -> Result<(), ResourceError> {
+    let (_, state) = observe(&spec(package), host, means).await?;
     match &package.was {
-        None => remove(package, host, means).await?,
-        Some(version) => reinstall(package, version, host, means).await?,
+        None => remove(package.manager, &package.name, host, means).await?,
+        Some(was) => {
+            let there = matches!(&state, State::Installed(is) if is.version == *was);
+            if !there || package.was_on.is_some() {
+                reinstall(package, was, &state, host, means).await?;
+            }
+            let held = match state {
+                State::Installed(is) => is.held,
+                State::Missing | State::Broken(_) => None,
+            };
+            if let Some(was_held) = package.was_held
+                && held != Some(was_held)
+            {
+                hold(package.manager, &package.name, was_held, host, means).await?;
+            }
+        }
     }
     let back = check(package, host, means).await?;
     if back.difference.is_none() {
@@ -89,54 +134,31 @@ pub(in crate::resources) async fn take_back(
     )))
 }
 
-/// `dpkg -r` and not apt: it refuses when another package needs this one, instead of removing that as well.
-async fn remove(
-    package: &PackageBefore,
-    host: &dyn Host,
-    means: &Means<'_>,
-) -> Result<(), ResourceError> {
-    let command = command(["dpkg", "-r", &package.name]);
-    let Some(failure) = patiently(&command, host, means).await? else {
-        return Ok(());
-    };
-    let needed = missing_dependencies(&failure);
-    Err(ResourceError::Unfit(if needed.is_empty() {
-        format!("package {}: {}", package.name, last_of(&failure))
-    } else {
-        format!(
-            "package {} cannot be removed: another package depends on it; take that one back first",
-            package.name
-        )
-    }))
-}
-
 async fn reinstall(
     package: &PackageBefore,
     version: &str,
+    state: &State,
     host: &dyn Host,
     means: &Means<'_>,
 ) -> Result<(), ResourceError> {
-    let name = format!("{}={version}", package.name);
-    let install = command([
-        "apt-get",
-        "install",
-        "-y",
-        "--no-install-recommends",
-        "--allow-downgrades",
-        "-o",
-        "DPkg::Lock::Timeout=60",
-        "-o",
-        "Dpkg::Options::=--force-confdef",
-        "-o",
-        "Dpkg::Options::=--force-confold",
-        &name,
-    ]);
-    match perform_reading(&install, host, means).await? {
-        None => Ok(()),
-        Some(text) => Err(ResourceError::Unfit(format!(
-            "package {}: {version} cannot be had any more: {}; bring that package to the node and install it with dpkg -i",
-            package.name,
-            last_of(&text)
-        ))),
+    let name = &package.name;
+    match package.manager {
+        PackageManager::Apt => apt::reinstall(name, version, host, means).await,
+        PackageManager::Dnf => dnf::reinstall(name, version, host, means).await,
+        PackageManager::Apk => apk::reinstall(name, version, host, means).await,
+        PackageManager::Snap => {
+            let channel = package.was_on.as_deref().unwrap_or("latest/stable");
+            match state {
+                State::Installed(_) => snap::follow(name, channel, host, means).await,
+                State::Missing | State::Broken(_) => {
+                    let mut spec = spec(package);
+                    spec.snap = Some(SnapSpec {
+                        channel: Some(channel.to_owned()),
+                        classic: false,
+                    });
+                    snap::install(&spec, false, host, means).await
+                }
+            }
+        }
     }
 }

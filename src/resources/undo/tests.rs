@@ -320,8 +320,12 @@ fn dpkg(installed: Option<&str>) -> (TempHost, Arc<Mutex<Option<String>>>) {
 fn consul(version: &str) -> Resource {
     Resource::Package(PackageSpec {
         name: "consul".into(),
+        state: crate::domain::resource::Presence::Present,
         version: Some(version.into()),
         deb: None,
+        hold: None,
+        bring: None,
+        snap: None,
     })
 }
 

@@ -153,8 +153,12 @@ fn rendering_keeps_types_and_leaves_other_fields_alone() {
     );
     let package = PackageSpec {
         name: "consul".into(),
+        state: crate::domain::resource::Presence::Present,
         version: None,
         deb: None,
+        hold: None,
+        bring: None,
+        snap: None,
     };
     assert_eq!(templates.scope(None).render(&package).unwrap(), package);
 }

@@ -5,7 +5,7 @@ use super::super::tests::context;
 use super::*;
 use crate::domain::plan::Origin;
 use crate::domain::recipe::{RunCommand, Selector, StepUndo};
-use crate::domain::resource::{CommandSpec, FileSpec, Resource};
+use crate::domain::resource::{CommandSpec, FileSpec, PackageManager, Presence, Resource};
 use crate::domain::run::{Run, RunState, Tally, Task};
 use crate::domain::undo::{FileBefore, Owned, PackageBefore, Was};
 use crate::resources::testing::TempHost;
@@ -247,6 +247,10 @@ fn what_cannot_be_undone_is_said_beforehand_with_the_hosts_it_stays_on() {
         was: None,
         left: None,
         fetched: false,
+        manager: PackageManager::Apt,
+        was_held: None,
+        was_on: None,
+        left_state: Presence::Present,
     });
     let made = Before::Command {
         label: "command mkfs /dev/sdb".into(),

@@ -158,6 +158,7 @@ async fn install_one(name: &str, version: &str, size: u32, context: &Context) ->
                 version: version.to_owned(),
                 arch: arch.to_owned(),
                 files: deb.files.iter().map(|(path, _, _)| path.clone()).collect(),
+                held: false,
             },
         );
         Ok(())
