@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +71,9 @@ impl Cockpit {
             dir.path().join("cache"),
         );
         settings.environments = workspace.environments;
-        settings.recipes = Library::load(None).recipes().cloned().collect();
+        // The built-in recipes, and those of the example workspace.
+        let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/recipes");
+        settings.recipes = Library::load(Some(&recipes)).recipes().cloned().collect();
         settings.node_interval = Duration::from_millis(500);
         settings.service_interval = Duration::from_millis(500);
         let engine = Engine::start(settings).await.unwrap();
@@ -292,6 +295,28 @@ async fn a_node_is_drained_removed_and_joins_again_as_others_see_it() {
     assert_eq!(joined.state, RunState::Succeeded, "{log}");
     assert!(world.unit_active("pc5", "consul.service"));
     assert!(log.contains("alive"), "{log}");
+    cockpit.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_provisioning_can_be_practised_and_taken_back() {
+    let cockpit = Cockpit::start(0.0).await;
+    let (looked, log) = cockpit.run("provision", true).await;
+    assert_eq!(looked.state, RunState::Succeeded, "{log}");
+    assert!(log.contains("user ada: does not exist → added"), "{log}");
+    assert!(log.contains("+UMASK 027"), "{log}");
+
+    let (made, log) = cockpit.run("provision", false).await;
+    assert_eq!(made.state, RunState::Succeeded, "{log}");
+    assert_eq!(made.tally.changed, looked.tally.changed, "{log}");
+    let (again, log) = cockpit.run("provision", false).await;
+    assert_eq!(again.state, RunState::Succeeded, "{log}");
+    assert_eq!(again.tally.changed, 0, "{log}");
+
+    let (undone, log) = cockpit.undo(&made, false, false).await.unwrap();
+    assert_eq!(undone.state, RunState::Succeeded, "{log}");
+    let (fresh, log) = cockpit.run("provision", true).await;
+    assert_eq!(fresh.tally.changed, looked.tally.changed, "{log}");
     cockpit.stop().await;
 }
 

@@ -6,14 +6,21 @@
 //! * `QUARTERDECK_REAL_NODES`: the state directory of `tests/real/nodes`, with `n1` to `n3` up
 //! * `QUARTERDECK_CONSUL_DEB`: Debian's package of Consul 1.8.7
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a node that does not answer fails the test"
+)]
+
+#[path = "support/nodes.rs"]
 #[allow(
     unreachable_pub,
     dead_code,
     reason = "a module of several tests has nobody outside, and no test uses all of it"
 )]
-mod support {
-    pub mod nodes;
-}
+mod nodes;
+
+#[path = "real_nodes/states.rs"]
+mod states;
 
 use std::time::Duration;
 
@@ -21,7 +28,7 @@ use quarterdeck::domain::finding::Severity;
 use quarterdeck::domain::finding::Subject;
 use quarterdeck::domain::run::{RunState, Stream};
 
-use support::nodes::{Cockpit, Nodes};
+use nodes::{Cockpit, Nodes};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real nodes: run tests/run nodes"]

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::accounts::{Account, GroupBefore, GroupWas, UserBefore};
 pub use self::identity::{HostnameBefore, TimezoneBefore};
+pub use self::packages::{AptRepositoryBefore, PackageBefore};
 pub use self::system::{
     ContainerBefore, FirewallBefore, FirewallState, Setting, SettingBefore, UnpackedBefore,
 };
-pub use self::packages::{AptRepositoryBefore, PackageBefore};
 
 /// What one resource was like before it was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

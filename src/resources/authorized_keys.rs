@@ -391,6 +391,8 @@ mod tests {
 
     fn node() -> TempHost {
         TempHost::scripted(|command| match command {
+            "getent passwd root" => says("root:x:0:0::/root:/bin/sh\n"),
+            "id -gn root" | "id -Gn root" => says("root\n"),
             "getent passwd deploy" => says("deploy:x:1000:1000::/home/deploy:/bin/sh\n"),
             "id -gn deploy" | "id -Gn deploy" => says("deploy\n"),
             chown if chown.starts_with("chown ") => says(""),
@@ -404,17 +406,20 @@ mod tests {
     #[tokio::test]
     async fn the_directory_is_made_for_the_user_and_goes_with_the_first_key() {
         let host = node();
-        std::fs::create_dir_all(host.path("/home/deploy")).unwrap();
-        let resource = Resource::AuthorizedKeys(spec(&[key(1)]));
+        std::fs::create_dir(host.path("/root")).unwrap();
+        let resource = Resource::AuthorizedKeys(AuthorizedKeysSpec {
+            user: "root".into(),
+            ..spec(&[key(1)])
+        });
         ensure(&resource, &host).await.unwrap();
-        let directory = host.path("/home/deploy/.ssh");
+        let directory = host.path("/root/.ssh");
         assert_eq!(
             directory.metadata().unwrap().permissions().mode() & 0o777,
             0o700
         );
         assert!(
             host.ran()
-                .contains(&"chown deploy:deploy /home/deploy/.ssh".to_owned())
+                .contains(&"chown root:root /root/.ssh".to_owned())
         );
         take_back(&host).await.unwrap();
         assert!(!directory.exists());

@@ -14,9 +14,9 @@ use async_trait::async_trait;
 
 use super::exec::{look, look_well};
 use super::{
-    Difference, Means, ResourceError, apt_repository, authorized_keys, container, directory, download, edit,
-    file, firewall, group, hostname, kernel_module, mount, package, setting, supervised, swap, sysctl, systemd,
-    template, timezone, user,
+    Difference, Means, ResourceError, apt_repository, authorized_keys, container, directory,
+    download, edit, file, firewall, group, hostname, kernel_module, mount, package, setting,
+    supervised, swap, sysctl, systemd, template, timezone, user,
 };
 use crate::domain::resource::Resource;
 use crate::domain::undo::{Before, FileBefore, UnitBefore, Was};

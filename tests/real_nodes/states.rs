@@ -6,12 +6,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use quarterdeck::domain::plan::{Origin, PlanRequest};
+use quarterdeck::domain::recipe::Recipe;
 use quarterdeck::domain::run::{RunState, Stream};
 use quarterdeck::steps::Library;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::support::nodes::{Cockpit, Nodes};
+use crate::nodes::{Cockpit, Nodes};
 
 /// A package and a repository with nothing else in it.
 const REPOSITORY: &str = r"
@@ -45,7 +46,18 @@ impl Signer {
     fn new() -> Self {
         let signer = Self(tempfile::tempdir().unwrap());
         let identity = "Repository <test@example.org>";
-        signer.gpg(&["--passphrase", "", "--quick-gen-key", identity, "ed25519", "sign", "never"], None);
+        signer.gpg(
+            &[
+                "--passphrase",
+                "",
+                "--quick-gen-key",
+                identity,
+                "ed25519",
+                "sign",
+                "never",
+            ],
+            None,
+        );
         signer
     }
 
@@ -68,7 +80,10 @@ impl Signer {
 
     fn fingerprint(&self) -> String {
         let listed = self.gpg(&["--with-colons", "--fingerprint"], None);
-        let line = listed.lines().find(|line| line.starts_with("fpr:")).unwrap();
+        let line = listed
+            .lines()
+            .find(|line| line.starts_with("fpr:"))
+            .unwrap();
         line.split(':').nth(9).unwrap().to_owned()
     }
 
@@ -81,16 +96,19 @@ impl Signer {
 
 impl Drop for Signer {
     fn drop(&mut self) {
-        let agent = Command::new("gpgconf").args(["--kill", "all"]).env("GNUPGHOME", self.0.path()).status();
+        let agent = Command::new("gpgconf")
+            .args(["--kill", "all"])
+            .env("GNUPGHOME", self.0.path())
+            .status();
         agent.expect("gpgconf is installed");
     }
 }
 
-fn library() -> Library {
+fn library() -> Vec<Recipe> {
     let recipes = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/real_nodes/states/recipes");
     let library = Library::load(Some(&recipes));
     assert_eq!(library.problems(), []);
-    library
+    library.recipes().cloned().collect()
 }
 
 fn request(recipe: &str, params: &serde_json::Value) -> PlanRequest {
@@ -113,12 +131,21 @@ fn shell(nodes: &Nodes, script: &str) -> String {
 #[ignore = "needs real nodes: run tests/run nodes"]
 async fn many_states_are_brought_about_once_and_taken_back() {
     let nodes = Nodes::from_environment();
-    let cockpit = Cockpit::start_with(&nodes, &library()).await;
+    let cockpit = Cockpit::with_recipes(&nodes, library()).await;
     let signer = Signer::new();
     let release = shell(&nodes, REPOSITORY);
     let signed = signer.sign(&release);
     nodes
-        .exec("n1", &["sh", "-c", "printf %s \"$1\" > /srv/repository/InRelease", "sh", &signed])
+        .exec(
+            "n1",
+            &[
+                "sh",
+                "-c",
+                "printf %s \"$1\" > /srv/repository/InRelease",
+                "sh",
+                &signed,
+            ],
+        )
         .unwrap();
     let params = json!({
         "key": nodes.public_key(),
@@ -129,26 +156,56 @@ async fn many_states_are_brought_about_once_and_taken_back() {
     let before = shell(&nodes, PICTURE);
 
     // Looking changes nothing and shows what would change, templates rendered.
-    let looked = cockpit.carry_out(PlanRequest { dry_run: true, ..states.clone() }).await;
+    let looked = cockpit
+        .carry_out(PlanRequest {
+            dry_run: true,
+            ..states.clone()
+        })
+        .await;
     assert_eq!(looked.run.state, RunState::Succeeded, "{looked}");
     assert_eq!(looked.run.tally.changed, 4, "{looked}");
     assert!(looked.says(Stream::Diff, "+# n1 of real"), "{looked}");
-    assert!(looked.says(Stream::Diff, "+UMASK           027"), "{looked}");
-    assert_eq!(shell(&nodes, PICTURE), before, "the rehearsal left something");
+    assert!(
+        looked.says(Stream::Diff, "+UMASK           027"),
+        "{looked}"
+    );
+    assert_eq!(
+        shell(&nodes, PICTURE),
+        before,
+        "the rehearsal left something"
+    );
 
     // For real, and the node itself says so.
     let made = cockpit.carry_out(states.clone()).await;
     assert_eq!(made.run.state, RunState::Succeeded, "{made}");
     assert_eq!(
-        shell(&nodes, "id deploy; getent passwd deploy; hostname; cat /etc/hostname; date -d 2026-01-15 +%Z; getent hosts registry"),
+        shell(
+            &nodes,
+            "id deploy; getent passwd deploy; hostname; cat /etc/hostname; date -d 2026-01-15 +%Z; getent hosts registry"
+        ),
         "uid=1500(deploy) gid=1500(deploy) groups=1500(deploy),27(sudo)\n\
          deploy:x:1500:1500:Deploys things:/home/deploy:/bin/bash\nn1-renamed\nn1-renamed\nCET\n\
          10.77.0.99      registry.lan registry\n"
     );
-    assert_eq!(shell(&nodes, "stat -c '%a %U:%G' /etc/app/app.conf /home/deploy/.ssh/authorized_keys"), "640 root:deploy\n600 deploy:deploy\n");
-    assert_eq!(shell(&nodes, "apt-mark showhold; cat /usr/share/hello/hello"), "quarterdeck-hello\nhello\n");
+    assert_eq!(
+        shell(
+            &nodes,
+            "stat -c '%a %U:%G' /etc/app/app.conf /home/deploy/.ssh/authorized_keys"
+        ),
+        "640 root:deploy\n600 deploy:deploy\n"
+    );
+    assert_eq!(
+        shell(&nodes, "apt-mark showhold; cat /usr/share/hello/hello"),
+        "quarterdeck-hello\nhello\n"
+    );
     shell(&nodes, "sshd -t && grep -c peer /etc/app/app.conf");
-    assert!(made.says(Stream::Note, "the old /etc/login.defs is kept as /var/lib/quarterdeck/undo/"), "{made}");
+    assert!(
+        made.says(
+            Stream::Note,
+            "the old /etc/login.defs is kept as /var/lib/quarterdeck/undo/"
+        ),
+        "{made}"
+    );
 
     // Again: nothing to do, and nothing is done.
     let there = shell(&nodes, PICTURE);
@@ -159,13 +216,20 @@ async fn many_states_are_brought_about_once_and_taken_back() {
 
     // Back: everything is as it was, and what stays was said.
     let undo = PlanRequest {
-        origin: Some(Origin::Undo { run: made.run.id, force: false }),
+        origin: Some(Origin::Undo {
+            run: made.run.id,
+            force: false,
+        }),
         ..request("states", &json!({}))
     };
     let undone = cockpit.carry_out(undo).await;
     assert_eq!(undone.run.state, RunState::Succeeded, "{undone}");
     let after = shell(&nodes, PICTURE);
-    let differing: Vec<&str> = before.lines().filter(|line| !after.contains(line)).chain(after.lines().filter(|line| !before.contains(line))).collect();
+    let differing: Vec<&str> = before
+        .lines()
+        .filter(|line| !after.contains(line))
+        .chain(after.lines().filter(|line| !before.contains(line)))
+        .collect();
     assert_eq!(differing, [] as [&str; 0], "{undone}");
     assert_eq!(nodes.exec("n1", &["ls", "/home/deploy/.ssh"]), None);
 
@@ -176,7 +240,7 @@ async fn many_states_are_brought_about_once_and_taken_back() {
 #[ignore = "needs real nodes: run tests/run nodes"]
 async fn what_is_cut_off_in_the_middle_is_old_or_new_and_finished_by_the_next_run() {
     let nodes = Nodes::from_environment();
-    let cockpit = Cockpit::start_with(&nodes, &library()).await;
+    let cockpit = Cockpit::with_recipes(&nodes, library()).await;
     let write = |letter: &str| request("big", &json!({ "letter": letter }));
     let sum = |letter: &str| quarterdeck::domain::hex(&Sha256::digest(letter.repeat(900_000)));
     let first = cockpit.carry_out(write("a")).await;
@@ -184,18 +248,29 @@ async fn what_is_cut_off_in_the_middle_is_old_or_new_and_finished_by_the_next_ru
 
     for (cut, mend, old, new) in [("cut", "heal", "a", "b"), ("kill", "start", "b", "c")] {
         // The note comes right before the file is replaced.
-        let running = cockpit.begin(write(new)).await;
-        cockpit.until_says(&running, "the old /srv/big/whole is kept as").await;
+        let running = cockpit.start_run(write(new)).await;
+        cockpit
+            .until_says(&running, "the old /srv/big/whole is kept as")
+            .await;
         nodes.power(cut, "n1");
-        let ended = cockpit.finish(running).await;
+        let ended = cockpit.end(running).await;
         nodes.power(mend, "n1");
         let whole = shell(&nodes, "sha256sum < /srv/big/whole | cut -d' ' -f1");
-        assert!([sum(old), sum(new)].contains(&whole.trim().to_owned()), "{cut}: half a file; {ended}");
+        assert!(
+            [sum(old), sum(new)].contains(&whole.trim().to_owned()),
+            "{cut}: half a file; {ended}"
+        );
 
         let next = cockpit.carry_out(write(new)).await;
         assert_eq!(next.run.state, RunState::Succeeded, "{cut}: {next}");
-        assert_eq!(shell(&nodes, "sha256sum < /srv/big/whole | cut -d' ' -f1").trim(), sum(new));
-        assert_eq!(shell(&nodes, "cat /srv/big/last; ls -A /srv/big"), format!("{new}\nlast\nwhole\n"));
+        assert_eq!(
+            shell(&nodes, "sha256sum < /srv/big/whole | cut -d' ' -f1").trim(),
+            sum(new)
+        );
+        assert_eq!(
+            shell(&nodes, "cat /srv/big/last; ls -A /srv/big"),
+            format!("{new}\nlast\nwhole\n")
+        );
         let again = cockpit.carry_out(write(new)).await;
         assert_eq!(again.run.tally.changed, 0, "{cut}: {again}");
     }

@@ -62,6 +62,13 @@ impl Nodes {
             .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// The public half of the key that the nodes accept.
+    pub fn public_key(&self) -> String {
+        let file = self.state.join("id.pub");
+        let line = std::fs::read_to_string(file).expect("the nodes have a key");
+        line.trim().to_owned()
+    }
+
     /// Process ids of the unit on each node.
     pub fn pids(&self, unit: &str) -> Vec<String> {
         let show = ["systemctl", "show", "-p", "MainPID", unit];
@@ -229,7 +236,31 @@ impl Cockpit {
         .await
     }
 
-    async fn start_run(&self, request: PlanRequest) -> Running {
+    /// Plans what is asked for, starts it and waits for its end.
+    pub async fn carry_out(&self, request: PlanRequest) -> Finished {
+        let running = self.start_run(request).await;
+        self.end(running).await
+    }
+
+    /// Waits until a line of the run has this text in it.
+    pub async fn until_says(&self, running: &Running, text: &str) {
+        let history = &self.client.history;
+        let filter = LineFilter::default();
+        let found = timeout(PATIENCE, async {
+            loop {
+                let lines = history.lines(running.run.id, 0, 100_000, &filter);
+                let lines = lines.expect("lines can be read");
+                if lines.iter().any(|line| line.text.contains(text)) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        found.await.expect("the line is written");
+    }
+
+    /// Plans what is asked for and starts it.
+    pub async fn start_run(&self, request: PlanRequest) -> Running {
         let recipe = request.recipe.clone();
         let events = self.client.subscribe();
         let plan = match self.client.call(Request::Plan(request)).await {

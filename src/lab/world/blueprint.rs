@@ -223,6 +223,14 @@ impl Setup<'_> {
                 .symlink("/usr/share/zoneinfo/Etc/UTC", "/etc/localtime", now)
         });
         self.file("/etc/timezone", "Etc/UTC\n");
+        self.file(
+            "/etc/login.defs",
+            "MAIL_DIR\t/var/mail\nUMASK\t\t022\nUSERGROUPS_ENAB yes\n",
+        );
+        self.file(
+            "/etc/ssh/sshd_config",
+            "Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\nSubsystem sftp /usr/lib/openssh/sftp-server\n",
+        );
         for program in [
             "sh",
             "cat",

@@ -68,6 +68,14 @@ fn yaml_anchors_give_servers_and_clients_the_same_unit() {
 }
 
 #[test]
+fn the_recipes_of_the_example_workspace_are_sound() {
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/recipes");
+    let library = Library::load(Some(&recipes));
+    assert_eq!(library.problems(), []);
+    assert!(library.recipe("provision").is_ok());
+}
+
+#[test]
 fn a_recipe_of_the_workspace_replaces_the_built_in_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("verify.yaml");
