@@ -5,6 +5,8 @@
 //! whose signature is not the key's, never stands in the way of `apt-get update`; what is cut off in the middle is begun
 //! again by the next run; and where nothing changed, nothing is fetched.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 
 use super::exec::look_well;
@@ -49,7 +51,8 @@ fn files(spec: &AptRepositorySpec) -> Result<(Option<FileSpec>, FileSpec), Resou
     );
     let mut field = |name: &str, words: &[String]| {
         if !words.is_empty() {
-            text.push_str(&format!("{name}: {}\n", words.join(" ")));
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{name}: {}", words.join(" "));
         }
     };
     field("Types", &["deb".into()]);
@@ -284,24 +287,18 @@ async fn one(
     host: &dyn Host,
     means: &Means<'_>,
 ) -> Result<Option<FileBefore>, ResourceError> {
-    match file {
-        Some(file) => {
-            file::undo::remember(&file, name, host, means)
-                .await
-                .map(|before| match before {
-                    Some(Before::File(before)) => Some(before),
-                    _ => None,
-                })
-        }
-        None if spec.state.is_present() => Ok(None),
-        None => match stat::see(&path, host, means).await? {
-            None => Ok(None),
-            Some(_) => {
-                let owned = super::edit::public();
-                file::undo::observe(&path, String::new(), owned, name, host, means).await
-            }
-        },
+    if let Some(file) = file {
+        let before = file::undo::remember(&file, name, host, means).await?;
+        return Ok(before.and_then(|before| match before {
+            Before::File(before) => Some(before),
+            _ => None,
+        }));
     }
+    if spec.state.is_present() || stat::see(&path, host, means).await?.is_none() {
+        return Ok(None);
+    }
+    let owned = super::edit::public();
+    file::undo::observe(&path, String::new(), owned, name, host, means).await
 }
 
 pub(super) async fn check_undo(

@@ -1,4 +1,4 @@
-//! The public keys that let a user in: `authorized_keys` (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
+//! The public keys that let a user in: `authorized_keys` (sshd(8), `AUTHORIZED_KEYS` FILE FORMAT).
 //!
 //! A key is known again by its type and its bytes, whatever options stand before it and whatever comment after it. The
 //! file may lie in a directory that belongs to the user, so root looks where it writes: a link instead of `.ssh` or of the

@@ -97,7 +97,6 @@ pub(super) async fn check_undo(
     let mut back = Back::default();
     let is = observe(&before.left.name, host, means).await?;
     match (&before.was, is) {
-        (None, None) => {}
         (None, Some(_)) => back.note("removed"),
         (Some(_), None) => {
             back.note("added again");
@@ -114,7 +113,7 @@ pub(super) async fn check_undo(
                 ));
             }
         }
-        (Some(_), Some(_)) => {}
+        (None, None) | (Some(_), Some(_)) => {}
     }
     Ok(back)
 }
@@ -126,11 +125,10 @@ pub(super) async fn take_back(
 ) -> Result<(), ResourceError> {
     let name = &before.left.name;
     let (program, was) = match (&before.was, observe(name, host, means).await?) {
-        (None, None) => return Ok(()),
         (None, Some(_)) => return run(vec!["groupdel".into(), name.clone()], host, means).await,
         (Some(was), None) => ("groupadd", was),
         (Some(was), Some(is)) if was.gid != is.gid => ("groupmod", was),
-        (Some(_), Some(_)) => return Ok(()),
+        (None, None) | (Some(_), Some(_)) => return Ok(()),
     };
     let gid = was.gid.to_string();
     let argv = [program, "--gid", &gid, name].map(ToOwned::to_owned);

@@ -1,4 +1,4 @@
-//! Fingerprints of OpenPGP public keys (RFC 9580), without an OpenPGP library: a key is not used here, only known again.
+//! Fingerprints of `OpenPGP` public keys (RFC 9580), without an `OpenPGP` library: a key is not used here, only known again.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -146,8 +146,8 @@ mod tests {
 
     use super::*;
 
-    /// Made with GnuPG for this test; its secret half is gone.
-    pub(crate) const KEY: &str = include_str!("openpgp/test-key.asc");
+    /// Made with `GnuPG` for this test; its secret half is gone.
+    const KEY: &str = include_str!("openpgp/test-key.asc");
     const FINGERPRINT: &str = include_str!("openpgp/test-key.fingerprint");
 
     #[test]

@@ -183,24 +183,18 @@ fn resource_line(resource: &Resource) -> String {
 }
 
 fn package_line(label: &str, package: &PackageSpec) -> String {
-    let mut line = label.to_owned();
-    if let Some(version) = &package.version {
-        line += &format!(" {version}");
-    }
-    if let Some(deb) = &package.deb {
-        line += &format!(" from {deb}");
-    }
-    if let Some(bring) = &package.bring {
-        line += &format!(" from {}", bring.source);
+    let mut words = vec![label.to_owned()];
+    words.extend(package.version.clone());
+    let bring = package.bring.as_ref().map(|bring| &bring.source);
+    if let Some(from) = package.deb.as_ref().or(bring) {
+        words.push(format!("from {from}"));
     }
     if let Some(snap) = &package.snap {
-        line += " as a snap";
-        line += &snap
-            .channel
-            .as_ref()
-            .map(|channel| format!(" from {channel}"))
-            .unwrap_or_default();
+        words.push("as a snap".into());
+        let channel = snap.channel.iter();
+        words.extend(channel.map(|channel| format!("from {channel}")));
     }
+    let line = words.join(" ");
     let mut more = Vec::new();
     match package.hold {
         Some(true) => more.push("held"),

@@ -10,6 +10,10 @@ use super::{Presence, yes};
 /// What is not declared is left as it is, or to `useradd` for a new user. A new user has no password: a key lets him in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a word of the recipe, and they are independent"
+)]
 pub struct UserSpec {
     /// The login name.
     pub name: String,
@@ -75,7 +79,7 @@ pub struct GroupSpec {
 pub struct AuthorizedKeysSpec {
     /// Whose keys; the user must exist.
     pub user: String,
-    /// Public keys as `ssh-keygen` writes them, with options in front where they are wanted (sshd(8), AUTHORIZED_KEYS FILE
+    /// Public keys as `ssh-keygen` writes them, with options in front where they are wanted (sshd(8), `AUTHORIZED_KEYS` FILE
     /// FORMAT). A key that is declared without options keeps those that it has.
     pub keys: Vec<String>,
     /// Whether these keys let him in.

@@ -68,7 +68,7 @@ impl Table {
                 .iter()
                 .any(|row| row.get(2) == Some(&id.to_string()))
         };
-        (from..).find(|id| !taken(id)).unwrap_or(from)
+        (from..60_000).find(|id| !taken(id)).unwrap_or(from)
     }
 }
 

@@ -74,13 +74,11 @@ fn mark(arguments: &[String], node: &mut NodeState, _: Timestamp) -> Said {
     let mut said = Said::default();
     if verb == "showhold" {
         let held = node.packages.iter().filter(|(_, package)| package.held);
-        let names: Vec<&str> = held.map(|(name, _)| name.as_str()).collect();
-        return Said::out(
-            names
-                .iter()
-                .map(|name| format!("{name}\n"))
-                .collect::<String>(),
-        );
+        let mut text = String::new();
+        for (name, _) in held {
+            push(&mut text, format_args!("{name}\n"));
+        }
+        return Said::out(text);
     }
     for name in names {
         match node.packages.get_mut(name) {

@@ -57,10 +57,9 @@ pub(in crate::resources) async fn check(
         (Some(was), State::Installed(is)) => {
             match (&package.was_on, &is.channel) {
                 (Some(was), Some(is)) if was != is => back.note(format!("channel {is} → {was}")),
-                // What a channel holds is not for a run to say.
-                (Some(_), _) => {}
                 (None, _) if *was != is.version => back.note(format!("{} → {was}", is.version)),
-                (None, _) => {}
+                // Which version a channel holds is not for a run to say.
+                _ => {}
             }
             match (package.was_held, is.held) {
                 (Some(false), Some(true)) => back.note("held → not held"),
