@@ -41,6 +41,13 @@ mod login;
 #[path = "real_ssh/terminals.rs"]
 mod terminals;
 
+#[path = "real_ssh/privilege.rs"]
+mod privilege;
+#[path = "real_ssh/questions.rs"]
+mod questions;
+#[path = "real_ssh/shells.rs"]
+mod shells;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -5,9 +5,9 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use clap::Args;
 
 use super::exit::{Ended, Exit};
-use super::output;
 use super::session::{Asked, Endings, Session};
 use super::tail::{Printer, exit_of};
+use super::{answers, output};
 use crate::client::{Client, Event, Request, Response};
 use crate::domain::action::{Consent, Gate};
 use crate::domain::plan::{Plan, PlanRequest};
@@ -93,6 +93,8 @@ pub(super) async fn carry_out(
         }
         return Ok(Exit::Success);
     }
+    // What the run must know, such as a password, is asked here; without a terminal it fails and says so.
+    let _answering = answers::on_terminal(client).await;
     let mut follower = Follower::new(client, *run, &plan, give.json);
     let mut stopping = false;
     loop {

@@ -3,18 +3,22 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::exit::{Ended, Exit};
 use super::export::{self, ExportArgs};
 use super::session::{Session, State};
-use super::{Global, output};
+use super::{Global, answers, output};
 use crate::client::{Event, Request, Response};
 use crate::domain::environment::Environment;
 use crate::domain::live::{EnvironmentLive, Health, NodeReport, Observed};
 use crate::domain::run::{Run, RunState};
 use crate::domain::table::{Cell, Table, Tone};
+
+/// Nodes that are connected to at the same time.
+const KNOCKS: usize = 32;
 
 /// Flags of commands that look at an environment.
 #[derive(Debug, Args)]
@@ -155,6 +159,9 @@ struct Seen<T> {
 pub(super) async fn nodes(global: &Global, args: &LookArgs) -> color_eyre::Result<Exit> {
     let session = Session::observe(global, "nodes").await?;
     let environment = session.environment(args.environment.as_deref())?.clone();
+    if let Some(_answering) = answers::on_terminal(session.client()).await {
+        let_in(&session, &environment).await;
+    }
     let live = settle(&session, &environment, Duration::from_secs(args.wait)).await?;
     session.close().await;
     let seen: Vec<Seen<NodeReport>> = environment
@@ -176,6 +183,21 @@ pub(super) async fn nodes(global: &Global, args: &LookArgs) -> color_eyre::Resul
     } else {
         Exit::Failed
     })
+}
+
+/// Connects to the nodes on behalf of whoever sits at the terminal, so that what hosts want to know is asked there. What
+/// comes of it is in the nodes' rows.
+async fn let_in(session: &Session, environment: &Environment) {
+    let knocks = environment.nodes.iter().map(|node| {
+        let request = Request::LetIn {
+            environment: environment.name.clone(),
+            node: node.name.clone(),
+            wait: true,
+        };
+        session.client().call(request)
+    });
+    let knocks = futures::stream::iter(knocks).buffer_unordered(KNOCKS);
+    knocks.for_each(|_| async {}).await;
 }
 
 fn nodes_table(environment: &Environment, live: &EnvironmentLive) -> Table {

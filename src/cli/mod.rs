@@ -3,6 +3,7 @@
 //! Every command is a client of the same engine as the screens. Data goes to standard output (`--json` makes it JSON),
 //! everything else to standard error, so that pipes carry data only. This is the one room that prints.
 
+mod answers;
 mod approvals;
 mod audit;
 mod background;

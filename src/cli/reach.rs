@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 
 use super::exit::{Ended, Exit};
 use super::session::Session;
-use super::{Global, output};
+use super::{Global, answers, output};
 use crate::client::{Client, Request, Response};
 use crate::domain::reach::{Hop, StageOutcome, Way};
 
@@ -36,7 +36,9 @@ pub(super) struct ReachArgs {
 /// When the workspace cannot be used, or the engine not asked; a node that is not reached is [`Exit::Failed`].
 pub(super) async fn reach(global: &Global, args: &ReachArgs) -> color_eyre::Result<Exit> {
     let session = Session::observe(global, "reach").await?;
+    let answering = answers::on_terminal(session.client()).await;
     let outcome = tell(&session, args).await;
+    drop(answering);
     session.close().await;
     outcome
 }

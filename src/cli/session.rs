@@ -16,7 +16,7 @@ use crate::client::{Client, Request, Response, View};
 use crate::config::{self, Recipes, Workspace};
 use crate::domain::environment::Environment;
 use crate::domain::service::ServiceKind;
-use crate::engine::{Engine, EngineSettings, Network};
+use crate::engine::{Broker, Engine, EngineSettings, Network};
 use crate::steps::library::Library;
 use crate::store::{self, Reader};
 use crate::transport::ssh::{Pool, SshSettings};
@@ -216,8 +216,10 @@ pub(super) async fn start_engine(
     for problem in library.problems() {
         output::remark(&format!("warning: recipe left out: {problem}"));
     }
+    let questions = Broker::default();
     let ssh = SshSettings {
         accept_new: global.accept_new_host_keys,
+        operators: Some(Arc::new(questions.clone())),
         ..SshSettings::default()
     };
     let world = Network::new(move |environment| Arc::new(Pool::new(environment, ssh.clone())));
@@ -232,6 +234,7 @@ pub(super) async fn start_engine(
             .notifications
             .clone_from(&workspace.settings.notifications);
     }
+    settings.questions = questions;
     settings.read_only = global.read_only;
     settings.node_interval = workspace.settings.poll_nodes;
     settings.service_interval = workspace.settings.poll_services;

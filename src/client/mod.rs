@@ -28,6 +28,7 @@ use crate::domain::live::{EnvironmentLive, Lock, NodeReport, Observed, ServiceRe
 use crate::domain::mark::{MarkChange, Marks};
 use crate::domain::operator::Operator;
 use crate::domain::plan::{Plan, PlanRequest};
+use crate::domain::question::{OpenQuestion, QuestionAnswer};
 use crate::domain::reach::Way;
 use crate::domain::recipe::Recipe;
 use crate::domain::retention::Kept;
@@ -107,6 +108,25 @@ pub enum Request {
         node: String,
         /// Whether it is tried, by connections of its own.
         test: bool,
+    },
+    /// This client answers questions from now on, as long as it is connected. Answered by [`Response::Questions`].
+    Attend,
+    /// Answer a question. Answered by [`Response::Done`] when the asker has the answer.
+    Answer {
+        /// [`OpenQuestion::id`].
+        id: u64,
+        /// The answer.
+        answer: QuestionAnswer,
+    },
+    /// Connect to a node now, on behalf of whoever asks for it: what the host wants to know is asked. Answered by
+    /// [`Response::Done`].
+    LetIn {
+        /// The environment's name.
+        environment: String,
+        /// The node's name.
+        node: String,
+        /// Answer only when it is done, which may take as long as a person does.
+        wait: bool,
     },
     /// The rows of a service's view. Answered by [`Response::Table`].
     Table {
@@ -195,6 +215,9 @@ impl Request {
             | Self::Approvals
             | Self::Refresh { .. }
             | Self::Way { .. }
+            | Self::Attend
+            | Self::Answer { .. }
+            | Self::LetIn { .. }
             | Self::Table { .. }
             | Self::Schedules
             | Self::TestChannel { .. } => false,
@@ -232,6 +255,8 @@ pub enum Response {
     },
     /// To [`Request::Way`].
     Way(Box<Way>),
+    /// To [`Request::Attend`]: what waits, in the order in which it was asked.
+    Questions(Vec<OpenQuestion>),
     /// To [`Request::Table`].
     Table(Table),
     /// To [`Request::Schedules`]: in the order of environments and their files.
@@ -392,6 +417,13 @@ pub enum Event {
     },
     /// A schedule was due, paused or resumed, or its run moved on.
     Schedule(Box<ScheduleStatus>),
+    /// Something must be answered before work can go on.
+    Question(Box<OpenQuestion>),
+    /// A question was answered, taken back or given up.
+    Settled {
+        /// [`OpenQuestion::id`].
+        question: u64,
+    },
     /// The connection to the engine was lost and is being made again, or is there again.
     Connection {
         /// Why it was lost; `None` when it is there again.

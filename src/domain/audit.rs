@@ -36,6 +36,8 @@ words! {
         NodeMarked = "node-marked",
         /// A schedule's time came.
         ScheduleFired = "schedule-fired",
+        /// A question was answered: about a host key, or with something secret, which is not recorded.
+        Answered = "answered",
         /// Old runs were removed.
         Pruned = "pruned",
         /// The audit and its head did not agree when the store was opened.

@@ -170,7 +170,11 @@ words! {
     pub enum Elevate {
         /// The login user is root, or the work needs no privilege.
         No = "no",
-        /// By `sudo`, whose password is asked for when it wants one.
+        /// By `sudo`, with a password where it wants one.
         Sudo = "sudo",
+        /// By `doas`, as far as it wants no password.
+        Doas = "doas",
+        /// By `su`, with root's password.
+        Su = "su",
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +27,7 @@ use super::notify::Notifier;
 use super::poll::{Rhythm, ServiceSource, poll};
 use super::process;
 use super::prune::Pruner;
+use super::questions::{Broker, Seat};
 use super::run::{Drive, Executor, Questions, Stop, Tasks, given_up, panicked};
 use super::schedule::Schedules;
 use super::talk;
@@ -53,6 +54,7 @@ use crate::services;
 use crate::steps;
 use crate::store::{Handle, KnownSchedule, NewRun, Reader, Redactor, StoreError};
 use crate::transport::Reach;
+use crate::transport::ask::attended;
 
 /// Nodes and services that are being asked at the same time.
 const PLACES: usize = 64;
@@ -70,6 +72,7 @@ pub(super) struct Core {
     pub(super) desk: Desk,
     pub(super) approvals: Approvals,
     pub(super) board: Board,
+    pub(super) questions: Broker,
     pruner: Pruner,
     pub(super) schedules: Schedules,
     pub(super) notifier: Notifier,
@@ -168,6 +171,9 @@ impl Core {
             interval,
             deadline: settings.deadline,
         };
+        settings
+            .questions
+            .serve(bus.clone(), Arc::clone(&settings.clock));
         let birth = Birth {
             at: settings.clock.now(),
             state_dir: settings.state_dir,
@@ -188,6 +194,7 @@ impl Core {
             },
             rooms,
             audit,
+            questions: settings.questions,
             pruner,
             live: Arc::new(live),
             bus: bus.clone(),
@@ -562,6 +569,7 @@ impl Core {
             cache: self.cache.clone(),
             records: RunRecords::new(id, &plan, self.store.clone(), self.redactor.clone()),
             debts,
+            wallet: Arc::default(),
         };
         let executor: Arc<dyn Executor> = match past {
             Some(past) => Arc::new(TakeBack::new(self, &past, run.number, &plan, steps)),
@@ -623,7 +631,7 @@ impl Core {
             .ok_or_else(gone)
     }
 
-    fn refresh(&self, environment: &str, subject: &Subject) -> Result<(), Refusal> {
+    pub(super) fn refresh(&self, environment: &str, subject: &Subject) -> Result<(), Refusal> {
         let room = self.room(environment)?;
         if *subject == Subject::Environment {
             for wake in room.wakes.values() {
@@ -669,6 +677,8 @@ pub(super) struct Counter {
     pub(super) operator: Operator,
     /// Whether everything that changes anything is refused here.
     pub(super) read_only: bool,
+    /// Taken by a client that answers questions.
+    pub(super) seat: OnceLock<Seat>,
 }
 
 #[async_trait]
@@ -677,7 +687,7 @@ impl Link for Counter {
         if self.read_only && request.is_change() {
             return Err(Refusal::new(READ_ONLY));
         }
-        self.core.answer(request, self).await
+        attended(self.core.answer(request, self)).await
     }
 
     async fn open(&self, opening: Opening) -> Result<Conversation, Refusal> {
@@ -794,6 +804,25 @@ impl Core {
             Request::Prune(request) => {
                 let pruned = self.pruner.on_request(&caller.operator, request).await?;
                 Ok(Response::Pruned(pruned))
+            }
+            Request::Attend => Ok(caller.attend()),
+            Request::Answer { id, answer } => {
+                self.answer_question(id, answer, &caller.operator).await
+            }
+            Request::LetIn {
+                environment,
+                node,
+                wait,
+            } => {
+                let core = Arc::clone(&caller.core);
+                let work = async move { core.let_in(&environment, &node).await };
+                if wait {
+                    work.await?;
+                } else {
+                    // What comes of it is told by the node's row.
+                    self.spawn(attended(async move { drop(work.await) }));
+                }
+                Ok(Response::Done)
             }
             Request::Way {
                 environment,

@@ -262,6 +262,7 @@ async fn attend(core: Arc<Core>, stream: UnixStream) -> Result<(), WireError> {
         core: Arc::clone(&core),
         operator: guest.operator.clone(),
         read_only: guest.read_only,
+        seat: std::sync::OnceLock::new(),
     });
     let events = counter.subscribe();
     let place = core.guestbook.enter(guest);

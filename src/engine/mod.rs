@@ -14,6 +14,7 @@
 //! the engine touches outside of itself goes through [`World`], so that all of this runs in a test.
 
 mod approvals;
+mod attend;
 mod audit;
 mod bus;
 mod core;
@@ -31,6 +32,7 @@ mod poll;
 mod probe;
 mod process;
 mod prune;
+mod questions;
 mod resume;
 mod run;
 mod schedule;
@@ -63,6 +65,7 @@ use crate::domain::schedule::Schedule;
 use crate::store::{Handle, Reader, StoreError, Writer};
 
 pub use door::{DoorError, Farewell, socket_path};
+pub use questions::Broker;
 pub use world::{Network, World};
 
 /// How long clients are told that the engine ends.
@@ -111,6 +114,8 @@ pub struct EngineSettings {
     pub concurrency: usize,
     /// How much history is kept.
     pub retention: Retention,
+    /// Where `world` asks operators what it must know; the engine carries the questions to its clients.
+    pub questions: Broker,
 }
 
 impl EngineSettings {
@@ -141,6 +146,7 @@ impl EngineSettings {
             deadline: Duration::from_secs(5),
             concurrency: 32,
             retention: Retention::default(),
+            questions: Broker::default(),
         }
     }
 }
@@ -230,6 +236,7 @@ impl Engine {
             core: Arc::clone(&self.core),
             operator,
             read_only: self.core.is_read_only(),
+            seat: std::sync::OnceLock::new(),
         })
     }
 

@@ -22,6 +22,7 @@ use crate::resources::Log;
 use crate::resources::undo::{NoRecords, Records};
 use crate::steps::{self, Earlier, Outcome, Past, StepError, Trace};
 use crate::store::{Change, Handle, Redactor, StoreError};
+use crate::transport::ask::attended_with;
 
 /// The records of one run; clones are the same records.
 #[derive(Clone)]
@@ -248,7 +249,8 @@ impl Executor for TakeBack {
         }
         // What is taken back is not put on record in turn: to have it again, the recipe is run again.
         let context = self.steps.context(log, cancel, Arc::new(NoRecords));
-        let outcome = steps::take_back(step, host, traces, self.force, &context).await?;
+        let work = steps::take_back(step, host, traces, self.force, &context);
+        let outcome = attended_with(Arc::clone(&self.steps.wallet), work).await?;
         if !context.dry_run {
             for trace in traces {
                 self.mark(trace).await.map_err(|error| StepError {

@@ -21,6 +21,7 @@ use crate::resources::Log;
 use crate::resources::undo::Records;
 use crate::services::{self, Service, ServiceError};
 use crate::steps::{self, AskService, Context, Outcome, SeeTasks, StepError};
+use crate::transport::ask::{Wallet, attended_with};
 use crate::transport::{Reach, job};
 
 /// The hosts and services of environments.
@@ -84,6 +85,8 @@ pub(super) struct Steps {
     pub(super) cache: PathBuf,
     pub(super) records: RunRecords,
     pub(super) debts: RunDebts,
+    /// Passwords that were given for this run; wiped with it.
+    pub(super) wallet: Arc<Wallet>,
 }
 
 impl SeeTasks for Tasks {
@@ -131,7 +134,11 @@ impl Executor for Steps {
             step: step.id.clone(),
             host: host.map(Into::into),
         };
-        let work = steps::execute(step, host, &context);
+        // Somebody has begun the run: he can be asked.
+        let work = attended_with(
+            Arc::clone(&self.wallet),
+            steps::execute(step, host, &context),
+        );
         let (run, first) = (self.run.to_string(), self.first.to_string());
         job::within(&run, &first, &task.to_string(), work).await
     }

@@ -3,6 +3,7 @@
 //! The rest of the program sees hosts through [`Host`] and finds them through [`Reach`]; [`ssh::Pool`] is the real one.
 //! Commands are argument vectors. Where a shell must be passed through (SSH has no other way) they are quoted once, here.
 
+pub mod ask;
 pub mod copy;
 pub mod detached;
 pub mod http;
@@ -469,6 +470,16 @@ pub enum ReachError {
         /// Identities and methods that were tried, with the reason for those that could not be used.
         tried: String,
     },
+    /// Somebody must answer something first, and nobody did.
+    #[error("{hop}: wants {wants}: {reason}")]
+    Unanswered {
+        /// Node at this hop.
+        hop: String,
+        /// What it wants, such as `a password`.
+        wants: String,
+        /// Why there is no answer, and what was tried besides.
+        reason: String,
+    },
     /// The way is closed on purpose, or leads nowhere: nothing changes until somebody changes it.
     #[error("{hop}: {reason}")]
     Refused {
@@ -539,6 +550,7 @@ impl ReachError {
             | Self::HostKeyUnknown { hop, .. }
             | Self::HostCertificate { hop, .. }
             | Self::Denied { hop, .. }
+            | Self::Unanswered { hop, .. }
             | Self::Refused { hop, .. }
             | Self::Elevate { hop, .. }
             | Self::Timeout { hop, .. }

@@ -30,11 +30,12 @@ pub(crate) enum Context {
     Form,
     Plan,
     Question,
+    Asked,
     Sheet,
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Everywhere,
         Self::List,
         Self::Bridge,
@@ -56,6 +57,7 @@ impl Context {
         Self::Form,
         Self::Plan,
         Self::Question,
+        Self::Asked,
         Self::Sheet,
     ];
 
@@ -83,13 +85,17 @@ impl Context {
             Self::Form => "Parameters",
             Self::Plan => "Plan",
             Self::Question => "Questions",
+            Self::Asked => "Asked by a host",
             Self::Sheet => "Help and raw views",
         }
     }
 
     /// Whether unbound keys are text.
     pub(crate) const fn types(self) -> bool {
-        matches!(self, Self::Palette | Self::Prompt | Self::Form | Self::Plan)
+        matches!(
+            self,
+            Self::Palette | Self::Prompt | Self::Form | Self::Plan | Self::Asked
+        )
     }
 }
 
@@ -128,6 +134,7 @@ pub(crate) enum Command {
     Journal,
     LastView,
     Left,
+    LetIn,
     Logs,
     Mark,
     NextField,

@@ -12,6 +12,7 @@ use crate::domain::approval::Waiting;
 use crate::domain::history::Point;
 use crate::domain::live::EnvironmentLive;
 use crate::domain::plan::Plan;
+use crate::domain::question::OpenQuestion;
 use crate::domain::run::{LogLine, Run, RunId, Task, TaskState};
 use crate::domain::schedule::ScheduleStatus;
 use crate::domain::table::Table;
@@ -111,6 +112,8 @@ pub enum Effect {
     Schedules,
     /// Ask what waits for an operator's decision.
     Approvals,
+    /// Say that questions are answered here, and ask which wait.
+    Attend,
     /// Read the newest runs from the store.
     Runs,
     /// Read a run with its tasks and its plan from the store.
@@ -205,6 +208,8 @@ pub enum Answer {
     Schedules(Result<Vec<ScheduleStatus>, Refusal>),
     /// To [`Effect::Approvals`].
     Approvals(Result<Vec<Waiting>, Refusal>),
+    /// To [`Effect::Attend`].
+    Questions(Result<Vec<OpenQuestion>, Refusal>),
     /// To [`Effect::Runs`].
     Runs(Result<Vec<Run>, String>),
     /// To [`Effect::Run`].

@@ -119,6 +119,7 @@ impl Model {
             Effect::Workspace,
             Effect::Live,
             Effect::Approvals,
+            Effect::Attend,
             Effect::Runs,
             Effect::Schedules,
         ];

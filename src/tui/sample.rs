@@ -932,6 +932,7 @@ pub(crate) fn key_of(name: &str) -> KeyEvent {
         "pageup" => KeyCode::PageUp,
         "pagedown" => KeyCode::PageDown,
         "space" => KeyCode::Char(' '),
+        "backspace" => KeyCode::Backspace,
         other => KeyCode::Char(other.chars().next().unwrap()),
     };
     KeyEvent::new(code, modifiers)

@@ -10,7 +10,9 @@ use crate::client::{Event, Request};
 use crate::domain::action::Consent;
 use crate::domain::approval::{Approver, Decision, Waiting};
 use crate::domain::live::Lock;
+use crate::domain::question::{OpenQuestion, Prompt, Question, QuestionAnswer, QuestionKind};
 use crate::domain::run::RunState;
+use crate::domain::secret::Secret;
 use crate::domain::theme::ThemeName;
 
 /// Dialogs at the size where they are most cramped.
@@ -471,4 +473,75 @@ fn a_lock_is_seen_and_broken_only_by_the_name_of_its_environment() {
         ),
         "{effects:?}"
     );
+}
+
+fn asked(prompts: Vec<Prompt>, id: u64) -> Message {
+    let question = Question {
+        kind: QuestionKind::Login,
+        host: "pc1".into(),
+        title: "pc1 asks ops".into(),
+        lines: vec!["Authorised users\u{1b}[31m only".into()],
+        prompts,
+    };
+    Message::Event(Event::Question(Box::new(OpenQuestion {
+        id,
+        question,
+        until: sample::model((80, 24)).world.now + jiff::SignedDuration::from_secs(90),
+    })))
+}
+
+fn secret_prompt() -> Vec<Prompt> {
+    vec![Prompt {
+        label: "Password".into(),
+        echo: false,
+    }]
+}
+
+#[test]
+fn a_question_of_a_host_masks_what_is_typed_and_answers_with_it() {
+    for size in [(80, 24), (120, 40)] {
+        let mut model = sample::model(size);
+        update(&mut model, asked(secret_prompt(), 7));
+        sample::press(&mut model, &["h", "u", "q", "x", "backspace"]);
+        let drawn = sample::draw(&model);
+        assert!(!drawn.contains("huq"), "{drawn}");
+        insta::assert_snapshot!(format!("dialog-asked-{}x{}", size.0, size.1), drawn);
+        let effects = sample::press(&mut model, &["enter"]);
+        let answer = QuestionAnswer::Filled(vec![Secret::new("huq".into())]);
+        let request = Request::Answer { id: 7, answer };
+        let what = "answer".into();
+        assert_eq!(effects, [Effect::Tell { request, what }]);
+        assert!(!format!("{effects:?}").contains("huq"));
+        assert!(model.layers.is_empty());
+    }
+}
+
+#[test]
+fn a_question_without_prompts_has_no_focused_and_goes_when_it_is_settled() {
+    let mut model = sample::model((80, 24));
+    update(&mut model, asked(Vec::new(), 1));
+    let effects = sample::press(&mut model, &["enter"]);
+    let no = |id| Effect::Tell {
+        request: Request::Answer {
+            id,
+            answer: QuestionAnswer::No,
+        },
+        what: "answer".into(),
+    };
+    assert_eq!(effects, [no(1)]);
+    update(&mut model, asked(secret_prompt(), 2));
+    assert_eq!(sample::press(&mut model, &["esc"]), [no(2)]);
+    update(&mut model, asked(Vec::new(), 3));
+    update(&mut model, Message::Event(Event::Settled { question: 3 }));
+    assert!(model.layers.is_empty());
+}
+
+#[test]
+fn a_question_does_not_take_the_keys_of_whoever_types_something_else() {
+    let mut model = sample::model((80, 24));
+    sample::press(&mut model, &[":", "p"]);
+    update(&mut model, asked(secret_prompt(), 7));
+    assert!(matches!(model.layers.last(), Some(Layer::Palette(_))));
+    sample::press(&mut model, &["esc"]);
+    assert!(matches!(model.layers.last(), Some(Layer::Asked(_))));
 }

@@ -1,6 +1,7 @@
 //! What happens when something happens. Pure: changes the model and returns what is to be done.
 
 mod answers;
+mod questions;
 mod terminals;
 mod travel;
 mod wishes;
@@ -202,6 +203,7 @@ pub(super) fn perform(model: &mut Model, command: Command) -> Vec<Effect> {
             };
             return wishes::carry_out(model, vec![intent]);
         }
+        Command::LetIn => return questions::let_in(model),
         Command::Suspend => return vec![Effect::Suspend],
         Command::Repaint => return vec![Effect::Repaint],
         Command::Describe if describes_by_text(model) => raw(model),
@@ -393,7 +395,7 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
         }
         Event::Connection { lost: None } => {
             model.say("The engine is there again.", Tone::Good);
-            Vec::new()
+            vec![Effect::Attend]
         }
         Event::Missed(count) => {
             let mut effects = vec![
@@ -408,6 +410,14 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
                 Tone::Warn,
             );
             effects
+        }
+        Event::Question(question) => {
+            questions::asked(model, *question);
+            Vec::new()
+        }
+        Event::Settled { question } => {
+            questions::settled(model, question);
+            Vec::new()
         }
         Event::Node { .. }
         | Event::Findings { .. }

@@ -309,7 +309,11 @@ impl World {
                     run.lines = run.lines.max(*total);
                 }
             }
-            Event::Task { .. } | Event::Connection { .. } | Event::Missed(_) => {}
+            Event::Task { .. }
+            | Event::Question(_)
+            | Event::Settled { .. }
+            | Event::Connection { .. }
+            | Event::Missed(_) => {}
         }
     }
 

@@ -1,15 +1,13 @@
 //! Host keys and identities.
 
-use std::path::Path;
 use std::process::Command as Process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
-use quarterdeck::transport::ssh::{PassphraseSource, SshSettings};
+use quarterdeck::transport::ask::attended;
+use quarterdeck::transport::ssh::SshSettings;
 use quarterdeck::transport::{Reach as _, ReachError};
-use secrecy::SecretString;
 
+use super::questions::Operator;
 use super::says;
 use super::sshd::{Agent, Yard, fingerprint, me, pool, public, text};
 
@@ -43,19 +41,6 @@ async fn an_rsa_key_lets_in_with_a_hash_that_is_still_trusted() {
     );
 }
 
-struct Answers {
-    passphrase: Option<&'static str>,
-    asked: AtomicUsize,
-}
-
-#[async_trait]
-impl PassphraseSource for Answers {
-    async fn passphrase(&self, _identity: &Path) -> Option<SecretString> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        self.passphrase.map(SecretString::from)
-    }
-}
-
 #[tokio::test]
 #[ignore = "needs OpenSSH server: run tests/run real"]
 async fn a_locked_key_says_what_it_needs_and_is_unlocked_once_for_all_hosts() {
@@ -64,13 +49,6 @@ async fn a_locked_key_says_what_it_needs_and_is_unlocked_once_for_all_hosts() {
     yard.authorize(&key);
     let (a, b) = (yard.sshd("a"), yard.sshd("b"));
     let nodes = || [&a, &b].map(|sshd| sshd.node(|access| access.identities = vec![key.clone()]));
-    let answers = |passphrase| {
-        Arc::new(Answers {
-            passphrase,
-            asked: AtomicUsize::new(0),
-        })
-    };
-
     let nobody = pool(nodes(), yard.settings());
     let error = says(&nobody.host("a").unwrap(), &["true"])
         .await
@@ -78,27 +56,30 @@ async fn a_locked_key_says_what_it_needs_and_is_unlocked_once_for_all_hosts() {
     assert!(error.to_string().contains("needs a passphrase"), "{error}");
     assert!(!error.is_passing());
 
-    let wrong = SshSettings {
-        passphrases: Some(answers(Some("battery staple"))),
-        ..yard.settings()
-    };
-    let wrong = pool(nodes(), wrong);
-    let error = says(&wrong.host("a").unwrap(), &["true"])
-        .await
-        .unwrap_err();
+    let wrong = Operator::typing(&["battery staple"]);
+    let pool_of = |operator: &Arc<Operator>| pool(nodes(), operator.settings(&yard));
+    let refused = pool_of(&wrong);
+    let host = refused.host("a").unwrap();
+    let work = says(&host, &["true"]);
+    let error = attended(work).await.unwrap_err();
     assert!(error.to_string().contains("wrong passphrase"), "{error}");
     assert!(!error.to_string().contains("battery"), "{error}");
+    assert_eq!(wrong.asked().len(), 3);
 
-    let right = answers(Some("correct horse"));
-    let settings = SshSettings {
-        passphrases: Some(right.clone()),
-        ..yard.settings()
-    };
-    let pool = pool(nodes(), settings);
+    let right = Operator::typing(&["oops", "correct horse"]);
+    let pool = pool_of(&right);
     let (a, b) = (pool.host("a").unwrap(), pool.host("b").unwrap());
-    let (first, second) = tokio::join!(says(&a, &["id", "-un"]), says(&b, &["id", "-un"]));
+    let error = says(&a, &["true"]).await.unwrap_err();
+    assert!(matches!(error, ReachError::Unanswered { .. }), "{error}");
+    assert_eq!(
+        right.asked().len(),
+        0,
+        "what goes on by itself does not ask"
+    );
+    let both = async { tokio::join!(says(&a, &["id", "-un"]), says(&b, &["id", "-un"])) };
+    let (first, second) = attended(both).await;
     assert_eq!([first.unwrap(), second.unwrap()], [me(), me()]);
-    assert_eq!(right.asked.load(Ordering::SeqCst), 1);
+    assert_eq!(right.asked().len(), 2);
 }
 
 #[tokio::test]

@@ -22,6 +22,42 @@ const SSHD: &str = "/usr/sbin/sshd";
 /// User and group number of the user who is made when root runs the tests; nobody's, as Debian numbers them.
 const GUEST: u32 = 64_321;
 
+/// Who that is.
+pub const GUEST_NAME: &str = "qdguest";
+
+/// A user who is made for one server.
+pub struct Guest<'a> {
+    pub password: &'a str,
+    pub root_password: &'a str,
+    /// The login shell.
+    pub shell: &'a str,
+    /// Lines of the server's configuration.
+    pub config: &'a str,
+    /// Files of the home directory.
+    pub home: &'a [(&'a str, &'a str)],
+    /// Files of `/etc` with their modes.
+    pub files: &'a [(&'a str, u32, &'a str)],
+}
+
+impl Default for Guest<'_> {
+    fn default() -> Self {
+        Self {
+            password: "correct horse",
+            root_password: "battery staple",
+            shell: "/bin/sh",
+            config: "Subsystem sftp internal-sftp\n",
+            home: &[],
+            files: &[],
+        }
+    }
+}
+
+/// A password as it stands in `/etc/shadow`.
+fn hash(password: &str) -> String {
+    let crypt = "print crypt($ARGV[0], q($6$quarterdeck$))";
+    text(Command::new("perl").args(["-e", crypt, password]))
+}
+
 /// A directory with a key that opens every server made in it, and their pinned host keys.
 pub struct Yard {
     dir: tempfile::TempDir,
@@ -199,6 +235,59 @@ impl Yard {
             .into()
     }
 
+    /// A server with a user who is not root, in an `/etc` of its own: a copy, mounted in a mount namespace of the server's.
+    /// `None`, and a remark, unless root runs the tests.
+    pub fn sshd_with_guest(&self, name: &str, guest: &Guest<'_>) -> Option<Sshd> {
+        if !rustix::process::getuid().is_root() {
+            println!("skipped: needs root");
+            return None;
+        }
+        let etc = self.path(&format!("{name}.etc"));
+        run(Command::new("cp").arg("-a").arg("/etc").arg(&etc));
+        let home = self.path(&format!("{name}.home"));
+        std::fs::create_dir(&home).unwrap();
+        for (file, text) in guest.home {
+            std::fs::write(home.join(file), text).unwrap();
+        }
+        std::os::unix::fs::chown(&home, Some(GUEST), Some(GUEST)).unwrap();
+        let append = |file: &str, line: String| {
+            let path = etc.join(file);
+            let all = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, format!("{}\n{line}\n", all.trim_end())).unwrap();
+        };
+        let (home, shell) = (home.display(), guest.shell);
+        append(
+            "passwd",
+            format!("{GUEST_NAME}:x:{GUEST}:{GUEST}::{home}:{shell}"),
+        );
+        append(
+            "shadow",
+            format!("{GUEST_NAME}:{}:19000:0:99999:7:::", hash(guest.password)),
+        );
+        append("group", format!("{GUEST_NAME}:x:{GUEST}:"));
+        append("shells", shell.into());
+        let shadow = std::fs::read_to_string(etc.join("shadow")).unwrap();
+        let others = shadow.lines().filter(|line| !line.starts_with("root:"));
+        let others: Vec<&str> = others.collect();
+        let root = format!("root:{}:19000:0:99999:7:::", hash(guest.root_password));
+        std::fs::write(
+            etc.join("shadow"),
+            format!("{root}\n{}\n", others.join("\n")),
+        )
+        .unwrap();
+        for (file, mode, text) in guest.files {
+            let path = etc.join(file);
+            let _ = std::fs::remove_file(&path);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(*mode)).unwrap();
+        }
+        let mount = r#"mount --bind "$0" /etc && exec "$@""#;
+        let prefix = ["unshare", "-m", "sh", "-c", mount, etc.to_str().unwrap()];
+        let prefix = prefix.map(String::from).into();
+        // The first value of a keyword counts: what the guest's server needs stands before what all have.
+        Some(self.sshd_under(prefix, "", name, &["ed25519"], guest.config))
+    }
+
     fn sshd_under(
         &self,
         prefix: Vec<String>,
@@ -210,8 +299,9 @@ impl Yard {
         let port = free_port();
         let mut config = format!(
             "ListenAddress 127.0.0.1\nPort {port}\nPidFile none\nAuthorizedKeysFile {}\n\
-             PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\n\
-             PermitRootLogin prohibit-password\nMaxStartups 300\nSetEnv QD_NODE={name} {variables}\n{lines}",
+             StrictModes no\nSetEnv QD_NODE={name} {variables}\n{lines}\
+             PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\n\
+             PermitRootLogin prohibit-password\nMaxStartups 300\n",
             self.path("authorized_keys").display(),
         );
         let mut pinned = std::fs::read_to_string(self.known_hosts()).unwrap();

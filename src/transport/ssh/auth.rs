@@ -1,10 +1,12 @@
 //! Being let in: what can be shown at the door, and showing it piece by piece (RFC 4252, section 7).
 //!
 //! With identities named by the workspace, or with `IdentitiesOnly`, only those are offered. Otherwise the agent's keys come
-//! before those that only lie in files, as with OpenSSH. A key's certificates come before the key itself. Nothing is signed,
+//! before those that only lie in files, as with OpenSSH. A key's certificates come before the key itself; what the host asks
+//! a person comes last ([`super::password`]). Nothing is signed,
 //! and nobody asked for a passphrase, before the host has said that the key would be good enough. Every outcome is
 //! remembered, because "permission denied" alone helps nobody.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +18,14 @@ use russh::keys::agent::client::AgentClient;
 use russh::keys::{Certificate, HashAlg, PrivateKey, PublicKey};
 use tokio::time::timeout;
 
+use super::asker::Asker;
 use super::greet::{Fate, Greeter};
 use super::identities::{self, KeyFile, KeyRing, Locked, look};
 use super::sign::Signing;
 use super::way::Target;
 use super::{SshSettings, known_hosts, tame};
 use crate::transport::ReachError;
+use crate::transport::ask::Unanswered;
 
 /// The files that are looked at when no identities are configured, in `~/.ssh`.
 const USUAL: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
@@ -236,56 +240,110 @@ async fn agent_keys(socket: &PathBuf) -> Result<Vec<AgentIdentity>, String> {
 }
 
 /// What was tried at one door.
-struct Tried {
+#[derive(Default)]
+pub(super) struct Tried {
     outcomes: Vec<String>,
-    /// Whether anything was shown.
-    offered: bool,
+    /// What the host would take next, once it has said so.
+    pub(super) remaining: Option<MethodSet>,
+    /// What would have been asked, and why it was not answered.
+    pub(super) unanswered: Option<(&'static str, Unanswered)>,
 }
 
-/// Offers `candidates` until one is good enough, and says which.
-///
-/// # Errors
-/// [`ReachError::Denied`] with the fate of each.
-pub(super) async fn log_in(
-    handle: &mut Handle<Greeter>,
-    target: &Target,
-    candidates: Vec<Candidate>,
-    keys: &KeyRing,
-    settings: &SshSettings,
-    fate: &Fate,
-) -> Result<String, ReachError> {
-    let mut tried = Tried {
-        outcomes: Vec::new(),
-        offered: false,
-    };
-    for mut candidate in candidates {
+/// A host that wants to know who comes.
+pub(super) struct Door<'a> {
+    pub(super) target: &'a Target,
+    pub(super) keys: &'a KeyRing,
+    pub(super) asker: &'a Asker,
+    pub(super) fate: &'a Fate,
+}
+
+impl Door<'_> {
+    /// Offers `candidates` until one is good enough, then answers what the host asks; says what let us in.
+    ///
+    /// # Errors
+    /// [`ReachError::Denied`] with the fate of each, [`ReachError::Unanswered`] when an answer might have helped.
+    pub(super) async fn log_in(
+        &self,
+        handle: &mut Handle<Greeter>,
+        candidates: Vec<Candidate>,
+    ) -> Result<String, ReachError> {
+        let mut tried = Tried::default();
+        for candidate in candidates {
+            if let Some(by) = self.show(handle, candidate, &mut tried).await {
+                return Ok(by);
+            }
+        }
+        if tried.remaining.is_none() && !handle.is_closed() {
+            // Some hosts (a console server, a lab) let in whoever comes; the answer also tells what others would want.
+            let user = self.target.user.value.as_str();
+            let result = handle.authenticate_none(user).await;
+            let result = result.map_err(|error| error.to_string());
+            if tried.succeeded("no identity at all", result) {
+                return Ok("no identity at all".into());
+            }
+        }
+        if let Some(by) = self.answer(handle, &mut tried).await {
+            return Ok(by);
+        }
+        Err(self.refusal(tried))
+    }
+
+    fn refusal(&self, mut tried: Tried) -> ReachError {
+        let banner = self.fate.banner();
+        if !banner.is_empty() {
+            tried.say("the host says", &banner);
+        }
+        let said = tried.outcomes.join("; ");
+        match tried.unanswered {
+            Some((wants, why)) => ReachError::Unanswered {
+                hop: self.target.name.clone(),
+                wants: wants.into(),
+                reason: if said.is_empty() {
+                    why.to_string()
+                } else {
+                    format!("{why} (tried {said})")
+                },
+            },
+            None => ReachError::Denied {
+                hop: self.target.name.clone(),
+                user: self.target.user.value.clone(),
+                tried: said,
+            },
+        }
+    }
+
+    /// Shows one candidate with its certificates; what let us in, if it did.
+    async fn show(
+        &self,
+        handle: &mut Handle<Greeter>,
+        mut candidate: Candidate,
+        tried: &mut Tried,
+    ) -> Option<String> {
+        if let Means::Nothing(reason) = &candidate.means {
+            tried.say(&candidate.label, reason);
+            return None;
+        }
+        if handle.is_closed() {
+            let closed = "not offered, the host had closed the connection";
+            tried.say(&candidate.label, closed);
+            return None;
+        }
         let mut signing = Signing {
             handle_binding: handle.agent_session_binding().cloned(),
             means: candidate.means.clone(),
-            keys,
-            settings,
-            fate,
+            keys: self.keys,
+            host: &self.target.name,
+            asker: self.asker,
+            unanswered: None,
         };
-        if let Means::Nothing(reason) = &candidate.means {
-            tried.say(&candidate.label, reason);
-            continue;
-        }
-        if handle.is_closed() {
-            tried.say(
-                &candidate.label,
-                "not offered, the host had closed the connection",
-            );
-            continue;
-        }
         if candidate.public.is_none() {
             match signing.unlocked().await {
                 Ok(key) => candidate.public = Some(key.public_key().clone()),
-                Err(reason) => {
-                    tried.say(&candidate.label, &reason);
-                    continue;
-                }
+                Err(reason) => tried.say(&candidate.label, &reason),
             }
         }
+        let user = self.target.user.value.as_str();
+        let mut by = None;
         for certificate in candidate.certificates {
             let label = format!(
                 "{} with its certificate {:?}",
@@ -294,72 +352,58 @@ pub(super) async fn log_in(
             );
             let key = PublicKey::new(certificate.public_key().clone(), "");
             let hash = hash_for(handle, &key).await;
-            let user = target.user.value.as_str();
             let result = handle
                 .authenticate_certificate_with(user, certificate, hash, &mut signing)
                 .await;
             if tried.succeeded(&label, result) {
-                return Ok(label);
+                by = Some(label);
+                break;
             }
         }
-        if let Some(public) = candidate.public {
+        if let (None, Some(public)) = (&by, candidate.public) {
             let hash = hash_for(handle, &public).await;
-            let user = target.user.value.as_str();
             let result = handle
                 .authenticate_publickey_with(user, public, hash, &mut signing)
                 .await;
             if tried.succeeded(&candidate.label, result) {
-                return Ok(candidate.label);
+                by = Some(candidate.label);
             }
         }
-    }
-    if !tried.offered && !handle.is_closed() {
-        // Some hosts (a console server, a lab) let in whoever comes; the answer also tells what others would want.
-        match handle.authenticate_none(target.user.value.as_str()).await {
-            Ok(AuthResult::Success) => return Ok("no identity at all".into()),
-            Ok(AuthResult::Failure {
-                remaining_methods, ..
-            }) => {
-                let wants = methods(&remaining_methods);
-                tried.say("no identity at all", &format!("the host wants {wants}"));
-            }
-            Err(error) => tried.say("no identity at all", &error.to_string()),
+        if let Some(why) = signing.unanswered {
+            tried.unanswered.get_or_insert(("a passphrase", why));
         }
+        by
     }
-    let banner = fate.banner();
-    if !banner.is_empty() {
-        tried.say("the host says", &banner);
-    }
-    Err(ReachError::Denied {
-        hop: target.name.clone(),
-        user: target.user.value.clone(),
-        tried: tried.outcomes.join("; "),
-    })
 }
 
 impl Tried {
-    fn say(&mut self, label: &str, outcome: &str) {
+    pub(super) fn say(&mut self, label: &str, outcome: &str) {
         self.outcomes.push(format!("{label}: {}", tame(outcome)));
     }
 
     /// Takes note of what became of an offer.
-    fn succeeded(
+    pub(super) fn succeeded<E: Display>(
         &mut self,
         label: &str,
-        result: Result<AuthResult, super::sign::Unsigned>,
+        result: Result<AuthResult, E>,
     ) -> bool {
-        self.offered = true;
         match result {
             Ok(AuthResult::Success) => return true,
             Ok(AuthResult::Failure {
-                partial_success: true,
+                partial_success,
                 remaining_methods,
             }) => {
                 let wants = methods(&remaining_methods);
-                self.say(label, &format!("accepted, but the host also wants {wants}"));
+                if partial_success {
+                    self.say(label, &format!("accepted, but the host also wants {wants}"));
+                } else if self.remaining.is_none() && self.outcomes.is_empty() {
+                    self.say(label, &format!("refused, the host wants {wants}"));
+                } else {
+                    self.say(label, "refused");
+                }
+                self.remaining = Some(remaining_methods);
             }
-            Ok(AuthResult::Failure { .. }) => self.say(label, "refused"),
-            Err(unsigned) => self.say(label, &unsigned.to_string()),
+            Err(error) => self.say(label, &error.to_string()),
         }
         false
     }

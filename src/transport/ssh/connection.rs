@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::asker::Asker;
+use super::auth::Door;
 use super::greet::{Fate, Greeter, explain};
 use super::identities::KeyRing;
 use super::known_hosts::Pins;
@@ -79,7 +81,8 @@ impl Connection {
         // Before connecting: the agent may be slow, and servers do not wait long.
         let candidates = auth::candidates(&target, settings).await;
         let fate = Arc::new(Fate::default());
-        let (greeter, config) = greeting(&target, &fate).await?;
+        let asker = Arc::new(Asker::of(settings));
+        let (greeter, config) = greeting(&target, &fate, &asker).await?;
         let limit = *target.connect;
         let handshake = settings.handshake.max(limit);
         let shaken = match &through {
@@ -95,8 +98,14 @@ impl Connection {
             }
         };
         let mut handle = shaken?;
-        let login = auth::log_in(&mut handle, &target, candidates, keys, settings, &fate);
-        let let_in = fate.patience.within(settings.login, login).await;
+        let door = Door {
+            target: &target,
+            keys,
+            asker: &asker,
+            fate: &fate,
+        };
+        let login = door.log_in(&mut handle, candidates);
+        let let_in = asker.patience.within(settings.login, login).await;
         let let_in = let_in.unwrap_or_else(|| {
             Err(ReachError::Timeout {
                 hop: target.name.clone(),
@@ -311,6 +320,7 @@ async fn pins(target: &Target) -> Result<Pins, ReachError> {
 async fn greeting(
     target: &Arc<Target>,
     fate: &Arc<Fate>,
+    asker: &Arc<Asker>,
 ) -> Result<(Greeter, client::Config), ReachError> {
     let pins = pins(target).await?;
     let accepted: Vec<Algorithm> = Preferred::DEFAULT
@@ -340,6 +350,7 @@ async fn greeting(
         target: Arc::clone(target),
         pins,
         fate: Arc::clone(fate),
+        asker: Arc::clone(asker),
     };
     Ok((greeter, config))
 }
@@ -355,9 +366,9 @@ async fn shake_hands<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let fate = Arc::clone(&greeter.fate);
+    let (fate, asker) = (Arc::clone(&greeter.fate), Arc::clone(&greeter.asker));
     let connecting = client::connect_stream(Arc::new(config), stream, greeter);
-    let shaken = fate.patience.within(limit, connecting);
+    let shaken = asker.patience.within(limit, connecting);
     let error = match shaken.await {
         Some(Ok(handle)) => {
             trail.done(StageName::KeyExchange, fate.algorithms());

@@ -12,6 +12,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Opened};
+use super::elevate::Rise;
+use super::gate::{Gate, Heard};
 use super::stop::{Mark, Remote};
 use crate::transport::{Chunk, ChunkSink, Exit, Progress, ReachError, quote};
 
@@ -21,6 +23,7 @@ const AFTERMATH: Duration = Duration::from_secs(2);
 const PIECE: usize = 32 * 1024;
 
 /// What a command reads.
+#[derive(Clone)]
 pub(super) enum Input<'a> {
     /// Nothing: its standard input is empty.
     Empty,
@@ -36,8 +39,8 @@ pub(super) struct Job<'a> {
     pub(super) hop: &'a str,
     /// Program and arguments.
     pub(super) argv: &'a [String],
-    /// Through sudo.
-    pub(super) elevated: bool,
+    /// How it becomes root's.
+    pub(super) rise: &'a Rise,
     /// Its standard input.
     pub(super) input: Input<'a>,
     /// Counted from when the channel is open.
@@ -53,20 +56,21 @@ pub(super) async fn run(
     job: Job<'_>,
     sink: &mut dyn ChunkSink,
     cancel: &CancellationToken,
-) -> Result<Exit, ReachError> {
+) -> Result<Ended, ReachError> {
     let Job {
         hop,
         argv,
-        elevated,
+        rise,
         input,
         limit,
         gives_way,
     } = job;
-    let mark = Mark::new(elevated);
+    let mark = Mark::new(rise.clone());
+    let gate = mark.gate();
     let line = mark.line(argv);
     // Every way out that is not the command's own end drops `remote`, which stops it; also when the caller just drops us.
     let (mut read, mut remote) = Remote::new(Arc::clone(connection), opened, mark);
-    let work = converse(&mut read, remote.write(), &line, input, sink);
+    let work = converse(&mut read, remote.write(), &line, gate, input, sink);
     let ended = tokio::select! {
         biased;
         () = cancel.cancelled() => {
@@ -83,9 +87,9 @@ pub(super) async fn run(
             what: shorten(&quote(argv)),
             limit,
         }),
-        Ok(Ok((exit, closed))) => {
+        Ok(Ok((ended, closed))) => {
             remote.finish(closed);
-            Ok(exit)
+            Ok(ended)
         }
         Ok(Err(Broken::Refused)) => Err(ReachError::Refused {
             hop: hop.to_owned(),
@@ -111,6 +115,15 @@ pub(super) async fn run(
     }
 }
 
+/// How a command came to its end.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// By itself.
+    Exit(Exit),
+    /// It was not begun: whoever should have made it root's said this.
+    NotBegun(String),
+}
+
 /// Why a conversation came to no end of its own.
 enum Broken {
     /// The host does not run commands.
@@ -126,10 +139,17 @@ async fn converse(
     read: &mut ChannelReadHalf,
     write: &ChannelWriteHalf<Msg>,
     line: &str,
+    gate: Option<Gate>,
     input: Input<'_>,
     sink: &mut dyn ChunkSink,
-) -> Result<(Exit, bool), Broken> {
+) -> Result<(Ended, bool), Broken> {
     write.exec(true, line).await.map_err(|_| Broken::Cut)?;
+    if let Some(gate) = gate
+        && let Some(words) = pass(read, write, gate, sink).await?
+    {
+        // The channel is closed, and with it whatever asks.
+        return Ok((Ended::NotBegun(words), false));
+    }
     let feeding = feed(write, input);
     tokio::pin!(feeding);
     let mut fed = false;
@@ -139,7 +159,7 @@ async fn converse(
             message = read.wait() => message,
             // Its end is known: what is still on its way is taken, but nothing waits for ever on a child it left.
             () = tokio::time::sleep(AFTERMATH), if exit.is_some() => {
-                return exit.map(|exit| (exit, false)).ok_or(Broken::Cut);
+                return exit.map(|exit| (Ended::Exit(exit), false)).ok_or(Broken::Cut);
             }
             result = &mut feeding, if !fed => {
                 fed = true;
@@ -158,9 +178,53 @@ async fn converse(
                 exit = Some(Exit::Signal(name(&signal_name)));
             }
             Some(ChannelMsg::Close) | None => {
-                return exit.map(|exit| (exit, true)).ok_or(Broken::Cut);
+                return exit
+                    .map(|exit| (Ended::Exit(exit), true))
+                    .ok_or(Broken::Cut);
             }
             Some(_) => {}
+        }
+    }
+}
+
+/// Answers what is asked before the command runs; what was said instead, when it does not.
+async fn pass(
+    read: &mut ChannelReadHalf,
+    write: &ChannelWriteHalf<Msg>,
+    mut gate: Gate,
+    sink: &mut dyn ChunkSink,
+) -> Result<Option<String>, Broken> {
+    let mut over = false;
+    loop {
+        let message = tokio::select! {
+            message = read.wait() => message,
+            () = tokio::time::sleep(AFTERMATH), if over => return Ok(Some(gate.words())),
+        };
+        let data = match message {
+            Some(ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, ext: 1 }) => data,
+            Some(ChannelMsg::Failure) => return Err(Broken::Refused),
+            Some(ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. }) => {
+                over = true;
+                continue;
+            }
+            Some(ChannelMsg::Close) => return Ok(Some(gate.words())),
+            None if over => return Ok(Some(gate.words())),
+            None => return Err(Broken::Cut),
+            Some(_) => continue,
+        };
+        match gate.hear(&data) {
+            Heard::Wait => {}
+            Heard::Send => {
+                let sent = write.data_bytes(gate.answer()).await;
+                sent.map_err(|_| Broken::Cut)?;
+            }
+            Heard::Wrong => return Ok(Some("wrong password".into())),
+            Heard::Runs(rest) => {
+                if !rest.is_empty() {
+                    sink.chunk(Chunk::Stderr(rest)).await;
+                }
+                return Ok(None);
+            }
         }
     }
 }

@@ -8,10 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::atlas::{Atlas, Step, Stop};
 use super::connection::Connection;
-use super::exec::{self, Input, Job};
+use super::elevate::Rise;
+use super::exec::{self, Ended, Input, Job};
 use super::trail::Trail;
 use super::way::{Set, Source, Target};
 use super::{elevate, tame};
+use crate::domain::node::Elevate;
 use crate::domain::reach::{Hop, Setting, StageName, Way};
 use crate::transport::{Collect, Exit, Output, ReachError};
 
@@ -65,7 +67,7 @@ async fn attempt(atlas: &Atlas, steps: Vec<Step>, hops: &mut [Hop]) -> Result<()
 
 /// Whether the node does what it will be asked for: run commands, as root where that is wanted.
 async fn look_around(connection: &Arc<Connection>, trail: &Trail) -> Result<(), ReachError> {
-    let said = ask(connection, &["uname", "-srm"], false).await;
+    let said = ask(connection, &["uname", "-srm"], &Rise::No).await;
     let said = said.inspect_err(|error| trail.failed(StageName::Command, error))?;
     let line = tame(&said.text());
     if said.exit.success() {
@@ -74,7 +76,7 @@ async fn look_around(connection: &Arc<Connection>, trail: &Trail) -> Result<(), 
         trail.warn(StageName::Command, format!("uname: {}", said.exit));
     }
     // Its status is not 0 while it works, when it failed, and when there is none.
-    if let Ok(said) = ask(connection, &["cloud-init", "status"], false).await {
+    if let Ok(said) = ask(connection, &["cloud-init", "status"], &Rise::No).await {
         let text = said.text();
         let status = text.lines().find_map(|line| line.strip_prefix("status: "));
         match status.map(str::trim) {
@@ -86,13 +88,30 @@ async fn look_around(connection: &Arc<Connection>, trail: &Trail) -> Result<(), 
             Some(status) => trail.warn(StageName::CloudInit, tame(status)),
         }
     }
-    if !elevate::elevates(connection.target()) {
-        return Ok(());
-    }
-    let tried = ask(connection, &["true"], true).await;
+    let rise = match elevate::how(connection.target()) {
+        Elevate::No => return Ok(()),
+        Elevate::Sudo => Rise::Sudo,
+        Elevate::Doas => Rise::Doas,
+        Elevate::Su => {
+            trail.warn(
+                StageName::Elevate,
+                "su asks for root's password, in each run",
+            );
+            return Ok(());
+        }
+    };
+    let tried = ask(connection, &["true"], &rise).await;
     match tried {
         Ok(said) if said.exit == Exit::Code(0) => {
             trail.done(StageName::Elevate, connection.target().elevate.word());
+            Ok(())
+        }
+        Ok(said) if elevate::wants_password(&tame(&said.complaint())) => {
+            let words = format!(
+                "{} asks for a password, in each run",
+                connection.target().elevate.word()
+            );
+            trail.warn(StageName::Elevate, words);
             Ok(())
         }
         Ok(said) => {
@@ -113,22 +132,27 @@ async fn look_around(connection: &Arc<Connection>, trail: &Trail) -> Result<(), 
 async fn ask(
     connection: &Arc<Connection>,
     argv: &[&str],
-    elevated: bool,
+    rise: &Rise,
 ) -> Result<Output, ReachError> {
     let argv: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
     let opened = connection.open_session().await?;
     let job = Job {
         hop: &connection.target().name,
         argv: &argv,
-        elevated,
+        rise,
         input: Input::Empty,
         limit: LOOK,
         gives_way: false,
     };
     let mut collected = Collect::default();
     let cancel = CancellationToken::new();
-    let exit = exec::run(connection, opened, job, &mut collected, &cancel).await?;
-    Ok(collected.into_output(exit))
+    match exec::run(connection, opened, job, &mut collected, &cancel).await? {
+        Ended::Exit(exit) => Ok(collected.into_output(exit)),
+        Ended::NotBegun(reason) => Err(ReachError::Elevate {
+            hop: connection.target().name.clone(),
+            reason: tame(&reason),
+        }),
+    }
 }
 
 /// A hop with its settings, untried.

@@ -1,5 +1,6 @@
 //! The client's end of a connection as russh sees it: is the host key good, and why did it end.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,11 +10,13 @@ use russh::{Channel, ChannelId, ChannelOpenFailure, Names};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
+use super::asker::Asker;
 use super::known_hosts::{self, Pin, Pins, Verdict};
-use super::patience::Patience;
 use super::way::{Strict, Target};
 use super::{host_cert, tame};
+use crate::domain::question::{Question, QuestionAnswer, QuestionKind};
 use crate::transport::ReachError;
+use crate::transport::ask::Unanswered;
 
 /// More of a banner than anybody reads, characters.
 const BANNER: usize = 400;
@@ -28,8 +31,6 @@ pub(super) struct Fate {
     trust: Mutex<String>,
     algorithms: Mutex<String>,
     banner: Mutex<String>,
-    /// Time that people took to answer does not count.
-    pub(super) patience: Patience,
 }
 
 impl Fate {
@@ -80,6 +81,8 @@ pub(super) struct Greeter {
     pub(super) pins: Pins,
     /// Who wants to know.
     pub(super) fate: Arc<Fate>,
+    /// Who can be asked.
+    pub(super) asker: Arc<Asker>,
 }
 
 impl Greeter {
@@ -149,18 +152,38 @@ impl Greeter {
         self.meet(key, offered).await
     }
 
-    /// Pins a key that is not known, or refuses it.
+    /// Pins a key that is not known, if it is accepted, or refuses it.
     async fn meet(&mut self, key: PublicKey, offered: String) -> Result<String, ReachError> {
         let (name, port) = self.target.filed();
         let entry = known_hosts::line_for(name, port, &key, *self.target.hash_names);
         let file = self.target.for_new_keys.clone().unwrap_or_default();
-        if *self.target.strict != Strict::AcceptNew || self.target.for_new_keys.is_none() {
-            return Err(ReachError::HostKeyUnknown {
-                hop: self.target.name.clone(),
-                offered,
-                file,
-                entry,
-            });
+        let refused = || ReachError::HostKeyUnknown {
+            hop: self.target.name.clone(),
+            offered: offered.clone(),
+            file: file.clone(),
+            entry: entry.clone(),
+        };
+        if self.target.for_new_keys.is_none() {
+            return Err(refused());
+        }
+        match *self.target.strict {
+            Strict::Yes => return Err(refused()),
+            Strict::AcceptNew => {}
+            Strict::Ask => {
+                let question = self.question(&key, &offered, &file);
+                let wants = question.wants();
+                match self.asker.ask(question).await {
+                    Ok(QuestionAnswer::Yes) => {}
+                    Err(Unanswered::Unattended) => {
+                        return Err(ReachError::Unanswered {
+                            hop: self.target.name.clone(),
+                            wants: wants.into(),
+                            reason: format!("{}; {}", Unanswered::Unattended, refused()),
+                        });
+                    }
+                    Ok(_) | Err(_) => return Err(refused()),
+                }
+            }
         }
         let path = file.clone();
         let written = tokio::task::spawn_blocking(move || known_hosts::append(&path, &entry)).await;
@@ -174,6 +197,28 @@ impl Greeter {
         }
         self.pins.accept(&file, key);
         Ok(format!("{offered}, new, pinned in {}", file.display()))
+    }
+}
+
+impl Greeter {
+    fn question(&self, key: &PublicKey, offered: &str, file: &Path) -> Question {
+        Question {
+            kind: QuestionKind::HostKey,
+            host: self.target.name.clone(),
+            title: format!("Is this really {}?", self.target.name),
+            lines: vec![
+                format!("The host at {} is not known.", self.target.place()),
+                format!("It shows the {} key", key.algorithm().as_str()),
+                offered.to_owned(),
+                "Compare this with what the machine itself says, on its console:".into(),
+                "for f in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $f; done".into(),
+                format!(
+                    "A yes pins the key in {}.",
+                    tame(&file.display().to_string())
+                ),
+            ],
+            prompts: Vec::new(),
+        }
     }
 }
 

@@ -10,11 +10,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::copy;
-use super::elevate::{self, Overhear};
-use super::exec::{self, Input, Job};
+use super::elevate::{self, NotRisen, Overhear, Rise};
+use super::exec::{self, Ended, Input, Job};
 use super::files;
 use super::link::Link;
 use super::shell;
+use crate::domain::node::Elevate;
+use crate::domain::question::{Question, QuestionAnswer, QuestionKind};
+use crate::domain::secret::Secret;
+use crate::transport::ask::{self, Unanswered};
 use crate::transport::copy::{Copied, TreeEntry};
 use crate::transport::terminal::{TerminalInput, TerminalOutput, TerminalSpec};
 use crate::transport::{
@@ -28,6 +32,8 @@ const SLOWEST: u64 = 16 * 1024;
 
 /// The status with which shells end where there is no such program (POSIX, Shell Command Language, 2.8.2).
 const NOT_FOUND: u32 = 127;
+/// How often a password is asked for before giving up.
+const PASSWORDS: usize = 3;
 
 /// A node, reached over SSH.
 #[derive(Debug)]
@@ -64,7 +70,7 @@ impl SshHost {
         let target = connection.target();
         Ok(Standing {
             is_root: *target.user == "root",
-            elevates: elevate::elevates(target),
+            elevates: elevate::how(target) != Elevate::No,
         })
     }
 
@@ -118,6 +124,66 @@ impl SshHost {
         sink: &mut dyn ChunkSink,
         cancel: &CancellationToken,
     ) -> Result<Exit, ReachError> {
+        let (rise, how) = if command.elevated {
+            match elevate::how(self.link.connection().await?.target()) {
+                Elevate::No => (Some(Rise::No), Elevate::No),
+                Elevate::Doas => (Some(Rise::Doas), Elevate::Doas),
+                Elevate::Su => (None, Elevate::Su),
+                // Once a password was given, there is no use in trying without.
+                Elevate::Sudo if self.was_told().await => (None, Elevate::Sudo),
+                Elevate::Sudo => (Some(Rise::Sudo), Elevate::Sudo),
+            }
+        } else {
+            (Some(Rise::No), Elevate::No)
+        };
+        if let Some(rise) = rise {
+            let tried = self.attempt(command, &rise, input.clone(), sink, cancel);
+            match tried.await? {
+                Tried::Ended(exit) => return Ok(exit),
+                Tried::Complaint(reason)
+                    if how == Elevate::Sudo && elevate::wants_password(&reason) => {}
+                Tried::Complaint(reason) | Tried::NotBegun(reason) => {
+                    return Err(self.not_root(reason));
+                }
+            }
+        }
+        let mut refused = None;
+        for _ in 0..PASSWORDS {
+            let password = self.password(how, refused.as_ref()).await?;
+            let rise = match how {
+                Elevate::Su => Rise::SuWith(password.clone()),
+                _ => Rise::SudoWith(password.clone()),
+            };
+            let tried = self.attempt(command, &rise, input.clone(), sink, cancel);
+            match tried.await? {
+                Tried::Ended(exit) => return Ok(exit),
+                Tried::Complaint(words) | Tried::NotBegun(words) => {
+                    match elevate::judge(&rise, &words) {
+                        NotRisen::Wrong(_) => refused = Some(password),
+                        NotRisen::Refused(reason) => return Err(self.not_root(reason)),
+                    }
+                }
+            }
+        }
+        Err(self.not_root(format!("wrong password for {how}, {PASSWORDS} times")))
+    }
+
+    fn not_root(&self, reason: String) -> ReachError {
+        ReachError::Elevate {
+            hop: self.name().to_owned(),
+            reason,
+        }
+    }
+
+    /// Runs `command` once, as `rise` says.
+    async fn attempt(
+        &self,
+        command: &Command,
+        rise: &Rise,
+        input: Input<'_>,
+        sink: &mut dyn ChunkSink,
+        cancel: &CancellationToken,
+    ) -> Result<Tried, ReachError> {
         let hop = self.name();
         let opened = tokio::select! {
             biased;
@@ -127,33 +193,99 @@ impl SshHost {
             opened = self.link.open_session() => opened,
         };
         let (connection, opened) = opened?;
-        let elevated = command.elevated && elevate::elevates(connection.target());
         let job = Job {
             hop,
             argv: &command.argv,
-            elevated,
+            rise,
             input,
             limit: command.timeout,
             gives_way: command.gives_way,
         };
-        if !elevated {
-            return exec::run(&connection, opened, job, sink, cancel).await;
+        if !rise.may_complain() {
+            return Ok(
+                match exec::run(&connection, opened, job, sink, cancel).await? {
+                    Ended::Exit(exit) => Tried::Ended(exit),
+                    Ended::NotBegun(words) => Tried::NotBegun(words),
+                },
+            );
         }
         let mut overhear = Overhear::new(sink);
-        let exit = exec::run(&connection, opened, job, &mut overhear, cancel).await?;
+        let exit = match exec::run(&connection, opened, job, &mut overhear, cancel).await? {
+            Ended::Exit(exit) => exit,
+            Ended::NotBegun(words) => return Ok(Tried::NotBegun(words)),
+        };
         if let Some(program) = command.argv.first()
             && overhear.is_missing(program, &exit)
         {
-            return Ok(Exit::Code(NOT_FOUND));
+            overhear.release().await;
+            return Ok(Tried::Ended(Exit::Code(NOT_FOUND)));
         }
-        match overhear.complaint(&exit) {
-            Some(reason) => Err(ReachError::Elevate {
-                hop: hop.to_owned(),
-                reason,
-            }),
-            None => Ok(exit),
+        if let Some(reason) = overhear.complaint(&exit) {
+            return Ok(Tried::Complaint(reason));
+        }
+        overhear.release().await;
+        Ok(Tried::Ended(exit))
+    }
+
+    /// Whether the password for becoming root was given already.
+    async fn was_told(&self) -> bool {
+        match ask::wallet() {
+            Some(wallet) => wallet.pocket(self.name()).lock().await.is_some(),
+            None => false,
         }
     }
+
+    /// The password for becoming root: as it was given before, unless that was `refused`, or asked for now.
+    async fn password(&self, how: Elevate, refused: Option<&Secret>) -> Result<Secret, ReachError> {
+        let whose = match how {
+            Elevate::Su => "root's password".to_owned(),
+            _ => format!("the password for {how}"),
+        };
+        let mut question = Question::secret(
+            QuestionKind::Elevate,
+            self.name(),
+            format!("{} wants {whose}", self.name()),
+            "Password",
+        );
+        if refused.is_some() {
+            question.lines.push("That was not it.".into());
+        }
+        let unanswered = |why: Unanswered| ReachError::Unanswered {
+            hop: self.name().to_owned(),
+            wants: question.wants().into(),
+            reason: why.to_string(),
+        };
+        let wallet = ask::wallet().ok_or_else(|| unanswered(Unanswered::Unattended))?;
+        let operators = self.link.operators();
+        let operators = operators.ok_or_else(|| unanswered(Unanswered::Nobody))?;
+        let pocket = wallet.pocket(self.name());
+        let mut kept = pocket.lock().await;
+        if let Some(password) = &*kept
+            && refused != Some(password)
+        {
+            return Ok(password.clone());
+        }
+        *kept = None;
+        match operators.ask(question.clone()).await {
+            Ok(QuestionAnswer::Filled(mut filled)) if !filled.is_empty() => {
+                let password = filled.remove(0);
+                *kept = Some(password.clone());
+                Ok(password)
+            }
+            Ok(_) => Err(unanswered(Unanswered::Dismissed)),
+            Err(why) => Err(unanswered(why)),
+        }
+    }
+}
+
+/// What became of one attempt to run a command.
+enum Tried {
+    /// It ran to its end.
+    Ended(Exit),
+    /// `sudo` or `doas` said this instead.
+    Complaint(String),
+    /// What asks for the password said this instead.
+    NotBegun(String),
 }
 
 #[async_trait]

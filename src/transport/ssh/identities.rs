@@ -6,14 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use russh::keys::{Certificate, PrivateKey, PublicKey, decode_secret_key};
-use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::PassphraseSource;
+use super::asker::Asker;
+use super::tame;
+use crate::domain::question::{Question, QuestionAnswer, QuestionKind};
+use crate::domain::secret::Secret;
+use crate::transport::ask::Unanswered;
 
 /// More than any private key needs, bytes.
 const LARGEST: u64 = 1024 * 1024;
+/// How often a passphrase is asked for before giving up.
+const ATTEMPTS: usize = 3;
 
 /// What a key file turned out to be.
 pub(super) enum KeyFile {
@@ -135,42 +140,65 @@ impl std::fmt::Debug for KeyRing {
 }
 
 impl KeyRing {
-    /// Unlocks the key of the file `path`, asking `source` unless that has been done before.
+    /// Unlocks the key of the file `path`, asking for its passphrase unless that has been done before.
     ///
     /// # Errors
-    /// A phrase that says why it stays locked.
+    /// Why it stays locked.
     pub(super) async fn unlock(
         &self,
         path: &Path,
         locked: &Locked,
-        source: Option<&dyn PassphraseSource>,
-    ) -> Result<Arc<PrivateKey>, String> {
+        host: &str,
+        asker: &Asker,
+    ) -> Result<Arc<PrivateKey>, StaysLocked> {
         let mark: [u8; 32] = Sha256::digest(locked.text.as_bytes()).into();
         // Held while asking: fifty hosts that connect at once make one question, not fifty.
         let mut ring = self.0.lock().await;
         if let Some(key) = ring.get(&mark) {
             return Ok(Arc::clone(key));
         }
-        let passphrase = match source {
-            Some(source) => source.passphrase(path).await,
-            None => None,
-        };
-        let Some(passphrase) = passphrase else {
-            return Err(
-                "needs a passphrase and there is nobody to ask; add it to ssh-agent".into(),
+        for attempt in 0..ATTEMPTS {
+            let mut question = Question::secret(
+                QuestionKind::Passphrase,
+                host,
+                format!(
+                    "The private key {} is locked",
+                    tame(&path.display().to_string())
+                ),
+                "Passphrase",
             );
-        };
-        let text = locked.text.clone();
-        let key = tokio::task::spawn_blocking(move || open(&text, &passphrase)).await;
-        let key = key.unwrap_or_else(|error| Err(error.to_string()))?;
-        let key = Arc::new(key);
-        ring.insert(mark, Arc::clone(&key));
-        Ok(key)
+            if attempt > 0 {
+                question.lines.push("That was not its passphrase.".into());
+            }
+            let answer = asker.ask(question).await.map_err(StaysLocked::Unanswered)?;
+            let QuestionAnswer::Filled(mut filled) = answer else {
+                return Err(StaysLocked::Unanswered(Unanswered::Dismissed));
+            };
+            let passphrase = filled.remove(0);
+            let text = locked.text.clone();
+            let opened = tokio::task::spawn_blocking(move || open(&text, &passphrase)).await;
+            if let Ok(Some(key)) = opened {
+                let key = Arc::new(key);
+                ring.insert(mark, Arc::clone(&key));
+                return Ok(key);
+            }
+        }
+        Err(StaysLocked::Wrong)
     }
 }
 
+/// Why a key stays locked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StaysLocked {
+    /// Nobody gave a passphrase.
+    #[error("needs a passphrase: {0}")]
+    Unanswered(Unanswered),
+    /// What was given is not the one.
+    #[error("wrong passphrase")]
+    Wrong,
+}
+
 /// Slow by design (bcrypt): not for a thread that others wait for.
-fn open(text: &str, passphrase: &SecretString) -> Result<PrivateKey, String> {
-    decode_secret_key(text, Some(passphrase.expose_secret()))
-        .map_err(|_| "wrong passphrase".to_owned())
+fn open(text: &str, passphrase: &Secret) -> Option<PrivateKey> {
+    decode_secret_key(text, Some(passphrase.expose())).ok()
 }

@@ -1,14 +1,20 @@
 //! The wish to be connected to one node: connects when first needed, once for all who wait, and again after a loss.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
+use tokio::time::Instant;
 
 use super::atlas::{Atlas, Stop};
 use super::connection::{Connection, Opened};
 use super::trail::Trail;
 use crate::transport::ReachError;
+use crate::transport::ask::{Operators, as_attended, is_attended};
+
+/// How long a host that wants an answer is left alone by what goes on by itself.
+const PARKED: Duration = Duration::from_secs(300);
 
 type Attempt = Shared<BoxFuture<'static, Result<Arc<Connection>, ReachError>>>;
 
@@ -37,8 +43,10 @@ impl std::fmt::Debug for Link {
 enum State {
     /// Nobody asked yet, or the last attempt failed.
     Idle,
-    /// Somebody asked; others may wait for the same answer.
-    Connecting(Attempt),
+    /// Somebody asked; others may wait for the same answer. Whether somebody can be asked meanwhile.
+    Connecting(Attempt, bool),
+    /// The host wants an answer from a person, since then.
+    Parked(Instant, ReachError),
     /// There is a connection, which may have ended since.
     Up(Arc<Connection>),
 }
@@ -55,8 +63,34 @@ impl Link {
     }
 
     /// The kept connection, or a new one.
+    ///
+    /// What goes on by itself does not knock again and again at a host that waits for an answer: hosts count attempts, and
+    /// lock out who makes too many.
     pub(super) async fn connection(self: &Arc<Self>) -> Result<Arc<Connection>, ReachError> {
-        self.attempt().await
+        let attended = is_attended();
+        if !attended && let Some(error) = self.parked() {
+            return Err(error);
+        }
+        let (attempt, theirs) = self.attempt(attended);
+        let made = attempt.await;
+        // Others' attempt, which could not ask: now somebody can be asked.
+        if attended && !theirs && matches!(made, Err(ReachError::Unanswered { .. })) {
+            return self.attempt(attended).0.await;
+        }
+        made
+    }
+
+    /// Who can be asked.
+    pub(super) fn operators(&self) -> Option<Arc<dyn Operators>> {
+        self.atlas.settings.operators.clone()
+    }
+
+    /// Why it is of no use to connect before somebody has answered.
+    fn parked(&self) -> Option<ReachError> {
+        match &*self.lock() {
+            State::Parked(since, error) if since.elapsed() < PARKED => Some(error.clone()),
+            _ => None,
+        }
     }
 
     /// A session on the kept connection, or on a new one if that turns out to have ended unnoticed.
@@ -77,18 +111,20 @@ impl Link {
         }
     }
 
-    fn attempt(self: &Arc<Self>) -> Attempt {
+    /// The attempt under way or a new one, and whether it is `attended`.
+    fn attempt(self: &Arc<Self>, attended: bool) -> (Attempt, bool) {
         let mut state = self.lock();
         match &*state {
             State::Up(connection) if connection.is_alive() => {
                 let connection = Arc::clone(connection);
-                return futures::future::ready(Ok(connection)).boxed().shared();
+                let ready = futures::future::ready(Ok(connection)).boxed().shared();
+                return (ready, attended);
             }
-            State::Connecting(attempt) => return attempt.clone(),
-            State::Up(_) | State::Idle => {}
+            State::Connecting(attempt, theirs) => return (attempt.clone(), *theirs),
+            State::Up(_) | State::Parked(..) | State::Idle => {}
         }
         // A task of its own: it goes on when the first who asked gives up, for the others who wait. Its deadlines end it.
-        let task = tokio::spawn(Arc::clone(self).connect());
+        let task = tokio::spawn(as_attended(attended, Arc::clone(self).connect()));
         let hop = self.name.clone();
         let attempt = async move {
             task.await.unwrap_or_else(|error| {
@@ -100,8 +136,8 @@ impl Link {
         }
         .boxed()
         .shared();
-        *state = State::Connecting(attempt.clone());
-        attempt
+        *state = State::Connecting(attempt.clone(), attended);
+        (attempt, attended)
     }
 
     fn connect(self: Arc<Self>) -> BoxFuture<'static, Result<Arc<Connection>, ReachError>> {
@@ -109,6 +145,9 @@ impl Link {
             let made = self.make().await.map(Arc::new);
             *self.lock() = match &made {
                 Ok(connection) => State::Up(Arc::clone(connection)),
+                Err(error @ ReachError::Unanswered { .. }) => {
+                    State::Parked(Instant::now(), error.clone())
+                }
                 Err(_) => State::Idle,
             };
             made

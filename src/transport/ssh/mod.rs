@@ -21,6 +21,7 @@
 //! here) is full. A sink that never takes its output therefore stalls the other commands *of that host*, and only after
 //! that much output. Dropping, cancelling or timing out the slow command frees the connection at once.
 
+mod asker;
 mod atlas;
 mod auth;
 mod config;
@@ -30,12 +31,14 @@ mod elevate;
 mod exec;
 mod explain;
 mod files;
+mod gate;
 mod greet;
 mod host;
 mod host_cert;
 mod identities;
 mod known_hosts;
 mod link;
+mod password;
 mod patience;
 mod pattern;
 mod pool;
@@ -53,10 +56,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use secrecy::SecretString;
-
 pub use pool::Pool;
+
+use super::ask::Operators;
 
 /// How this operator's SSH client behaves, whatever the host.
 #[derive(Clone)]
@@ -79,8 +81,8 @@ pub struct SshSettings {
     /// OpenSSH client configurations, the first counts first; `~` is [`home`](Self::home). Files that are not there say
     /// nothing.
     pub config_files: Vec<PathBuf>,
-    /// Who can be asked for the passphrase of an encrypted key; `None` means nobody.
-    pub passphrases: Option<Arc<dyn PassphraseSource>>,
+    /// Who can be asked for passphrases, passwords and about host keys that are not known; `None` means nobody.
+    pub operators: Option<Arc<dyn Operators>>,
 }
 
 impl Default for SshSettings {
@@ -97,7 +99,7 @@ impl Default for SshSettings {
                 .map(PathBuf::from),
             home: std::env::home_dir(),
             config_files: vec!["~/.ssh/config".into(), "/etc/ssh/ssh_config".into()],
-            passphrases: None,
+            operators: None,
         }
     }
 }
@@ -113,7 +115,7 @@ impl fmt::Debug for SshSettings {
             .field("agent", &self.agent)
             .field("home", &self.home)
             .field("config_files", &self.config_files)
-            .field("passphrases", &self.passphrases.is_some())
+            .field("operators", &self.operators.is_some())
             .finish()
     }
 }
@@ -126,16 +128,6 @@ impl SshSettings {
             _ => path.to_owned(),
         }
     }
-}
-
-/// Knows, or can ask for, the passphrases of encrypted private keys.
-///
-/// Asked at most once per key and [`Pool`] as long as the answers are right: an unlocked key is kept in memory, the
-/// passphrase is not.
-#[async_trait]
-pub trait PassphraseSource: Send + Sync {
-    /// The passphrase of the private key in the file `identity`; `None` when there is none to be had.
-    async fn passphrase(&self, identity: &Path) -> Option<SecretString>;
 }
 
 /// Text from the other side as one line that is safe to show: control characters are replaced.

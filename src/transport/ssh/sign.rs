@@ -11,11 +11,11 @@ use russh::keys::ssh_key::Signature;
 use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{HashAlg, PrivateKey};
 
-use super::SshSettings;
+use super::asker::Asker;
 use super::auth::Means;
-use super::greet::Fate;
-use super::identities::KeyRing;
+use super::identities::{KeyRing, StaysLocked};
 use super::tame;
+use crate::transport::ask::Unanswered;
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +34,11 @@ pub(super) struct Signing<'a> {
     pub(super) handle_binding: Option<AgentSessionBinding>,
     pub(super) means: Means,
     pub(super) keys: &'a KeyRing,
-    pub(super) settings: &'a SshSettings,
-    pub(super) fate: &'a Fate,
+    /// The host that is to be convinced.
+    pub(super) host: &'a str,
+    pub(super) asker: &'a Asker,
+    /// Set when a passphrase was needed and not given.
+    pub(super) unanswered: Option<Unanswered>,
 }
 
 impl Signing<'_> {
@@ -47,9 +50,16 @@ impl Signing<'_> {
         match &self.means {
             Means::Key(key) => Ok(Arc::clone(key)),
             Means::Locked(path, locked) => {
-                let source = self.settings.passphrases.as_deref();
-                let unlocking = self.keys.unlock(path, locked, source);
-                let key = self.fate.patience.asking(unlocking).await?;
+                let unlocking = self.keys.unlock(path, locked, self.host, self.asker);
+                // Another host's attempt may be asking for the same key: that counts as asking, too.
+                let key = match self.asker.patience.asking(unlocking).await {
+                    Ok(key) => key,
+                    Err(StaysLocked::Unanswered(why)) => {
+                        self.unanswered = Some(why);
+                        return Err(StaysLocked::Unanswered(why).to_string());
+                    }
+                    Err(wrong) => return Err(wrong.to_string()),
+                };
                 self.means = Means::Key(Arc::clone(&key));
                 Ok(key)
             }
@@ -72,14 +82,14 @@ impl Signing<'_> {
         }
         // The agent may ask its own user, by a dialog or a touch.
         let signing = agent.sign_request(identity, hash, to_sign.clone());
-        let mut signed = self.fate.patience.asking(signing).await;
+        let mut signed = self.asker.patience.asking(signing).await;
         if signed.is_err()
             && let AgentIdentity::Certificate { .. } = identity
         {
             // It may hold the key without the certificate, which then came from a file.
             let bare = AgentIdentity::from(identity.public_key().into_owned());
             let signing = agent.sign_request(&bare, hash, to_sign);
-            signed = self.fate.patience.asking(signing).await;
+            signed = self.asker.patience.asking(signing).await;
         }
         signed.map_err(|error| {
             Unsigned(format!(

@@ -13,7 +13,8 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::time::timeout;
 
 use super::connection::{Connection, Opened};
-use super::elevate;
+use super::elevate::Rise;
+use super::gate::{Gate, Heard};
 use super::slots::Slot;
 use crate::transport::job;
 
@@ -26,21 +27,26 @@ const SWEEP: &str = r#"for e in $(grep -ls "QUARTERDECK_JOB=$1" /proc/[0-9]*/env
 #[derive(Debug, Clone)]
 pub(super) struct Mark {
     id: String,
-    elevated: bool,
+    rise: Rise,
 }
 
 impl Mark {
-    /// A new one, for a command that runs as root by sudo if `elevated`.
-    pub(super) fn new(elevated: bool) -> Self {
+    /// A new one, for a command that becomes root's as `rise` says.
+    pub(super) fn new(rise: Rise) -> Self {
         Self {
             id: job::mark(),
-            elevated,
+            rise,
         }
+    }
+
+    /// What is to be said before the command runs.
+    pub(super) fn gate(&self) -> Option<Gate> {
+        self.rise.gate(&self.id)
     }
 
     /// The line that runs `argv` with this mark.
     pub(super) fn line(&self, argv: &[String]) -> String {
-        let line = elevate::line(argv, self.elevated);
+        let line = self.rise.line(argv, &self.id);
         // `env` would take such a program for another variable.
         if argv.first().is_some_and(|program| program.contains('=')) {
             return line;
@@ -51,7 +57,7 @@ impl Mark {
     /// The line that ends whatever has this mark.
     fn sweep(&self) -> String {
         let argv = ["sh", "-c", SWEEP, "sh", &self.id].map(str::to_owned);
-        elevate::line(&argv, self.elevated)
+        self.rise.line(&argv, &self.id)
     }
 }
 
@@ -115,6 +121,7 @@ impl Drop for Remote {
         };
         let connection = Arc::clone(&self.connection);
         let sweep = self.mark.sweep();
+        let mut gate = self.mark.gate();
         in_background(async move {
             let _ = write.signal(Sig::TERM).await;
             let _ = write.close().await;
@@ -125,8 +132,18 @@ impl Drop for Remote {
             };
             if channel.exec(true, sweep).await.is_ok() {
                 while let Some(message) = channel.wait().await {
-                    if matches!(message, ChannelMsg::Close) {
-                        break;
+                    let (ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. }) =
+                        message
+                    else {
+                        if matches!(message, ChannelMsg::Close) {
+                            break;
+                        }
+                        continue;
+                    };
+                    if let Some(gate) = &mut gate
+                        && gate.hear(&data) == Heard::Send
+                    {
+                        let _ = channel.data_bytes(gate.answer()).await;
                     }
                 }
             }
@@ -148,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_mark_is_in_front_of_sudo_so_that_sudo_carries_it() {
-        let mark = Mark::new(true);
+        let mark = Mark::new(Rise::Sudo);
         let line = mark.line(&["id".into()]);
         assert_eq!(
             line,
@@ -160,7 +177,7 @@ mod tests {
     #[test]
     fn a_program_whose_name_looks_like_a_variable_is_still_the_program() {
         assert_eq!(
-            Mark::new(false).line(&["a=b".into(), "id".into()]),
+            Mark::new(Rise::No).line(&["a=b".into(), "id".into()]),
             "'a=b' id"
         );
     }

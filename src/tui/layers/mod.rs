@@ -1,6 +1,7 @@
 //! What lies above the screen: palette, prompts, menu, forms, plans, questions, sheets. The topmost gets the keys.
 
 pub(crate) mod approval;
+pub(crate) mod asked;
 pub(crate) mod form;
 pub(crate) mod menu;
 pub(crate) mod palette;
@@ -19,6 +20,7 @@ use super::screens::Intent;
 use super::world::World;
 use crate::domain::action::Consent;
 use crate::domain::plan::PlanRequest;
+use crate::domain::question::QuestionAnswer;
 use crate::domain::theme::ThemeName;
 
 /// What a layer wants to happen outside of itself.
@@ -51,6 +53,8 @@ pub(crate) enum Wish {
     },
     /// Put text on the clipboard.
     Copy(String),
+    /// Answer a question of the engine.
+    Answer { id: u64, answer: QuestionAnswer },
     /// Cancel this run.
     Cancel(crate::domain::run::RunId),
     /// Leave the program.
@@ -67,6 +71,7 @@ pub(crate) enum Layer {
     Plan(Box<plan::PlanDialog>),
     Approval(Box<approval::ApprovalDialog>),
     Question(question::Question),
+    Asked(asked::Asked),
     Sheet(sheet::Sheet),
 }
 
@@ -79,12 +84,13 @@ impl Layer {
             Self::Form(_) => Context::Form,
             Self::Plan(_) | Self::Approval(_) => Context::Plan,
             Self::Question(_) => Context::Question,
+            Self::Asked(_) => Context::Asked,
             Self::Sheet(_) => Context::Sheet,
         }
     }
 
     pub(crate) fn update(&mut self, world: &World, command: Command) -> Vec<Wish> {
-        if command == Command::Back && !matches!(self, Self::Prompt(_)) {
+        if command == Command::Back && !matches!(self, Self::Prompt(_) | Self::Asked(_)) {
             return vec![Wish::Close];
         }
         match self {
@@ -95,6 +101,7 @@ impl Layer {
             Self::Plan(layer) => layer.update(command),
             Self::Approval(layer) => layer.update(command),
             Self::Question(layer) => layer.update(command),
+            Self::Asked(layer) => layer.update(command),
             Self::Sheet(layer) => layer.update(world, command),
         }
     }
@@ -118,6 +125,10 @@ impl Layer {
                 Vec::new()
             }
             Self::Plan(layer) => layer.edit(key),
+            Self::Asked(layer) => {
+                layer.edit(key);
+                Vec::new()
+            }
             Self::Menu(_) | Self::Approval(_) | Self::Question(_) | Self::Sheet(_) => Vec::new(),
         }
     }
@@ -144,6 +155,7 @@ impl Layer {
             Self::Plan(layer) => layer.draw(world, paint),
             Self::Approval(layer) => layer.draw(world, paint),
             Self::Question(layer) => layer.draw(world, paint),
+            Self::Asked(layer) => layer.draw(world, paint),
             Self::Sheet(layer) => layer.draw(world, paint),
         }
     }

@@ -121,6 +121,10 @@ pub async fn answer(client: &Client, options: &Options, effect: Effect) -> Optio
             what,
             result: call(client, request).await.map(|_| ()),
         },
+        Effect::Attend => Answer::Questions(match call(client, Request::Attend).await {
+            Ok(Response::Questions(questions)) => Ok(questions),
+            other => Err(unexpected(other)),
+        }),
         Effect::Approvals => Answer::Approvals(match call(client, Request::Approvals).await {
             Ok(Response::Approvals(waiting)) => Ok(waiting),
             other => Err(unexpected(other)),

@@ -83,6 +83,12 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
                 model.say(sentence, Tone::Warn);
             }
         }
+        Answer::Questions(Ok(questions)) => {
+            for question in questions.into_iter().rev() {
+                super::questions::asked(model, question);
+            }
+        }
+        Answer::Questions(Err(refusal)) => model.say(refusal.message, Tone::Bad),
         Answer::Approvals(Err(refusal)) => model.say(refusal.message, Tone::Bad),
         Answer::Runs(Ok(runs)) => model.world.read_runs(runs),
         Answer::Runs(Err(reason)) => model.world.runs_read = Known::Failed(reason),

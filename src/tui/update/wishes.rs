@@ -47,6 +47,10 @@ pub(super) fn grant(model: &mut Model, wishes: Vec<Wish>) -> Vec<Effect> {
                 model.say("Copied", Tone::Good);
                 effects.push(Effect::Copy(text));
             }
+            Wish::Answer { id, answer } => effects.push(Effect::Tell {
+                request: Request::Answer { id, answer },
+                what: "answer".into(),
+            }),
             Wish::Cancel(run) => effects.push(cancel(model, run)),
             Wish::Quit => effects.push(Effect::Quit),
         }
