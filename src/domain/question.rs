@@ -68,12 +68,19 @@ impl Question {
 
     /// What it wants, for a row that waits for it, such as `a passphrase`.
     pub const fn wants(&self) -> &'static str {
-        match self.kind {
-            QuestionKind::Passphrase => "a passphrase",
-            QuestionKind::Password => "a password",
-            QuestionKind::Login => "an answer to log in",
-            QuestionKind::HostKey => "a look at its host key",
-            QuestionKind::Elevate => "a password to become root",
+        self.kind.wants()
+    }
+}
+
+impl QuestionKind {
+    /// What a host wants that asks this, such as `a passphrase`.
+    pub const fn wants(self) -> &'static str {
+        match self {
+            Self::Passphrase => "a passphrase",
+            Self::Password => "a password",
+            Self::Login => "an answer to log in",
+            Self::HostKey => "a look at its host key",
+            Self::Elevate => "a password to become root",
         }
     }
 }

@@ -289,7 +289,7 @@ async fn a_sudo_that_wants_a_password_is_told_from_a_command_that_fails() {
     let host = pool.host("a").unwrap();
     let error = says(&host, &["true"]).await.unwrap_err();
     assert!(
-        matches!(&error, ReachError::Elevate { reason, .. } if reason.contains("password")),
+        matches!(&error, ReachError::Unanswered { wants, .. } if wants.contains("password")),
         "{error}"
     );
     let plain = Command::new(["false"]).as_login_user();

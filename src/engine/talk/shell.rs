@@ -16,6 +16,7 @@ use crate::client::conversation::{
 };
 use crate::domain::action::{Gate, READ_ONLY, Risk};
 use crate::domain::operator::Operator;
+use crate::transport::ask::attended;
 use crate::transport::terminal::{TerminalInput, TerminalOutput, TerminalSpec};
 use crate::transport::{Exit, Host, ReachError};
 
@@ -50,7 +51,8 @@ pub(super) async fn open(caller: &Counter, opening: ShellOpening) -> Result<Conv
         what,
         host,
     };
-    core.spawn(session.carry(opening, theirs));
+    // Whoever sits there can be asked what the host wants to know.
+    core.spawn(attended(session.carry(opening, theirs)));
     Ok(ours)
 }
 

@@ -15,7 +15,7 @@ use super::connection::{Connection, Opened};
 use super::elevate::Rise;
 use super::gate::{Gate, Heard};
 use super::stop::{Mark, Remote};
-use crate::transport::{Chunk, ChunkSink, Exit, Progress, ReachError, quote};
+use crate::transport::{Chunk, ChunkSink, Exit, OUTPUT_LIMIT, Progress, ReachError, quote};
 
 /// How long a command's output is waited for once it has ended, when something it left behind keeps the channel open.
 const AFTERMATH: Duration = Duration::from_secs(2);
@@ -195,13 +195,28 @@ async fn pass(
     sink: &mut dyn ChunkSink,
 ) -> Result<Option<String>, Broken> {
     let mut over = false;
+    // Standard output that overtook the word that the command runs.
+    let mut early = BytesMut::new();
     loop {
         let message = tokio::select! {
             message = read.wait() => message,
             () = tokio::time::sleep(AFTERMATH), if over => return Ok(Some(gate.words())),
         };
         let data = match message {
-            Some(ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, ext: 1 }) => data,
+            Some(ChannelMsg::Data { data }) => {
+                if gate.asks_on_stdout(&data) {
+                    let sent = write.data_bytes(gate.answer()).await;
+                    sent.map_err(|_| Broken::Cut)?;
+                } else if early.len() + data.len() > OUTPUT_LIMIT {
+                    return Ok(Some(
+                        "it says too much before it asks for a password".into(),
+                    ));
+                } else {
+                    early.extend_from_slice(&data);
+                }
+                continue;
+            }
+            Some(ChannelMsg::ExtendedData { data, ext: 1 }) => data,
             Some(ChannelMsg::Failure) => return Err(Broken::Refused),
             Some(ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. }) => {
                 over = true;
@@ -220,6 +235,9 @@ async fn pass(
             }
             Heard::Wrong => return Ok(Some("wrong password".into())),
             Heard::Runs(rest) => {
+                if !early.is_empty() {
+                    sink.chunk(Chunk::Stdout(early.freeze())).await;
+                }
                 if !rest.is_empty() {
                     sink.chunk(Chunk::Stderr(rest)).await;
                 }

@@ -72,7 +72,15 @@ impl Gate {
         text
     }
 
-    /// Takes in a piece of what is said on either stream before the command runs.
+    /// Whether a piece of standard output is the question: BusyBox's `su` asks there. Otherwise it is the login shell's, or the
+    /// command's, whose two streams arrive in any order.
+    pub(super) fn asks_on_stdout(&mut self, piece: &[u8]) -> bool {
+        let asks = matches!(self.asks, Asks::First) && !self.sent && ends_in_colon(piece);
+        self.sent |= asks;
+        asks
+    }
+
+    /// Takes in a piece of standard error before the command runs.
     pub(super) fn hear(&mut self, piece: &[u8]) -> Heard {
         let room = MOST.saturating_sub(self.heard.len()).min(piece.len());
         self.heard.extend_from_slice(&piece[..room]);
@@ -149,6 +157,16 @@ mod tests {
     fn a_command_that_needs_no_password_gets_none() {
         let mut gate = gate(Asks::By("ask-1".into()));
         assert_eq!(gate.hear(b"ready-1\n"), Heard::Runs(Bytes::new()));
+    }
+
+    #[test]
+    fn standard_output_is_a_question_only_where_su_may_ask_there() {
+        let mut sudo = gate(Asks::By("ask-1".into()));
+        assert!(!sudo.asks_on_stdout(b"Password: "));
+        let mut su = gate(Asks::First);
+        assert!(!su.asks_on_stdout(b"line 1\n"));
+        assert!(su.asks_on_stdout(b"Password: "));
+        assert!(!su.asks_on_stdout(b"Password: "));
     }
 
     #[test]

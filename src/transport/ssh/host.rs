@@ -142,6 +142,14 @@ impl SshHost {
                 Tried::Ended(exit) => return Ok(exit),
                 Tried::Complaint(reason)
                     if how == Elevate::Sudo && elevate::wants_password(&reason) => {}
+                Tried::Complaint(reason)
+                    if how == Elevate::Doas && elevate::wants_password(&reason) =>
+                {
+                    return Err(self.not_root(format!(
+                        "{reason}; doas reads a password only from a terminal of its own: permit nopass, or say \
+                         `elevate: sudo` or `su`"
+                    )));
+                }
                 Tried::Complaint(reason) | Tried::NotBegun(reason) => {
                     return Err(self.not_root(reason));
                 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::atlas::{Atlas, Stop};
 use super::connection::{Connection, Opened};
 use super::trail::Trail;
+use crate::domain::question::QuestionKind;
 use crate::transport::ReachError;
 use crate::transport::ask::{Operators, as_attended, is_attended};
 
@@ -145,7 +146,10 @@ impl Link {
             let made = self.make().await.map(Arc::new);
             *self.lock() = match &made {
                 Ok(connection) => State::Up(Arc::clone(connection)),
-                Err(error @ ReachError::Unanswered { .. }) => {
+                // Looking at a host key harms nobody, and it may be pinned by hand meanwhile.
+                Err(error @ ReachError::Unanswered { wants, .. })
+                    if wants != QuestionKind::HostKey.wants() =>
+                {
                     State::Parked(Instant::now(), error.clone())
                 }
                 Err(_) => State::Idle,

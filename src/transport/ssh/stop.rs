@@ -132,17 +132,19 @@ impl Drop for Remote {
             };
             if channel.exec(true, sweep).await.is_ok() {
                 while let Some(message) = channel.wait().await {
-                    let (ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. }) =
-                        message
-                    else {
+                    let Some(gate) = &mut gate else {
                         if matches!(message, ChannelMsg::Close) {
                             break;
                         }
                         continue;
                     };
-                    if let Some(gate) = &mut gate
-                        && gate.hear(&data) == Heard::Send
-                    {
+                    let asked = match message {
+                        ChannelMsg::Data { data } => gate.asks_on_stdout(&data),
+                        ChannelMsg::ExtendedData { data, .. } => gate.hear(&data) == Heard::Send,
+                        ChannelMsg::Close => break,
+                        _ => false,
+                    };
+                    if asked {
                         let _ = channel.data_bytes(gate.answer()).await;
                     }
                 }

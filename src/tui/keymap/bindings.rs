@@ -179,7 +179,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
     bind(X::Everywhere, &["]"], C::Forward, "forward in history", ""),
     bind(X::Everywhere, &["-"], C::LastView, "the view before this one", ""),
     bind(X::Everywhere, &["ctrl-r"], C::Refresh, "ask again now", ""),
-    bind(X::Everywhere, &["!"], C::LetIn, "connect to the node now; what its host asks is asked here", ""),
+    bind(X::Everywhere, &["!"], C::LetIn, "connect now, and be asked what the host asks", ""),
     bind(X::Everywhere, &["ctrl-w"], C::Wide, "show every column", ""),
     bind(X::Everywhere, &["ctrl-l"], C::Repaint, "paint the screen anew", ""),
     bind(X::Everywhere, &["ctrl-z"], C::Suspend, "suspend", ""),
