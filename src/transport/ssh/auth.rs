@@ -6,6 +6,7 @@
 //! and nobody asked for a passphrase, before the host has said that the key would be good enough. Every outcome is
 //! remembered, because "permission denied" alone helps nobody.
 
+use std::fmt;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,7 +82,7 @@ pub(super) async fn candidates(target: &Target, settings: &SshSettings) -> Vec<C
         let candidate = from_file(path, target, held).await;
         from_files.extend(candidate.or_else(|| {
             // Only who names a file wants to hear that it is not there.
-            configured.then(|| Candidate::nothing(path.display(), "there is no such file"))
+            configured.then(|| Candidate::nothing(&path.display(), "there is no such file"))
         }));
     }
     for file in &target.certificates {
@@ -106,7 +107,7 @@ pub(super) async fn candidates(target: &Target, settings: &SshSettings) -> Vec<C
         all.extend(others.map(|one| from_agent(one, socket)));
         if let Err(reason) = &agent {
             let label = format!("agent {}", socket.display());
-            all.push(Candidate::nothing(label, reason.clone()));
+            all.push(Candidate::nothing(&label, reason.clone()));
         }
     }
     in_agent.into_iter().chain(all).chain(rest).collect()
@@ -117,7 +118,7 @@ fn same(one: &AgentIdentity, public: &PublicKey) -> bool {
 }
 
 impl Candidate {
-    fn nothing(label: impl ToString, reason: impl Into<String>) -> Self {
+    fn nothing(label: &dyn fmt::Display, reason: impl Into<String>) -> Self {
         Self {
             label: label.to_string(),
             means: Means::Nothing(reason.into()),
@@ -202,7 +203,7 @@ async fn attach(
     let certificate = match identities::certificate(file).await {
         Ok(certificate) => certificate,
         Err(reason) => {
-            candidates.push(Candidate::nothing(file.display(), reason));
+            candidates.push(Candidate::nothing(&file.display(), reason));
             return;
         }
     };
@@ -222,7 +223,7 @@ async fn attach(
             ..from_agent(one, socket)
         }),
         _ => candidates.push(Candidate::nothing(
-            file.display(),
+            &file.display(),
             "neither a file nor the agent has the key of this certificate",
         )),
     }

@@ -136,7 +136,7 @@ mod tests {
             builder.sign(&self.authority).unwrap()
         }
 
-        fn pins(&self, marker: &str, names: &str, key: &PrivateKey) -> Pins {
+        fn pins(marker: &str, names: &str, key: &PrivateKey) -> Pins {
             let key = key.public_key().to_openssh().unwrap();
             let mut pins = Pins::default();
             let text = format!("{marker} {names} {key}\n");
@@ -166,7 +166,7 @@ mod tests {
         #[case] reason: Option<&str>,
     ) {
         let scene = Scene::new();
-        let pins = scene.pins("@cert-authority", "*.lan", &scene.authority);
+        let pins = Scene::pins("@cert-authority", "*.lan", &scene.authority);
         let certificate = scene.certificate(CertType::Host, principals, false);
         match (verdict(&certificate, now, &pins), reason) {
             (Ok(line), None) => assert_eq!(line, 1),
@@ -178,12 +178,12 @@ mod tests {
     #[test]
     fn a_certificate_of_a_stranger_a_user_or_with_options_counts_for_nothing() {
         let scene = Scene::new();
-        let pins = scene.pins("@cert-authority", "*.lan", &scene.authority);
+        let pins = Scene::pins("@cert-authority", "*.lan", &scene.authority);
         let good = scene.certificate(CertType::Host, &["pc1.lan"], false);
         let user = scene.certificate(CertType::User, &["pc1.lan"], false);
         let options = scene.certificate(CertType::Host, &["pc1.lan"], true);
-        let elsewhere = scene.pins("@cert-authority", "*.org", &scene.authority);
-        let pinned = scene.pins("", "*.lan", &scene.authority);
+        let elsewhere = Scene::pins("@cert-authority", "*.org", &scene.authority);
+        let pinned = Scene::pins("", "*.lan", &scene.authority);
         for (certificate, pins, reason) in [
             (&user, &pins, "a user's"),
             (&options, &pins, "critical options"),
@@ -200,7 +200,7 @@ mod tests {
         let scene = Scene::new();
         let certificate = scene.certificate(CertType::Host, &["pc1.lan"], false);
         for revoked in [&scene.authority, &scene.host] {
-            let mut pins = scene.pins("@cert-authority", "*.lan", &scene.authority);
+            let mut pins = Scene::pins("@cert-authority", "*.lan", &scene.authority);
             let line = format!("@revoked * {}", revoked.public_key().to_openssh().unwrap());
             pins.read(&line, Path::new("known_hosts"), "pc1.lan", 22);
             assert_eq!(verdict(&certificate, 1500, &pins), Err("revoked".into()));

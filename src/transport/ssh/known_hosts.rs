@@ -80,7 +80,7 @@ impl Pins {
         }
     }
 
-    /// Adds the keys in `text`, the content of `file`, one a line, as keys that must not be trusted (ssh_config(5),
+    /// Adds the keys in `text`, the content of `file`, one a line, as keys that must not be trusted (`ssh_config(5)`,
     /// `RevokedHostKeys`).
     ///
     /// # Errors

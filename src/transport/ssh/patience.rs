@@ -30,12 +30,12 @@ impl Patience {
         let before = self.spent();
         tokio::pin!(work);
         loop {
-            let end = began + limit + (self.spent() - before);
+            let end = began + limit + (self.spent().saturating_sub(before));
             tokio::select! {
                 biased;
                 done = &mut work => return Some(done),
                 () = sleep_until(end) => {
-                    if Instant::now() >= began + limit + (self.spent() - before) {
+                    if Instant::now() >= began + limit + (self.spent().saturating_sub(before)) {
                         return None;
                     }
                 }

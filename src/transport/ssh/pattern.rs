@@ -1,4 +1,4 @@
-//! The patterns of OpenSSH's files (ssh_config(5), PATTERNS): `*` for any characters, `?` for one, `!` before a pattern
+//! The patterns of OpenSSH's files (`ssh_config(5)`, PATTERNS): `*` for any characters, `?` for one, `!` before a pattern
 //! that must not match.
 
 /// Whether `pattern` matches the whole of `text`.

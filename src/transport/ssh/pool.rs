@@ -38,7 +38,7 @@ impl Pool {
             let node = self.atlas.environment().node(&at);
             let node = node.ok_or_else(|| ReachError::UnknownNode(at.clone()))?;
             let circle = way.contains(&at);
-            way.push(at);
+            way.push(at.clone());
             if circle {
                 return Err(ReachError::Refused {
                     hop: name.to_owned(),
@@ -46,7 +46,7 @@ impl Pool {
                 });
             }
             match &node.ssh.jump {
-                Some(Jump::Through(next)) => at = next.clone(),
+                Some(Jump::Through(next)) => at.clone_from(next),
                 Some(Jump::Direct) | None => return Ok(()),
             }
         }

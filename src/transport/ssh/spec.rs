@@ -1,4 +1,4 @@
-//! The small languages within values of ssh_config(5): hosts of `ProxyJump`, tokens, lengths of time.
+//! The small languages within values of `ssh_config(5)`: hosts of `ProxyJump`, tokens, lengths of time.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ impl fmt::Display for Spec {
     }
 }
 
-/// What the tokens of ssh_config(5) stand for.
+/// What the tokens of `ssh_config(5)` stand for.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
     /// `%h`, the address.
@@ -151,7 +151,7 @@ impl Tokens {
     }
 }
 
-/// A length of time as in sshd_config(5): `90`, `90s`, `1m30s`, `2h`.
+/// A length of time as in `sshd_config(5)`: `90`, `90s`, `1m30s`, `2h`.
 pub(super) fn seconds(text: &str) -> Option<Duration> {
     let mut total: u64 = 0;
     let mut rest = text;

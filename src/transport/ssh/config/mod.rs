@@ -1,4 +1,4 @@
-//! The operator's OpenSSH client configuration: `~/.ssh/config` and `/etc/ssh/ssh_config` (ssh_config(5)).
+//! The operator's OpenSSH client configuration: `~/.ssh/config` and `/etc/ssh/ssh_config` (`ssh_config(5)`).
 //!
 //! What is kept is the meaning of OpenSSH: for each keyword the first value that applies counts, except for `IdentityFile`
 //! and `CertificateFile`, which add up; `Host` and `Match` open blocks; `Include` stands for the files it names, and what

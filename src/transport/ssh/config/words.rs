@@ -1,4 +1,4 @@
-//! A line of ssh_config(5) as a keyword and its arguments.
+//! A line of `ssh_config(5)` as a keyword and its arguments.
 
 /// What a line says; `None` for an empty one and a comment.
 ///
