@@ -628,6 +628,15 @@ impl Restore<'_> {
             if made || !seen.insert(before.label()) {
                 continue;
             }
+            // A file that several settings are kept in is as it was before the first of them.
+            if let Before::Setting(setting) = before
+                && setting
+                    .files
+                    .iter()
+                    .any(|file| !seen.insert(format!("file {}", file.path)))
+            {
+                continue;
+            }
             let left = self.check(before, &[]).await?.difference;
             if !left.is_none() {
                 return Err(StepError::lasting(format!(

@@ -660,7 +660,7 @@ fn untouched(tasks: &[Task]) -> String {
         let Some(host) = task.key.host.as_deref() else {
             continue;
         };
-        if task.attempts > 0 {
+        if task.attempts > 0 && task.state != TaskState::Skipped {
             begun.insert(host);
         } else if task.state == TaskState::Skipped && !barred.contains(&host) {
             barred.push(host);
