@@ -84,7 +84,7 @@ pub(super) async fn account(
 
 /// The eighth field of shadow(5). Only that leaves the node: the password's hash beside it does not.
 async fn expiry(name: &str, host: &dyn Host, means: &Means<'_>) -> Result<String, ResourceError> {
-    const EXPIRY: &str = r#"getent shadow "$1" | cut -d: -f8"#;
+    const EXPIRY: &str = r#"getent shadow "$1" | cut -d : -f 8"#;
     let text = look_well(host, ["sh", "-c", EXPIRY, "sh", name], means.cancel).await?;
     Ok(text.trim().to_owned())
 }

@@ -333,7 +333,7 @@ proptest! {
     "deploy:deploy\n"
 )]
 #[case(
-    "useradd deploy; usermod --expiredate 1 deploy; getent shadow deploy | cut -d: -f8",
+    "useradd deploy; usermod --expiredate 1 deploy; getent shadow deploy | cut -d : -f 8",
     "1\n"
 )]
 #[case(
