@@ -135,10 +135,10 @@ impl Executor for Steps {
             host: host.map(Into::into),
         };
         // Somebody has begun the run: he can be asked.
-        let work = attended_with(
+        let work = Box::pin(attended_with(
             Arc::clone(&self.wallet),
             steps::execute(step, host, &context),
-        );
+        ));
         let (run, first) = (self.run.to_string(), self.first.to_string());
         job::within(&run, &first, &task.to_string(), work).await
     }

@@ -39,7 +39,7 @@ cd /
 hostname; date +%Z; dpkg-query -W; apt-mark showhold
 ";
 
-/// A key pair of GnuPG that is gone with the test.
+/// A key pair of `GnuPG` that is gone with the test.
 struct Signer(tempfile::TempDir);
 
 impl Signer {

@@ -72,7 +72,7 @@ impl Gate {
         text
     }
 
-    /// Whether a piece of standard output is the question: BusyBox's `su` asks there. Otherwise it is the login shell's, or the
+    /// Whether a piece of standard output is the question: `BusyBox`'s `su` asks there. Otherwise it is the login shell's, or the
     /// command's, whose two streams arrive in any order.
     pub(super) fn asks_on_stdout(&mut self, piece: &[u8]) -> bool {
         let asks = matches!(self.asks, Asks::First) && !self.sent && ends_in_colon(piece);

@@ -46,6 +46,8 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             ..
         }
         | Answer::Schedules(Err(refusal))
+        | Answer::Questions(Err(refusal))
+        | Answer::Approvals(Err(refusal))
         | Answer::Started(Err(refusal)) => {
             model.say(refusal.message, Tone::Bad);
         }
@@ -88,8 +90,6 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
                 super::questions::asked(model, question);
             }
         }
-        Answer::Questions(Err(refusal)) => model.say(refusal.message, Tone::Bad),
-        Answer::Approvals(Err(refusal)) => model.say(refusal.message, Tone::Bad),
         Answer::Runs(Ok(runs)) => model.world.read_runs(runs),
         Answer::Runs(Err(reason)) => model.world.runs_read = Known::Failed(reason),
         Answer::Run(Ok(Some(record))) => {
