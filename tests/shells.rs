@@ -9,6 +9,7 @@ mod terminal;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use terminal::Terminal;
 
@@ -65,7 +66,14 @@ fn a_shell_on_a_node_is_typed_in_resized_and_left_with_its_status() {
     terminal.press("stty size\r");
     terminal.wait_for("24 80");
     terminal.resize(100, 30);
-    terminal.press("stty size\r");
+    // The size goes a way of its own, and may arrive after what is typed next.
+    for _ in 0..100 {
+        terminal.press("stty size\r");
+        std::thread::sleep(Duration::from_millis(100));
+        if terminal.screen().contains("30 100") {
+            break;
+        }
+    }
     terminal.wait_for("30 100");
     terminal.press("exit 3\r");
     assert_eq!(terminal.wait().code(), Some(3), "{}", terminal.screen());

@@ -72,8 +72,8 @@ impl Gate {
     /// A sentence that says what is missing.
     pub fn check(self, consent: &Consent, environment: &str) -> Result<(), String> {
         match (self, consent) {
-            (Self::Open, _) | (Self::Confirm, Consent::Yes | Consent::Typed(_)) => Ok(()),
-            (Self::TypeName | Self::SecondOperator, Consent::Typed(name))
+            (Self::Open, _) | (Self::Confirm, Consent::Yes) => Ok(()),
+            (Self::Confirm | Self::TypeName | Self::SecondOperator, Consent::Typed(name))
                 if name == environment =>
             {
                 Ok(())
@@ -81,9 +81,9 @@ impl Gate {
             (Self::Confirm, Consent::None) => Err(format!(
                 "{environment} asks for a confirmation of every change"
             )),
-            (Self::TypeName | Self::SecondOperator, Consent::Typed(name)) => Err(format!(
-                "{name:?} was typed, but the environment is called {environment:?}"
-            )),
+            (Self::Confirm | Self::TypeName | Self::SecondOperator, Consent::Typed(name)) => Err(
+                format!("{name:?} was typed, but the environment is called {environment:?}"),
+            ),
             (Self::TypeName, _) => Err(format!("{environment} asks for its name to be typed")),
             (Self::SecondOperator, _) => Err(format!(
                 "{environment} asks for its name to be typed, and then for the consent of a second operator"
@@ -125,6 +125,18 @@ mod tests {
                 assert!(gate.check(&Consent::Typed("lab".into()), "lab").is_err());
             }
         }
+    }
+
+    #[test]
+    fn a_gate_that_asks_for_a_yes_takes_no_other_word_for_it() {
+        let gate = Gate::of(Risk::Change, Protection::Confirm, false);
+        assert!(gate.check(&Consent::Yes, "staging").is_ok());
+        assert!(
+            gate.check(&Consent::Typed("staging".into()), "staging")
+                .is_ok()
+        );
+        assert!(gate.check(&Consent::Typed("no".into()), "staging").is_err());
+        assert!(gate.check(&Consent::None, "staging").is_err());
     }
 
     #[test]
