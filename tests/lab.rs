@@ -20,6 +20,7 @@ use quarterdeck::domain::plan::{Origin, PlanRequest};
 use quarterdeck::domain::run::{Run, RunState};
 use quarterdeck::engine::{Engine, EngineSettings, Network};
 use quarterdeck::lab::{Lab, LabSettings};
+use quarterdeck::services::shelf::{self, Shelf};
 use quarterdeck::steps::Library;
 use quarterdeck::store::LineFilter;
 use quarterdeck::transport::Reach;
@@ -33,7 +34,7 @@ struct Cockpit {
     lab: Lab,
     engine: Engine,
     client: Client,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Cockpit {
@@ -82,7 +83,7 @@ impl Cockpit {
             lab,
             engine,
             client,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -344,5 +345,56 @@ async fn a_power_cut_becomes_a_finding_and_goes_with_the_power() {
         false
     });
     assert!(seen.await.unwrap());
+    cockpit.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_of_consul_and_vault_is_saved_and_verified_and_the_oldest_goes() {
+    let cockpit = Cockpit::start(0.05).await;
+    let shelf = Shelf::of(&cockpit.dir.path().join("state"));
+    let services = || -> Vec<String> {
+        let (taken, odd) = shelf.list().unwrap();
+        assert!(odd.is_empty(), "{odd:?}");
+        for snapshot in &taken {
+            shelf::inspect(snapshot).unwrap();
+            assert!(snapshot.state > 0 && snapshot.index > 0, "{snapshot:?}");
+        }
+        let mut names: Vec<String> = taken.into_iter().map(|one| one.service).collect();
+        names.sort();
+        names
+    };
+
+    let (rehearsal, log) = cockpit.run("snapshot", true).await;
+    assert_eq!(rehearsal.state, RunState::Succeeded, "{log}");
+    assert!(services().is_empty(), "a rehearsal saves nothing");
+
+    for _ in 0..2 {
+        let (run, log) = cockpit.run("snapshot", false).await;
+        assert_eq!(
+            (run.state, run.tally.changed),
+            (RunState::Succeeded, 0),
+            "{log}"
+        );
+    }
+    assert_eq!(services(), ["consul", "consul", "vault", "vault"]);
+    let (run, log) = cockpit
+        .carry_out(PlanRequest {
+            environment: "lab".into(),
+            recipe: "snapshot".into(),
+            params: [("keep".to_owned(), 1.into())].into(),
+            ..PlanRequest::default()
+        })
+        .await
+        .unwrap();
+    assert_eq!(run.state, RunState::Succeeded, "{log}");
+    assert_eq!(services(), ["consul", "vault"]);
+
+    // A Vault that is sealed gives nothing, and nothing is recorded as if it had.
+    cockpit.lab.world().command("seal").unwrap();
+    let (run, log) = cockpit.run("snapshot", false).await;
+    assert_eq!(run.state, RunState::Failed, "{log}");
+    assert!(log.contains("vault: "), "{log}");
+    let vaults = services().iter().filter(|name| *name == "vault").count();
+    assert_eq!(vaults, 1, "{log}");
     cockpit.stop().await;
 }

@@ -29,6 +29,7 @@ mod schedules;
 mod screens;
 mod session;
 mod shell;
+mod snapshots;
 mod store;
 mod tail;
 mod trace;
@@ -123,6 +124,8 @@ enum Command {
     Uncordon(marks::UncordonArgs),
     /// Set labels of nodes beside those of the environment's file
     Label(marks::LabelArgs),
+    /// List the saved states of services, or check that they are still whole
+    Snapshots(snapshots::SnapshotsArgs),
     /// Open a terminal on a node
     Shell(shell::ShellArgs),
     /// Probe the nodes of an environment and list them
@@ -217,6 +220,7 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Cordon(args)) => marks::cordon(global, args).await,
         Some(Command::Uncordon(args)) => marks::uncordon(global, args).await,
         Some(Command::Label(args)) => marks::label(global, args).await,
+        Some(Command::Snapshots(args)) => snapshots::snapshots(global, args).await,
         Some(Command::Shell(args)) => shell::shell(global, args).await,
         Some(Command::Nodes(args)) => look::nodes(global, &args).await,
         Some(Command::Reach(args)) => reach::reach(global, &args).await,

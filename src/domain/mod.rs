@@ -31,6 +31,7 @@ pub mod schedule;
 pub mod secret;
 pub mod selector;
 pub mod service;
+pub mod snapshot;
 pub mod stack;
 pub mod structured;
 pub mod table;

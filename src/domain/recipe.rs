@@ -88,8 +88,8 @@ pub struct Param {
     pub default: Option<Value>,
 }
 
-/// One step. Exactly one of `ensure`, `run`, `local`, `http`, `tcp`, `service`, `upload`, `fetch`, `machine`, `approve`,
-/// `report` and `flush` says what it does.
+/// One step. Exactly one of `ensure`, `run`, `local`, `http`, `tcp`, `service`, `snapshot`, `upload`, `fetch`, `machine`,
+/// `approve`, `report` and `flush` says what it does.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -158,6 +158,9 @@ pub struct Step {
     /// Reboot the node, or switch it off or on, and wait until that has happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
+    /// Save the state of services where the engine is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<TakeSnapshot>,
     /// Wait until an operator has approved; without a `timeout` for as long as it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve: Option<Approve>,
@@ -228,6 +231,8 @@ pub enum Work<'a> {
     Fetch(&'a CopyFiles),
     /// See [`Step::machine`].
     Machine(Machine),
+    /// See [`Step::snapshot`].
+    Snapshot(&'a TakeSnapshot),
     /// See [`Step::approve`].
     Approve(&'a Approve),
     /// See [`Step::report`].
@@ -249,6 +254,7 @@ impl Work<'_> {
             Self::Upload(_) => "upload",
             Self::Fetch(_) => "fetch",
             Self::Machine(_) => "machine",
+            Self::Snapshot(_) => "snapshot",
             Self::Approve(_) => "approve",
             Self::Report(_) => "report",
             Self::Flush(_) => "flush",
@@ -263,6 +269,7 @@ impl Work<'_> {
             Self::Http(_)
             | Self::Tcp(_)
             | Self::Service(_)
+            | Self::Snapshot(_)
             | Self::Approve(_)
             | Self::Report(_)
             | Self::Flush(_) => true,
@@ -293,6 +300,7 @@ impl Step {
             self.upload.as_ref().map(Work::Upload),
             self.fetch.as_ref().map(Work::Fetch),
             self.machine.map(Work::Machine),
+            self.snapshot.as_ref().map(Work::Snapshot),
             self.approve.as_ref().map(Work::Approve),
             self.report.as_ref().map(Work::Report),
             self.flush.as_deref().map(Work::Flush),
@@ -303,7 +311,7 @@ impl Step {
         match all.as_slice() {
             [work] => Ok(*work),
             [] => Err(format!(
-                "step {:?} does nothing: give it one of ensure, run, local, http, tcp, service, upload, fetch, machine, approve, report and flush",
+                "step {:?} does nothing: give it one of ensure, run, local, http, tcp, service, snapshot, upload, fetch, machine, approve, report and flush",
                 self.id
             )),
             several => Err(format!(
@@ -461,6 +469,17 @@ impl Machine {
             Self::PowerOn => "switch it on by a magic packet, and wait until it answers",
         }
     }
+}
+
+/// See [`Step::snapshot`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TakeSnapshot {
+    /// The service's name in the environment, or `*` for every service that can give its state.
+    pub name: String,
+    /// How many are kept of each service, the newest; a template, because it often comes from a parameter. Default: 14.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<String>,
 }
 
 /// See [`Step::approve`].

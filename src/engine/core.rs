@@ -51,6 +51,7 @@ use crate::domain::recipe::Recipe;
 use crate::domain::run::{Run, RunId, RunState};
 use crate::domain::service::ServiceKind;
 use crate::services;
+use crate::services::shelf::Shelf;
 use crate::steps;
 use crate::store::{Handle, KnownSchedule, NewRun, Reader, Redactor, StoreError};
 use crate::transport::Reach;
@@ -81,6 +82,7 @@ pub(super) struct Core {
     pub(super) redactor: Redactor,
     pub(super) clock: SharedClock,
     cache: PathBuf,
+    snapshots: Shelf,
     concurrency: usize,
     node_rhythm: Rhythm,
     service_rhythm: Rhythm,
@@ -174,6 +176,7 @@ impl Core {
         settings
             .questions
             .serve(bus.clone(), Arc::clone(&settings.clock));
+        let snapshots = Shelf::of(&settings.state_dir);
         let birth = Birth {
             at: settings.clock.now(),
             state_dir: settings.state_dir,
@@ -208,6 +211,7 @@ impl Core {
             redactor,
             clock: settings.clock,
             cache: settings.cache_dir,
+            snapshots,
             concurrency: settings.concurrency,
             tasks,
             stopped: CancellationToken::new(),
@@ -567,6 +571,7 @@ impl Core {
             params: Arc::new(plan.request.params.clone()),
             dry_run: plan.request.dry_run,
             cache: self.cache.clone(),
+            snapshots: self.snapshots.clone(),
             records: RunRecords::new(id, &plan, self.store.clone(), self.redactor.clone()),
             debts,
             wallet: Arc::default(),

@@ -1,17 +1,19 @@
 //! The services of one environment: adapters made when first needed, with their secrets read at that moment.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
 
 use super::secrets;
 use super::world::World;
 use crate::domain::environment::Environment;
 use crate::domain::live::ServiceReport;
 use crate::domain::table::Table;
-use crate::services::{Service, ServiceError};
+use crate::services::{Service, ServiceError, Taken};
 use crate::steps::AskService;
 use crate::store::Redactor;
 
@@ -124,5 +126,19 @@ impl AskService for Directory {
         self.report(service, deadline)
             .await
             .map_err(|error| error.to_string())
+    }
+
+    async fn snapshot(
+        &self,
+        service: &str,
+        into: &Path,
+        cancel: &CancellationToken,
+    ) -> Result<Taken, String> {
+        let taken = async {
+            let adapter = self.adapter(service).await?;
+            adapter.snapshot(into, &|_, _| {}, cancel).await
+        };
+        let taken = self.reconsider(service, taken.await);
+        taken.map_err(|error| error.to_string())
     }
 }

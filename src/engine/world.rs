@@ -19,6 +19,7 @@ use crate::domain::run::{RunId, Task, TaskKey};
 use crate::domain::service::ServiceSpec;
 use crate::resources::Log;
 use crate::resources::undo::Records;
+use crate::services::shelf::Shelf;
 use crate::services::{self, Service, ServiceError};
 use crate::steps::{self, AskService, Context, Outcome, SeeTasks, StepError};
 use crate::transport::ask::{Wallet, attended_with};
@@ -83,6 +84,7 @@ pub(super) struct Steps {
     pub(super) params: Arc<BTreeMap<String, Value>>,
     pub(super) dry_run: bool,
     pub(super) cache: PathBuf,
+    pub(super) snapshots: Shelf,
     pub(super) records: RunRecords,
     pub(super) debts: RunDebts,
     /// Passwords that were given for this run; wiped with it.
@@ -112,6 +114,7 @@ impl Steps {
             params: Arc::clone(&self.params),
             dry_run: self.dry_run,
             cache: self.cache.clone(),
+            snapshots: self.snapshots.clone(),
             log,
             cancel,
             records,

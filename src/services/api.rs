@@ -1,15 +1,19 @@
 //! What every adapter needs of HTTP: base URLs, credentials, statuses that mean something, and JSON that may not be JSON.
 
+use std::io::Read as _;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::ServiceError;
 use crate::domain::service::ServiceSpec;
-use crate::transport::http::{HttpClient, HttpError, Reply};
+use crate::transport::Progress;
+use crate::transport::http::{HttpClient, HttpError, Reply, Saved};
 
 /// The moment by which an answer must be there, and the limit it came from.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +48,26 @@ pub(super) enum Auth {
     Bearer(SecretString),
     /// `Authorization: Basic`.
     Basic(String, SecretString),
+}
+
+impl Auth {
+    /// The header that shows it.
+    fn header(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::None => None,
+            Self::Header(name, secret) => Some((name, secret.expose_secret().to_owned())),
+            Self::Bearer(secret) => Some((
+                "authorization",
+                format!("Bearer {}", secret.expose_secret()),
+            )),
+            Self::Basic(user, secret) => {
+                use base64::Engine as _;
+                let pair = base64::engine::general_purpose::STANDARD
+                    .encode(format!("{user}:{}", secret.expose_secret()));
+                Some(("authorization", format!("Basic {pair}")))
+            }
+        }
+    }
 }
 
 /// One endpoint of a service.
@@ -99,6 +123,13 @@ pub(super) fn endpoints(
 }
 
 impl Endpoint {
+    /// The host part of its URL.
+    pub(super) fn host(&self) -> &str {
+        let rest = self.base.split_once("://").map_or("", |(_, rest)| rest);
+        let place = rest.split('/').next().unwrap_or_default();
+        place.rsplit_once(':').map_or(place, |(host, _)| host)
+    }
+
     /// The same endpoint, asked with another identity and media type.
     pub(super) fn with(&self, auth: Auth, accept: &'static str) -> Self {
         Self {
@@ -133,6 +164,31 @@ impl Endpoint {
         self.ask(path, until).await?.success()?.json()
     }
 
+    /// Asks with GET and puts what comes into a file beside `into`; any status but 2xx is an error.
+    pub(super) async fn save(
+        &self,
+        path: &str,
+        into: &Path,
+        progress: Progress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Saved, ServiceError> {
+        let url = format!("{}{path}", self.base);
+        let headers: Vec<(&str, String)> = self.auth.header().into_iter().collect();
+        let saved = self.http.save(&url, &headers, into, progress, cancel).await;
+        let saved = saved.map_err(|error| ServiceError::Unreachable {
+            url: url.clone(),
+            reason: error.to_string(),
+        })?;
+        if (200..300).contains(&saved.status) {
+            return Ok(saved);
+        }
+        let mut words = Vec::new();
+        // What cannot be read again says nothing.
+        let _ = std::fs::File::open(saved.path())
+            .and_then(|file| file.take(4096).read_to_end(&mut words));
+        Err(refused(url, saved.status, short(&words)))
+    }
+
     async fn send(
         &self,
         method: &str,
@@ -155,20 +211,7 @@ impl Endpoint {
         if body.is_some() {
             headers.push(("content-type", "application/json".into()));
         }
-        match &self.auth {
-            Auth::None => {}
-            Auth::Header(name, secret) => headers.push((name, secret.expose_secret().to_owned())),
-            Auth::Bearer(secret) => headers.push((
-                "authorization",
-                format!("Bearer {}", secret.expose_secret()),
-            )),
-            Auth::Basic(user, secret) => {
-                use base64::Engine as _;
-                let pair = base64::engine::general_purpose::STANDARD
-                    .encode(format!("{user}:{}", secret.expose_secret()));
-                headers.push(("authorization", format!("Basic {pair}")));
-            }
-        }
+        headers.extend(self.auth.header());
         match self.http.request(method, &url, &headers, body, left).await {
             Ok(reply) => Ok(Answer { url, reply }),
             Err(HttpError::Timeout(_)) => Err(ServiceError::Timeout {
@@ -211,19 +254,7 @@ impl Answer {
             return Ok(self);
         }
         let reason = self.words();
-        let url = self.url;
-        Err(match status {
-            401 | 403 => ServiceError::Denied {
-                url,
-                status,
-                reason,
-            },
-            _ => ServiceError::Status {
-                url,
-                status,
-                reason,
-            },
-        })
+        Err(refused(self.url, status, reason))
     }
 
     /// The body as JSON.
@@ -252,19 +283,40 @@ impl Answer {
 
     /// What the service said, short enough for one line.
     pub(super) fn words(&self) -> String {
-        let text = String::from_utf8_lossy(&self.reply.body);
-        let said = serde_json::from_str::<serde_json::Value>(&text)
-            .ok()
-            .and_then(|value| complaint(&value))
-            .or_else(|| between(&text, "<title>", "</title>").map(str::to_owned))
-            .unwrap_or_else(|| text.into_owned());
-        let line: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        let short: String = line.chars().filter(|c| !c.is_control()).take(160).collect();
-        if short.is_empty() {
-            "no explanation".into()
-        } else {
-            short
-        }
+        short(&self.reply.body)
+    }
+}
+
+/// A status that is not 2xx.
+fn refused(url: String, status: u16, reason: String) -> ServiceError {
+    match status {
+        401 | 403 => ServiceError::Denied {
+            url,
+            status,
+            reason,
+        },
+        _ => ServiceError::Status {
+            url,
+            status,
+            reason,
+        },
+    }
+}
+
+/// What a body says about an error, short enough for one line.
+fn short(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let said = serde_json::from_str::<serde_json::Value>(&text)
+        .ok()
+        .and_then(|value| complaint(&value))
+        .or_else(|| between(&text, "<title>", "</title>").map(str::to_owned))
+        .unwrap_or_else(|| text.into_owned());
+    let line: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let short: String = line.chars().filter(|c| !c.is_control()).take(160).collect();
+    if short.is_empty() {
+        "no explanation".into()
+    } else {
+        short
     }
 }
 

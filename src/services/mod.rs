@@ -5,24 +5,29 @@
 //! endpoint of several failed.
 
 mod api;
+pub mod archive;
 mod ceph;
 mod consul;
 mod grafana;
 mod harbor;
 mod kubernetes;
 mod nomad;
+pub mod shelf;
 mod traefik;
 mod vault;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::live::{Health, Problem, ServiceReport};
 use crate::domain::service::{ServiceKind, ServiceSpec};
 use crate::domain::table::Table;
-use crate::transport::http::HttpClient;
+use crate::transport::Progress;
+use crate::transport::http::{HttpClient, Saved};
 
 /// A list that an adapter can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +55,34 @@ pub trait Service: Send + Sync {
     /// # Errors
     /// [`ServiceError`] when the list cannot be had; [`ServiceError::NoSuchView`] for an unknown `view`.
     async fn table(&self, view: &str, deadline: Duration) -> Result<Table, ServiceError>;
+
+    /// Asks for a copy of the service's whole state, into a file beside `into`. What comes is not verified yet:
+    /// [`archive::verify`].
+    ///
+    /// # Errors
+    /// [`ServiceError`] when there is none to be had: no leader, no right to it, or a kind of service without snapshots.
+    async fn snapshot(
+        &self,
+        into: &Path,
+        progress: Progress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Taken, ServiceError> {
+        let _ = (into, progress, cancel);
+        Err(ServiceError::Setup(
+            "this kind of service has no snapshots".into(),
+        ))
+    }
+}
+
+/// A copy of a service's state as it came, not verified and not kept yet.
+#[derive(Debug)]
+pub struct Taken {
+    /// The file.
+    pub saved: Saved,
+    /// Whose archive it should be.
+    pub origin: archive::Origin,
+    /// The endpoint that gave it.
+    pub from: String,
 }
 
 /// Why a service could not be asked.

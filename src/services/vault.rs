@@ -3,6 +3,7 @@
 //! Seal state is per node: every endpoint is asked on its own, never one for all.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -10,11 +11,17 @@ use futures::future::join_all;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::api::{Auth, Endpoint, Until};
-use super::{Service, ServiceError, ViewSpec};
+use super::archive::Origin;
+use super::{Service, ServiceError, Taken, ViewSpec};
 use crate::domain::live::{Health, Members, Problem, ServiceReport};
 use crate::domain::table::{Cell, Table, Tone};
+use crate::transport::Progress;
+
+/// The longest look for the active node, before a snapshot.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub(super) struct Vault {
@@ -272,6 +279,31 @@ impl Service for Vault {
             "policies" => policies(self.front(until).await?, until).await,
             other => Err(ServiceError::NoSuchView(other.into())),
         }
+    }
+
+    /// From the active node itself: through a standby it may be empty or cut off.
+    /// <https://developer.hashicorp.com/vault/api-docs/system/storage/raft>
+    async fn snapshot(
+        &self,
+        into: &Path,
+        progress: Progress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Taken, ServiceError> {
+        let seen = self.look(Until::after(LOOK)).await;
+        let active = seen.iter().find(|node| node.is_active());
+        let Some(active) = active.map(|node| node.endpoint) else {
+            return Err(ServiceError::Setup(
+                "none of its nodes says that it is the active one; only that one gives a snapshot that is whole".into(),
+            ));
+        };
+        let saved = active
+            .save("/v1/sys/storage/raft/snapshot", into, progress, cancel)
+            .await?;
+        Ok(Taken {
+            saved,
+            origin: Origin::Vault,
+            from: active.name.clone(),
+        })
     }
 }
 

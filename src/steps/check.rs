@@ -216,6 +216,9 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
     if matches!(work, Work::Report(_)) && step.on.is_some() {
         reasons.push("a report is written once, so it cannot have `on`".into());
     }
+    if matches!(work, Work::Snapshot(_)) && step.on.is_some() {
+        reasons.push("a snapshot is of a service, not of a node, so it cannot have `on`".into());
+    }
     if matches!(work, Work::Approve(_)) && step.on.is_some() {
         reasons.push("an approval is asked for once, so it cannot have `on`".into());
     }
@@ -249,6 +252,7 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         | Work::Upload(_)
         | Work::Fetch(_)
         | Work::Machine(_)
+        | Work::Snapshot(_)
         | Work::Approve(_)
         | Work::Report(_)
         | Work::Flush(_) => {}
@@ -259,6 +263,7 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         Work::Http(wait) => serde_json::to_value(wait),
         Work::Tcp(wait) => serde_json::to_value(wait),
         Work::Service(wait) => serde_json::to_value(wait),
+        Work::Snapshot(take) => serde_json::to_value(take),
         Work::Approve(question) => serde_json::to_value(question),
         Work::Upload(files) | Work::Fetch(files) => serde_json::to_value(files),
         Work::Machine(machine) => serde_json::to_value(machine),

@@ -27,6 +27,7 @@ mod report;
 mod resume;
 mod run;
 mod service;
+mod snapshot;
 mod tcp;
 pub mod template;
 #[cfg(test)]
@@ -44,7 +45,7 @@ pub use resume::{Earlier, resume};
 pub use undo::{Past, Trace, plan_undo, take_back, traces};
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ use crate::domain::recipe::{RunCommand, Step, Work};
 use crate::domain::run::{Stream, Task};
 use crate::resources::Log;
 use crate::resources::undo::Records;
+use crate::services::Taken;
+use crate::services::shelf::Shelf;
 use crate::transport::{Host, Reach, ReachError};
 
 use self::template::{Scope, TemplateError, Templates};
@@ -82,6 +85,8 @@ pub struct Context {
     pub dry_run: bool,
     /// Where downloads are kept, by checksum.
     pub cache: PathBuf,
+    /// Where snapshots are kept.
+    pub snapshots: Shelf,
     /// Where the task's lines go.
     pub log: Arc<dyn Log>,
     /// Stops the task.
@@ -100,6 +105,17 @@ pub trait AskService: Send + Sync {
     /// # Errors
     /// A sentence that says why there is none.
     async fn ask(&self, service: &str, deadline: Duration) -> Result<ServiceReport, String>;
+
+    /// A copy of its whole state, in a file beside `into`; not verified yet.
+    ///
+    /// # Errors
+    /// A sentence that says why there is none.
+    async fn snapshot(
+        &self,
+        service: &str,
+        into: &Path,
+        cancel: &CancellationToken,
+    ) -> Result<Taken, String>;
 }
 
 /// Sees how the tasks of the run stand, for its report.
@@ -246,6 +262,7 @@ async fn carry_out(
         Work::Http(wait) => http::execute(&scope.render(*wait)?, step, context).await,
         Work::Tcp(wait) => tcp::execute(&scope.render(*wait)?, step, context).await,
         Work::Service(wait) => service::execute(&scope.render(*wait)?, step, context).await,
+        Work::Snapshot(take) => snapshot::execute(&scope.render(*take)?, context).await,
         Work::Approve(question) => approve::execute(&scope.render(*question)?, step, context).await,
         Work::Upload(files) => {
             let files = scope.render(*files)?;

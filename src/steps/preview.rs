@@ -25,6 +25,14 @@ pub(super) fn lines(work: &Work<'_>, scope: &Scope<'_>) -> Result<Vec<String>, T
             vec![format!("wait until {}:{} accepts", wait.host, wait.port)]
         }
         Work::Service(wait) => vec![service_line(&scope.render(*wait)?)],
+        Work::Snapshot(take) => {
+            let take = scope.render(*take)?;
+            let whose = match take.name.as_str() {
+                "*" => "every service that can give it".to_owned(),
+                name => format!("service {name}"),
+            };
+            vec![format!("save the state of {whose} here, and verify it")]
+        }
         Work::Approve(question) => {
             let question = scope.render(*question)?;
             let who = match question.by {

@@ -114,14 +114,7 @@ impl HttpClient {
                 .map_err(|_| HttpError::Setup(format!("{method:?} is not an HTTP method")))?;
             let mut request = self.0.request(method, url);
             for (name, value) in headers {
-                let mut value = HeaderValue::from_str(value).map_err(|_| {
-                    HttpError::Setup(format!(
-                        "the value for header {name} has characters HTTP forbids"
-                    ))
-                })?;
-                // Keeps tokens out of any debug output of the request.
-                value.set_sensitive(true);
-                request = request.header(*name, value);
+                request = request.header(*name, sensitive(name, value)?);
             }
             if let Some(body) = body {
                 request = request.body(body);
@@ -174,23 +167,67 @@ impl HttpClient {
         into: &Path,
         progress: Progress<'_>,
     ) -> Result<(), HttpError> {
-        let disk =
-            |error: std::io::Error| HttpError::Download(format!("{}: {error}", into.display()));
-        let quiet = |_| HttpError::Timeout(SILENCE);
-        let mut response = tokio::time::timeout(SILENCE, self.0.get(url).send())
-            .await
-            .map_err(quiet)?
-            .map_err(|error| broken(&error))?;
-        if response.status() != 200 {
+        let saved = self.receive(url, &[], into, progress).await?;
+        if saved.status != 200 {
             return Err(HttpError::Download(format!(
                 "{}: status {}",
                 public(url),
-                response.status()
+                saved.status
             )));
         }
+        let found = &saved.sha256;
+        if !found.eq_ignore_ascii_case(sha256) {
+            return Err(HttpError::Download(format!(
+                "{}: the checksum is {found}, but {sha256} was declared; the file changed or the declaration is wrong",
+                public(url)
+            )));
+        }
+        saved.keep(into)
+    }
+
+    /// Fetches the answer to a GET into a file beside `into`, which is gone again unless it is [kept](Saved::keep).
+    ///
+    /// There is no deadline for the whole (states are large and links slow), but none of its pauses may be longer than half a
+    /// minute.
+    ///
+    /// # Errors
+    /// [`HttpError::Download`] for a disk that does not take it; an answer with an error status is not an error.
+    pub async fn save(
+        &self,
+        url: &str,
+        headers: &[(&str, String)],
+        into: &Path,
+        progress: Progress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Saved, HttpError> {
+        let work = self.receive(url, headers, into, progress);
+        tokio::select! {
+            () = cancel.cancelled() => Err(HttpError::Cancelled),
+            done = work => done,
+        }
+    }
+
+    async fn receive(
+        &self,
+        url: &str,
+        headers: &[(&str, String)],
+        into: &Path,
+        progress: Progress<'_>,
+    ) -> Result<Saved, HttpError> {
+        let disk =
+            |error: std::io::Error| HttpError::Download(format!("{}: {error}", into.display()));
+        let quiet = |_| HttpError::Timeout(SILENCE);
+        let mut request = self.0.get(url);
+        for (name, value) in headers {
+            request = request.header(*name, sensitive(name, value)?);
+        }
+        let mut response = tokio::time::timeout(SILENCE, request.send())
+            .await
+            .map_err(quiet)?
+            .map_err(|error| broken(&error))?;
         let total = response.content_length().unwrap_or(0);
         let folder = into.parent().unwrap_or_else(|| Path::new("."));
-        // Named until it is verified by nothing that a reader looks for; dropped, and so removed, on every way out.
+        // Named until it is kept by nothing that a reader looks for; dropped, and so removed, on every way out.
         let (file, path) = tempfile::NamedTempFile::new_in(folder)
             .map_err(disk)?
             .into_parts();
@@ -209,15 +246,60 @@ impl HttpClient {
         }
         file.flush().await.map_err(disk)?;
         file.sync_all().await.map_err(disk)?;
-        let found = crate::domain::hex(&digest.finalize());
-        if !found.eq_ignore_ascii_case(sha256) {
-            return Err(HttpError::Download(format!(
-                "{}: the checksum is {found}, but {sha256} was declared; the file changed or the declaration is wrong",
-                public(url)
-            )));
-        }
-        path.persist(into).map_err(|error| disk(error.error))
+        Ok(Saved {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            sha256: crate::domain::hex(&digest.finalize()),
+            size: done,
+            path,
+        })
     }
+}
+
+/// An answer whose body is in a file that nobody has asked to keep yet.
+#[derive(Debug)]
+pub struct Saved {
+    /// The HTTP status.
+    pub status: u16,
+    /// SHA-256 of the body, 64 hexadecimal digits.
+    pub sha256: String,
+    /// The body's size, bytes.
+    pub size: u64,
+    headers: HeaderMap,
+    path: tempfile::TempPath,
+}
+
+impl Saved {
+    /// Where it is now.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A header as text; `None` when it is absent or not text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Puts it in its place, whole.
+    ///
+    /// # Errors
+    /// [`HttpError::Download`] when the directory does not take it; it is gone then.
+    pub fn keep(self, into: &Path) -> Result<(), HttpError> {
+        self.path
+            .persist(into)
+            .map_err(|error| HttpError::Download(format!("{}: {}", into.display(), error.error)))
+    }
+}
+
+/// A header's value that no debug output shows.
+fn sensitive(name: &str, value: &str) -> Result<HeaderValue, HttpError> {
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        HttpError::Setup(format!(
+            "the value for header {name} has characters HTTP forbids"
+        ))
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// A URL as it may be shown: without user information and query.

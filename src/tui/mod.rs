@@ -28,7 +28,7 @@ mod glyphs;
 mod keymap;
 mod layers;
 mod logs;
-mod measure;
+pub(crate) mod measure;
 mod message;
 mod model;
 mod options;

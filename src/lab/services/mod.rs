@@ -13,6 +13,7 @@
 //! Clients must not be able to tell these from the real thing as far as they go; what an endpoint here does not know is
 //! answered as the real server answers an unknown path, never with an invention.
 
+mod archive;
 mod blocking;
 mod ceph;
 pub mod cluster;

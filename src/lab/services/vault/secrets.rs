@@ -32,6 +32,12 @@ impl Secrets {
         secrets
     }
 
+    /// Every path with its versions.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &[Version])> {
+        let all = self.0.iter();
+        all.map(|(path, versions)| (path.as_str(), versions.as_slice()))
+    }
+
     /// The versions at `path`.
     pub(crate) fn versions(&self, path: &str) -> Option<&[Version]> {
         self.0.get(path).map(Vec::as_slice)
