@@ -13,8 +13,8 @@
 //!        └──── client ─┘             │
 //!                │                   │
 //!                │      ┌────────────┴────────────┐
-//!                │    steps                    (pollers)
-//!                │      │        ┌────────────────┤
+//!                │    steps ──────────────┐    (pollers)
+//!                │      │        ┌────────┴───────┤
 //!                │      ├── resources         services         one file each; one folder per adapter
 //!                │      └────────┴───────┬────────┘
 //!                │                   transport                 ssh (russh), local processes, http

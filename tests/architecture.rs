@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("services", &["transport"]),
     ("resources", &["transport"]),
-    ("steps", &["resources", "transport"]),
+    ("steps", &["resources", "services", "transport"]),
     ("client", &["store"]),
     (
         "engine",

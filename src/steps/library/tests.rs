@@ -41,6 +41,7 @@ fn every_built_in_recipe_is_sound() {
         "reboot",
         "remove",
         "restart-unit",
+        "snapshot",
         "start-unit",
         "stop-unit",
         "verify",
