@@ -230,7 +230,9 @@ async fn a_large_file_whose_way_is_cut_goes_on_where_it_was() {
     let cockpit = Cockpit::with_recipes(&nodes, vec![recipe(DOWNLOAD)]).await;
     let here = tempfile::tempdir().unwrap();
     let file = here.path().join("large.img");
-    let content: Vec<u8> = (0..200 * MIB).map(|at| (at / 4096 % 251) as u8).collect();
+    let content: Vec<u8> = (0..200 * MIB / 4096)
+        .flat_map(|page| [u8::try_from(page % 251).unwrap(); 4096])
+        .collect();
     std::fs::write(&file, &content).unwrap();
     let sum = {
         use sha2::Digest as _;

@@ -96,7 +96,7 @@ pub fn verify(origin: Origin, path: &Path) -> Result<Contents, Flaw> {
                 "there is a {name:?} in it, which does not belong there"
             )));
         }
-        found.take(name, &mut entry)?;
+        found.take(&name, &mut entry)?;
     }
     // Behind the last member: only there does gzip say whether all of it was right.
     io::copy(&mut archive.into_inner(), &mut io::sink())?;
@@ -129,7 +129,7 @@ struct Found {
 }
 
 impl Found {
-    fn take(&mut self, name: String, entry: &mut impl Read) -> Result<(), Flaw> {
+    fn take(&mut self, name: &str, entry: &mut impl Read) -> Result<(), Flaw> {
         let (size, sum) = if name == "state.bin" {
             checksum(entry)?
         } else {
@@ -139,14 +139,14 @@ impl Found {
                 return Err(Flaw(format!("{name} is larger than it can be")));
             }
             let found = checksum(&mut bytes.as_slice())?;
-            match name.as_str() {
+            match name {
                 "meta.json" => self.meta = bytes,
                 "SHA256SUMS" => self.sums = String::from_utf8_lossy(&bytes).into_owned(),
                 _ => {}
             }
             found
         };
-        match self.members.insert(name.clone(), (size, sum)) {
+        match self.members.insert(name.to_owned(), (size, sum)) {
             None => Ok(()),
             Some(_) => Err(Flaw(format!("{name} is in it twice"))),
         }

@@ -86,7 +86,7 @@ impl Shelf {
                 }
             }
         }
-        found.sort_by(|a, b| a.taken_at.cmp(&b.taken_at));
+        found.sort_by_key(|one| one.taken_at);
         odd.sort();
         Ok((found, odd))
     }
@@ -146,7 +146,10 @@ pub const fn origin(kind: ServiceKind) -> Option<Origin> {
 }
 
 fn account_of(file: &Path) -> PathBuf {
-    file.with_added_extension(ACCOUNT)
+    let mut name = file.as_os_str().to_owned();
+    name.push(".");
+    name.push(ACCOUNT);
+    name.into()
 }
 
 /// What is in a directory.

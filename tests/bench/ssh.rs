@@ -15,7 +15,7 @@
 )]
 
 #[path = "../support/sshd.rs"]
-#[allow(dead_code, unreachable_pub, clippy::unused_self)] // shared: each uses its part
+#[allow(dead_code, unreachable_pub)] // shared: each uses its part
 mod sshd;
 
 #[path = "ssh/cost.rs"]

@@ -172,7 +172,7 @@ async fn a_certificate_beside_its_key_lets_in_whatever_the_kinds_of_key() {
         let sshd = wants_certificates(&yard, &authority);
         let key = certified_user(&yard, &authority, &format!("user{number}"), kind);
         let user = let_in(&sshd, yard.settings(), |access| {
-            access.identities = vec![key]
+            access.identities = vec![key];
         })
         .await;
         assert_eq!(user, me(), "{kind}");

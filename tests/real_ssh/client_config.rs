@@ -137,6 +137,8 @@ async fn new_host_keys_are_pinned_where_and_as_the_ssh_config_says() {
 #[tokio::test]
 #[ignore = "needs OpenSSH server: run tests/run real"]
 async fn a_way_is_explained_hop_by_hop_with_the_line_of_each_setting() {
+    use StageName::{Command, Connect, HostKey, KeyExchange, Login, Resolve};
+
     let yard = Yard::new();
     let (mut outer, a) = (yard.sshd("outer"), yard.sshd("a"));
     let config = block(&yard, "outer", &outer)
@@ -163,7 +165,6 @@ async fn a_way_is_explained_hop_by_hop_with_the_line_of_each_setting() {
             .map(|stage| stage.name)
             .collect()
     };
-    use StageName::{Command, Connect, HostKey, KeyExchange, Login, Resolve};
     assert_eq!(
         names(&way, 0),
         [Resolve, Connect, KeyExchange, HostKey, Login]

@@ -101,6 +101,7 @@ impl Yard {
     }
 
     /// Signs the public half of `key` by `authority`; `options` are more of ssh-keygen's. The certificate.
+    #[allow(clippy::unused_self)] // reads as what the yard does
     pub fn certify(&self, authority: &Path, key: &Path, options: &[&str]) -> PathBuf {
         let mut keygen = Command::new("ssh-keygen");
         keygen
@@ -239,7 +240,7 @@ impl Yard {
     /// `None`, and a remark, unless root runs the tests.
     pub fn sshd_with_guest(&self, name: &str, guest: &Guest<'_>) -> Option<Sshd> {
         if !rustix::process::getuid().is_root() {
-            println!("skipped: needs root");
+            eprintln!("skipped: needs root");
             return None;
         }
         let etc = self.path(&format!("{name}.etc"));
