@@ -126,12 +126,22 @@ fn relative(path: &str) -> StepError {
     ))
 }
 
+/// So many files, in words.
+fn number(files: usize) -> String {
+    if files == 1 {
+        "1 file".into()
+    } else {
+        format!("{files} files")
+    }
+}
+
 async fn would(copy: &CopyFiles, entries: &[TreeEntry], context: &Context) -> Outcome {
     let bytes: u64 = entries.iter().map(|entry| entry.size).sum();
     let files = entries.iter().filter(|entry| !entry.directory).count();
     context
         .note(format!(
-            "would copy {files} files, {}, from {} to {}",
+            "would copy {}, {}, from {} to {}",
+            number(files),
             amount(bytes),
             copy.from,
             copy.to
@@ -297,8 +307,8 @@ impl Meter {
             String::new()
         };
         format!(
-            "{} files, {}{resumed}, {}/s",
-            self.files,
+            "{}, {}{resumed}, {}/s",
+            number(self.files),
             amount(self.total),
             amount(self.speed())
         )
