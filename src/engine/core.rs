@@ -1,67 +1,55 @@
-//! What the engine's tasks share, and how requests are answered.
+//! What the engine's tasks share: made once, from the settings, and asked by everything else.
+//!
+//! [`counter`] answers the requests of clients, [`planning`] makes plans, [`start`] turns them into runs.
+
+mod counter;
+mod planning;
+mod start;
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::approvals::{Approvals, Asker, Deciding};
+use super::approvals::Approvals;
 use super::audit::Audit;
 use super::bus::Bus;
-use super::debts::RunDebts;
 use super::desk::Desk;
 use super::directory::Directory;
 use super::door::Guestbook;
-use super::left_behind::{clear_spools, detached_hosts};
 use super::live::Live;
 use super::marks::Board;
 use super::notify::Notifier;
 use super::poll::{Rhythm, ServiceSource, poll};
 use super::process;
 use super::prune::Pruner;
-use super::questions::{Broker, Seat};
-use super::run::{Drive, Executor, Questions, Stop, Tasks, given_up, panicked};
+use super::questions::Broker;
 use super::schedule::Schedules;
-use super::talk;
-use super::undo::{RunRecords, TakeBack};
 use super::watch::{NodeWatch, watch};
-use super::world::Steps;
 use super::{EngineSettings, Fingerprint};
-use crate::client::conversation::{Conversation, Opening};
 use crate::client::wire::{PROTOCOL, Welcome};
-use crate::client::{
-    EngineReport, Event, Link, Refusal, Request, Response, Subscription, View, Workspace,
-};
+use crate::client::{EngineReport, Refusal, View, Workspace};
 use crate::clock::SharedClock;
-use crate::domain::action::{Consent, Gate, READ_ONLY};
-use crate::domain::approval::Approver;
 use crate::domain::environment::Environment;
 use crate::domain::finding::Subject;
-use crate::domain::operator::Operator;
-use crate::domain::plan::{Origin, Plan, PlanRequest};
 use crate::domain::recipe::Recipe;
-use crate::domain::run::{Run, RunId, RunState};
+use crate::domain::run::RunId;
 use crate::domain::service::ServiceKind;
 use crate::services;
 use crate::services::shelf::Shelf;
-use crate::steps;
-use crate::store::{Handle, KnownSchedule, NewRun, Reader, Redactor, StoreError};
+use crate::store::{Handle, KnownSchedule, Reader, Redactor, StoreError};
 use crate::transport::Reach;
-use crate::transport::ask::attended;
+
+pub(super) use self::counter::Counter;
 
 /// Nodes and services that are being asked at the same time.
 const PLACES: usize = 64;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// How long a table may take.
-const TABLE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The engine behind its [`Link`].
 pub(super) struct Core {
@@ -277,15 +265,6 @@ impl Core {
         }
     }
 
-    /// The plan as it may be kept and seen: a secret that somebody gave as a parameter is not in it. The run itself works
-    /// with what was given.
-    fn shown(&self, plan: &Plan) -> Result<Plan, Refusal> {
-        let broken =
-            |error: serde_json::Error| Refusal::new(format!("the plan cannot be stored: {error}"));
-        let text = serde_json::to_string(plan).map_err(broken)?;
-        serde_json::from_str(&self.redactor.clean(&text)).map_err(broken)
-    }
-
     /// Whether somebody would miss the engine: clients, runs under way, schedules.
     pub(super) fn is_needed(&self) -> bool {
         !self.guestbook.guests().is_empty()
@@ -398,244 +377,6 @@ impl Core {
             .map_err(|error| Refusal::new(error.to_string()))
     }
 
-    pub(super) async fn plan(&self, request: PlanRequest) -> Result<Plan, Refusal> {
-        self.plan_as(request, None).await
-    }
-
-    /// As [`Core::plan`], for a plan that has become the run `itself` already.
-    pub(super) async fn plan_as(
-        &self,
-        request: PlanRequest,
-        itself: Option<RunId>,
-    ) -> Result<Plan, Refusal> {
-        let plan = match request.origin {
-            Some(Origin::Resume { run, .. }) => self.plan_resume(run, request, itself).await,
-            Some(Origin::Undo { run, .. }) => self.plan_undo(run, request).await,
-            None => self.plan_recipe(request).await,
-        }?;
-        self.told_of_edits(plan).await
-    }
-
-    /// The plan, with a word of caution when the workspace's files are others than the engine was started from: what is
-    /// planned is still what was read then. The word is part of the plan's hash, so what was agreed to before an edit, and
-    /// not begun, is void after it.
-    async fn told_of_edits(&self, mut plan: Plan) -> Result<Plan, Refusal> {
-        let look = Arc::clone(&self.birth.fingerprint_now);
-        let now = tokio::task::spawn_blocking(move || look())
-            .await
-            .map_err(|error| Refusal::new(format!("looking at the workspace stopped: {error}")))?;
-        if now == self.birth.fingerprint {
-            return Ok(plan);
-        }
-        let environment = Arc::clone(&self.room(&plan.request.environment)?.environment);
-        plan.cautions.push(format!(
-            "the workspace was edited since the engine read it ({:.0}): this is planned from what it was; `quarterdeck engine \
-             restart` reads it again (now {:.12})",
-            self.birth.at, now
-        ));
-        Ok(steps::seal(plan, &environment))
-    }
-
-    async fn plan_recipe(&self, request: PlanRequest) -> Result<Plan, Refusal> {
-        let environment = Arc::new(self.marked(&self.room(&request.environment)?.environment));
-        let recipe = self.recipe(&request.recipe).cloned().ok_or_else(|| {
-            let known = self
-                .workspace
-                .recipes
-                .iter()
-                .map(|recipe| recipe.name.as_str());
-            let hint = steps::template::did_you_mean(&request.recipe, known);
-            Refusal::new(format!(
-                "there is no recipe called {:?}{hint}",
-                request.recipe
-            ))
-        })?;
-        // Renders every template for every host: not for a thread that others wait for.
-        let place = Arc::clone(&environment);
-        let plan = tokio::task::spawn_blocking(move || steps::plan(&recipe, &place, request))
-            .await
-            .map_err(|error| Refusal::new(format!("planning stopped: {error}")))?
-            .map_err(|error| Refusal::new(error.to_string()))?;
-        self.respect_cordons(plan, &environment)
-    }
-
-    /// Starts a plan; a refusal is recorded.
-    pub(super) async fn start(
-        &self,
-        hash: &str,
-        consent: &Consent,
-        by: &Operator,
-        read_only: bool,
-    ) -> Result<Run, Refusal> {
-        let plan = self.desk.plan(hash);
-        let shown = plan.clone().ok();
-        let started = match plan {
-            Ok(plan) => self.begin(plan, hash, consent, by, read_only).await,
-            Err(refusal) => Err(refusal),
-        };
-        if let Err(refusal) = &started {
-            self.audit
-                .run_refused(by, shown.as_deref(), hash, refusal)
-                .await;
-        }
-        started
-    }
-
-    async fn begin(
-        &self,
-        plan: Arc<Plan>,
-        hash: &str,
-        consent: &Consent,
-        by: &Operator,
-        read_only: bool,
-    ) -> Result<Run, Refusal> {
-        let room = self.room(&plan.request.environment)?;
-        let gate = Gate::of(plan.risk, room.environment.protection, read_only);
-        gate.check(consent, &room.environment.name)
-            .map_err(Refusal::new)?;
-        let alone = gate != Gate::SecondOperator;
-        if let Some(open) = plan.undecided.first() {
-            return Err(Refusal::new(format!(
-                "{open} must not be repeated, and it is not known how far it came: say whether to repeat it or to take it as \
-                 done, and plan again"
-            )));
-        }
-        let again = self.plan(plan.request.clone()).await?;
-        if again.hash != plan.hash {
-            return Err(Refusal::new(
-                "what the plan was made from has changed since it was shown; plan again",
-            ));
-        }
-        let past = match plan.request.origin {
-            Some(Origin::Undo { run, .. }) => Some(self.past(run).await?),
-            Some(Origin::Resume { .. }) | None => None,
-        };
-        let id = RunId(uuid::Uuid::now_v7());
-        let stop = Stop::default();
-        let seat = self.desk.seat(id, &plan, by, stop.clone())?;
-        if alone {
-            self.desk.claim(id, self.clock.now())?;
-        }
-        let new = NewRun {
-            id,
-            plan: self.shown(&plan)?,
-            started_by: by.to_string(),
-            at: self.clock.now(),
-        };
-        let run = self
-            .store
-            .create(new)
-            .await
-            .map_err(|error| Refusal::new(error.to_string()))?;
-        self.desk.started(id, run.number, hash);
-        self.bus.publish(Event::Run(Box::new(run.clone())));
-        let tasks = Tasks::of(&plan);
-        if let Err(refusal) = self.audit.run_started(by, &run).await {
-            let reason = refusal.message.clone();
-            bury(id, &tasks, reason, &self.store, &self.bus, &self.clock).await;
-            return Err(refusal);
-        }
-        let debts = RunDebts::new(id, &plan, self.store.clone());
-        if let Err(reason) = debts.take_over(&plan).await {
-            bury(
-                id,
-                &tasks,
-                reason.clone(),
-                &self.store,
-                &self.bus,
-                &self.clock,
-            )
-            .await;
-            return Err(Refusal::new(reason));
-        }
-        let asker = Asker {
-            approvals: self.approvals.clone(),
-            run: run.clone(),
-            plan: Arc::clone(&plan),
-            by: by.clone(),
-            clock: Arc::clone(&self.clock),
-            questions: Questions::default(),
-        };
-        let questions = asker.questions.clone();
-        let consent = (!alone).then(|| asker.open(None, "may this run begin?", Approver::Second));
-        let first = self.first_of(&run).await;
-        let spools = (Arc::clone(&room.reach), detached_hosts(&plan));
-        let steps = Steps {
-            environment: Arc::new(self.marked(&room.environment)),
-            reach: Arc::clone(&room.reach),
-            services: room.directory.clone(),
-            run: id,
-            first,
-            operators: asker,
-            tasks: tasks.clone(),
-            params: Arc::new(plan.request.params.clone()),
-            dry_run: plan.request.dry_run,
-            cache: self.cache.clone(),
-            snapshots: self.snapshots.clone(),
-            records: RunRecords::new(id, &plan, self.store.clone(), self.redactor.clone()),
-            debts,
-            wallet: Arc::default(),
-        };
-        let executor: Arc<dyn Executor> = match past {
-            Some(past) => Arc::new(TakeBack::new(self, &past, run.number, &plan, steps)),
-            None => Arc::new(steps),
-        };
-        let drive = Drive {
-            questions,
-            consent,
-            executor,
-            run: run.clone(),
-            plan,
-            tasks: tasks.clone(),
-            journal: Arc::new(self.store.clone()),
-            bus: self.bus.clone(),
-            clock: Arc::clone(&self.clock),
-            redactor: self.redactor.clone(),
-            concurrency: self.concurrency,
-            stop,
-            seat: Some(seat),
-        };
-        let (store, bus, clock, audit) = (
-            self.store.clone(),
-            self.bus.clone(),
-            Arc::clone(&self.clock),
-            self.audit.clone(),
-        );
-        self.tasks.spawn(async move {
-            let ended = match AssertUnwindSafe(drive.carry_out()).catch_unwind().await {
-                Ok(run) => Some(run),
-                Err(panic) => {
-                    let reason = panicked(panic.as_ref());
-                    bury(id, &tasks, reason, &store, &bus, &clock).await
-                }
-            };
-            if let Some(run) = ended {
-                audit.run_ended(&run).await;
-                // Only now are all ends on record.
-                if run.state != RunState::Interrupted {
-                    clear_spools(spools.0, spools.1, first).await;
-                }
-            }
-        });
-        Ok(run)
-    }
-
-    async fn cancel(&self, run: RunId, caller: &Counter) -> Result<(), Refusal> {
-        let gone = || Refusal::new("this run is not under way");
-        let (number, environment, changes) = self.desk.place(run).ok_or_else(gone)?;
-        if changes && caller.read_only {
-            return Err(Refusal::new(READ_ONLY));
-        }
-        self.audit
-            .run_cancelled(&caller.operator, environment, number)
-            .await?;
-        // It may have ended meanwhile.
-        self.desk
-            .cancel(run, &caller.operator)
-            .then_some(())
-            .ok_or_else(gone)
-    }
-
     pub(super) fn refresh(&self, environment: &str, subject: &Subject) -> Result<(), Refusal> {
         let room = self.room(environment)?;
         if *subject == Subject::Environment {
@@ -651,201 +392,5 @@ impl Core {
         })?;
         wake.notify_one();
         Ok(())
-    }
-}
-
-/// Ends a run that is given up, so that it does not stay "running"; the run as it is then, unless the store fails too.
-async fn bury(
-    run: RunId,
-    tasks: &Tasks,
-    reason: String,
-    store: &Handle,
-    bus: &Bus,
-    clock: &SharedClock,
-) -> Option<Run> {
-    let changes = given_up(&tasks.snapshot(), reason);
-    match store.commit(run, clock.now(), changes).await {
-        Ok(committed) => {
-            bus.publish(Event::Run(Box::new(committed.run.clone())));
-            Some(committed.run)
-        }
-        Err(error) => {
-            tracing::error!(%run, %error, "a run that was given up could not be ended");
-            None
-        }
-    }
-}
-
-/// The engine as one operator sees it.
-pub(super) struct Counter {
-    pub(super) core: Arc<Core>,
-    pub(super) operator: Operator,
-    /// Whether everything that changes anything is refused here.
-    pub(super) read_only: bool,
-    /// Taken by a client that answers questions.
-    pub(super) seat: OnceLock<Seat>,
-}
-
-#[async_trait]
-impl Link for Counter {
-    async fn call(&self, request: Request) -> Result<Response, Refusal> {
-        if self.read_only && request.is_change() {
-            return Err(Refusal::new(READ_ONLY));
-        }
-        attended(self.core.answer(request, self)).await
-    }
-
-    async fn open(&self, opening: Opening) -> Result<Conversation, Refusal> {
-        talk::open(self, opening).await
-    }
-
-    fn subscribe(&self) -> Subscription {
-        self.core.bus.subscribe()
-    }
-}
-
-impl Core {
-    async fn answer(&self, request: Request, caller: &Counter) -> Result<Response, Refusal> {
-        match request {
-            Request::Workspace => Ok(Response::Workspace(Box::new(Workspace {
-                read_only: caller.read_only,
-                ..self.workspace.clone()
-            }))),
-            Request::History {
-                environment,
-                node,
-                most,
-            } => Ok(Response::History(self.live.history(
-                &environment,
-                node.as_deref(),
-                most,
-            ))),
-            Request::Live => Ok(Response::Live(
-                self.with_marks(self.with_locks(self.live.snapshot())),
-            )),
-            Request::Approvals => Ok(Response::Approvals(self.approvals.waiting())),
-            Request::Approve {
-                run,
-                step,
-                hash,
-                decision,
-                note,
-            } => {
-                let deciding = Deciding {
-                    run,
-                    step,
-                    hash,
-                    decision,
-                    note,
-                };
-                self.decide(deciding, &caller.operator).await?;
-                Ok(Response::Done)
-            }
-            Request::BreakLock {
-                environment,
-                consent,
-                force,
-            } => {
-                self.break_lock(&environment, &consent, force, &caller.operator)
-                    .await
-            }
-            Request::Plan(request) => {
-                let plan = Arc::new(self.plan(request).await?);
-                let room = self.room(&plan.request.environment)?;
-                let gate = Gate::of(plan.risk, room.environment.protection, caller.read_only);
-                self.desk.keep(Arc::clone(&plan));
-                Ok(Response::Plan {
-                    plan: Box::new(Plan::clone(&plan)),
-                    gate,
-                })
-            }
-            Request::Start { hash, consent } => {
-                let run = self
-                    .start(&hash, &consent, &caller.operator, caller.read_only)
-                    .await?;
-                Ok(Response::Started(Box::new(run)))
-            }
-            Request::Cancel { run } => {
-                self.cancel(run, caller).await?;
-                Ok(Response::Done)
-            }
-            Request::Engine => Ok(Response::Engine(Box::new(self.report()))),
-            Request::Refresh {
-                environment,
-                subject,
-            } => {
-                self.refresh(&environment, &subject)?;
-                Ok(Response::Done)
-            }
-            Request::Mark {
-                environment,
-                node,
-                change,
-            } => {
-                self.mark(&environment, &node, change, &caller.operator)
-                    .await?;
-                Ok(Response::Done)
-            }
-            Request::TestChannel { channel } => {
-                self.test_channel(&channel).await?;
-                Ok(Response::Done)
-            }
-            Request::Schedules => Ok(Response::Schedules(self.schedule_list())),
-            Request::RunSchedule { environment, name } => {
-                let run = self
-                    .run_schedule(&environment, &name, &caller.operator)
-                    .await?;
-                Ok(Response::Started(Box::new(run)))
-            }
-            Request::PauseSchedule {
-                environment,
-                name,
-                paused,
-            } => {
-                self.pause_schedule(&environment, &name, paused, &caller.operator)
-                    .await?;
-                Ok(Response::Done)
-            }
-            Request::Prune(request) => {
-                let pruned = self.pruner.on_request(&caller.operator, request).await?;
-                Ok(Response::Pruned(pruned))
-            }
-            Request::Attend => Ok(caller.attend()),
-            Request::Answer { id, answer } => {
-                self.answer_question(id, answer, &caller.operator).await
-            }
-            Request::LetIn {
-                environment,
-                node,
-                wait,
-            } => {
-                let core = Arc::clone(&caller.core);
-                let work = async move { core.let_in(&environment, &node).await };
-                if wait {
-                    work.await?;
-                } else {
-                    // What comes of it is told by the node's row.
-                    self.spawn(attended(async move { drop(work.await) }));
-                }
-                Ok(Response::Done)
-            }
-            Request::Way {
-                environment,
-                node,
-                test,
-            } => self.way(&environment, &node, test).await,
-            Request::Table {
-                environment,
-                service,
-                view,
-            } => {
-                let room = self.room(&environment)?;
-                room.directory
-                    .table(&service, &view, TABLE_DEADLINE)
-                    .await
-                    .map(Response::Table)
-                    .map_err(|error| Refusal::new(self.redactor.cleaned(error.to_string())))
-            }
-        }
     }
 }

@@ -1,0 +1,194 @@
+//! The engine as one operator sees it: every request, and who answers it.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Core;
+use crate::client::conversation::{Conversation, Opening};
+use crate::client::{Link, Refusal, Request, Response, Subscription, Workspace};
+use crate::domain::action::{Gate, READ_ONLY};
+use crate::domain::operator::Operator;
+use crate::domain::plan::Plan;
+use crate::engine::approvals::Deciding;
+use crate::engine::questions::Seat;
+use crate::engine::talk;
+use crate::transport::ask::attended;
+
+/// How long a table may take.
+const TABLE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The engine as one operator sees it.
+pub(in crate::engine) struct Counter {
+    pub(in crate::engine) core: Arc<Core>,
+    pub(in crate::engine) operator: Operator,
+    /// Whether everything that changes anything is refused here.
+    pub(in crate::engine) read_only: bool,
+    /// Taken by a client that answers questions.
+    pub(in crate::engine) seat: OnceLock<Seat>,
+}
+
+#[async_trait]
+impl Link for Counter {
+    async fn call(&self, request: Request) -> Result<Response, Refusal> {
+        if self.read_only && request.is_change() {
+            return Err(Refusal::new(READ_ONLY));
+        }
+        attended(self.core.answer(request, self)).await
+    }
+
+    async fn open(&self, opening: Opening) -> Result<Conversation, Refusal> {
+        talk::open(self, opening).await
+    }
+
+    fn subscribe(&self) -> Subscription {
+        self.core.bus.subscribe()
+    }
+}
+
+impl Core {
+    async fn answer(&self, request: Request, caller: &Counter) -> Result<Response, Refusal> {
+        match request {
+            Request::Workspace => Ok(Response::Workspace(Box::new(Workspace {
+                read_only: caller.read_only,
+                ..self.workspace.clone()
+            }))),
+            Request::History {
+                environment,
+                node,
+                most,
+            } => Ok(Response::History(self.live.history(
+                &environment,
+                node.as_deref(),
+                most,
+            ))),
+            Request::Live => Ok(Response::Live(
+                self.with_marks(self.with_locks(self.live.snapshot())),
+            )),
+            Request::Approvals => Ok(Response::Approvals(self.approvals.waiting())),
+            Request::Approve {
+                run,
+                step,
+                hash,
+                decision,
+                note,
+            } => {
+                let deciding = Deciding {
+                    run,
+                    step,
+                    hash,
+                    decision,
+                    note,
+                };
+                self.decide(deciding, &caller.operator).await?;
+                Ok(Response::Done)
+            }
+            Request::BreakLock {
+                environment,
+                consent,
+                force,
+            } => {
+                self.break_lock(&environment, &consent, force, &caller.operator)
+                    .await
+            }
+            Request::Plan(request) => {
+                let plan = Arc::new(self.plan(request).await?);
+                let room = self.room(&plan.request.environment)?;
+                let gate = Gate::of(plan.risk, room.environment.protection, caller.read_only);
+                self.desk.keep(Arc::clone(&plan));
+                Ok(Response::Plan {
+                    plan: Box::new(Plan::clone(&plan)),
+                    gate,
+                })
+            }
+            Request::Start { hash, consent } => {
+                let run = self
+                    .start(&hash, &consent, &caller.operator, caller.read_only)
+                    .await?;
+                Ok(Response::Started(Box::new(run)))
+            }
+            Request::Cancel { run } => {
+                self.cancel(run, caller).await?;
+                Ok(Response::Done)
+            }
+            Request::Engine => Ok(Response::Engine(Box::new(self.report()))),
+            Request::Refresh {
+                environment,
+                subject,
+            } => {
+                self.refresh(&environment, &subject)?;
+                Ok(Response::Done)
+            }
+            Request::Mark {
+                environment,
+                node,
+                change,
+            } => {
+                self.mark(&environment, &node, change, &caller.operator)
+                    .await?;
+                Ok(Response::Done)
+            }
+            Request::TestChannel { channel } => {
+                self.test_channel(&channel).await?;
+                Ok(Response::Done)
+            }
+            Request::Schedules => Ok(Response::Schedules(self.schedule_list())),
+            Request::RunSchedule { environment, name } => {
+                let run = self
+                    .run_schedule(&environment, &name, &caller.operator)
+                    .await?;
+                Ok(Response::Started(Box::new(run)))
+            }
+            Request::PauseSchedule {
+                environment,
+                name,
+                paused,
+            } => {
+                self.pause_schedule(&environment, &name, paused, &caller.operator)
+                    .await?;
+                Ok(Response::Done)
+            }
+            Request::Prune(request) => {
+                let pruned = self.pruner.on_request(&caller.operator, request).await?;
+                Ok(Response::Pruned(pruned))
+            }
+            Request::Attend => Ok(caller.attend()),
+            Request::Answer { id, answer } => {
+                self.answer_question(id, answer, &caller.operator).await
+            }
+            Request::LetIn {
+                environment,
+                node,
+                wait,
+            } => {
+                let core = Arc::clone(&caller.core);
+                let work = async move { core.let_in(&environment, &node).await };
+                if wait {
+                    work.await?;
+                } else {
+                    // What comes of it is told by the node's row.
+                    self.spawn(attended(async move { drop(work.await) }));
+                }
+                Ok(Response::Done)
+            }
+            Request::Way {
+                environment,
+                node,
+                test,
+            } => self.way(&environment, &node, test).await,
+            Request::Table {
+                environment,
+                service,
+                view,
+            } => {
+                let room = self.room(&environment)?;
+                room.directory
+                    .table(&service, &view, TABLE_DEADLINE)
+                    .await
+                    .map(Response::Table)
+                    .map_err(|error| Refusal::new(self.redactor.cleaned(error.to_string())))
+            }
+        }
+    }
+}
