@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use quarterdeck::transport::{Reach as _, ReachError};
 use sha2::{Digest as _, Sha256};
 
-use super::sshd::{Yard, pool};
+use super::sshd::{Sshd, Yard, pool};
 
 /// Large enough that a cut in the middle is in the middle.
 const LARGE: u64 = 200 * 1024 * 1024;
@@ -25,6 +25,16 @@ fn noise(path: &Path, bytes: u64) {
         left -= count;
     }
     file.flush().unwrap();
+}
+
+/// Cuts every connection to `sshd` once, as soon as more than `after` bytes are there.
+fn cut_after(sshd: &Sshd, after: u64) -> impl Fn(u64, u64) {
+    let cut = AtomicBool::new(false);
+    move |done, _| {
+        if done > after && !cut.swap(true, Ordering::Relaxed) {
+            sshd.cut();
+        }
+    }
 }
 
 fn digest(path: &Path) -> Vec<u8> {
@@ -55,13 +65,8 @@ async fn a_large_copy_to_a_node_that_is_cut_off_goes_on_where_it_was() {
     std::fs::write(&to, "what was there before").unwrap();
     let target = to.to_str().unwrap();
 
-    let cut = AtomicBool::new(false);
     let error = host
-        .push(&from, target, &|done, _| {
-            if done > LARGE / 2 && !cut.swap(true, Ordering::Relaxed) {
-                sshd.cut();
-            }
-        })
+        .push(&from, target, &cut_after(&sshd, LARGE / 2))
         .await
         .unwrap_err();
     assert!(matches!(error, ReachError::Lost { .. }), "{error}");
@@ -98,14 +103,9 @@ async fn a_large_copy_from_a_node_that_is_cut_off_goes_on_where_it_was() {
     std::fs::create_dir(&folder).unwrap();
     let to = folder.join("image.img");
 
-    let cut = AtomicBool::new(false);
     let source = from.to_str().unwrap();
     let error = host
-        .pull(source, &to, &|done, _| {
-            if done > LARGE / 2 && !cut.swap(true, Ordering::Relaxed) {
-                sshd.cut();
-            }
-        })
+        .pull(source, &to, &cut_after(&sshd, LARGE / 2))
         .await
         .unwrap_err();
     assert!(matches!(error, ReachError::Lost { .. }), "{error}");
@@ -133,14 +133,7 @@ async fn a_part_that_is_not_the_beginning_of_the_file_is_not_gone_on_with() {
     std::fs::create_dir(&folder).unwrap();
     let to = folder.join("file");
     let target = to.to_str().unwrap();
-    let cut = AtomicBool::new(false);
-    let _ = host
-        .push(&from, target, &|done, _| {
-            if done > 1 << 20 && !cut.swap(true, Ordering::Relaxed) {
-                sshd.cut();
-            }
-        })
-        .await;
+    let _ = host.push(&from, target, &cut_after(&sshd, 1 << 20)).await;
     let part = folder.join(&names(&folder)[0]);
     let length = std::fs::metadata(&part).unwrap().len();
     std::fs::write(&part, vec![0; usize::try_from(length).unwrap()]).unwrap();

@@ -83,3 +83,28 @@ async fn a_full_disk_keeps_the_old_file_over_sftp() {
 async fn a_full_disk_keeps_the_old_file_without_sftp() {
     a_full_disk_keeps_the_old_file("").await;
 }
+
+#[tokio::test]
+#[ignore = "needs OpenSSH server: run tests/run real"]
+async fn a_copy_that_fills_the_disk_gives_the_room_back() {
+    if !rustix::process::getuid().is_root() {
+        eprintln!("skipped: needs root, to mount a small file system");
+        return;
+    }
+    let yard = Yard::new();
+    let sshd = yard.sshd("a");
+    let pool = pool([sshd.node(|_| {})], yard.settings());
+    let host = pool.host("a").unwrap();
+    let directory = yard.path("small");
+    let _small = Small::on(&directory);
+    let (from, to) = (yard.path("image"), directory.join("image"));
+    std::fs::write(&from, vec![b'x'; 2_000_000]).unwrap();
+
+    let error = host
+        .push(&from, to.to_str().unwrap(), &|_, _| {})
+        .await
+        .unwrap_err();
+    let said = error.to_string();
+    assert!(said.contains("no space left"), "{said}");
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+}

@@ -118,6 +118,31 @@ impl Sftp {
         attributes: FileAttributes,
         progress: impl Fn(u64),
     ) -> Result<(), ReachError> {
+        let handle = &*self.create(path).await?;
+        let finished = async {
+            self.fill(handle, 0, pieces, progress).await?;
+            let (owner, mode) = apart(attributes);
+            if !owner.is_empty() {
+                self.raw.fsetstat(handle, owner).await?;
+            }
+            // After the owner, and not with it: changing that clears set-user-ID.
+            self.raw.fsetstat(handle, mode).await?;
+            self.raw.close(handle).await
+        };
+        let Err(error) = finished.await else {
+            return Ok(());
+        };
+        let answered = status(&error).is_some();
+        let told = self.unwritten(path, error).await;
+        if answered {
+            // Half a file is of no use to anybody. Where the connection is gone, the next attempt removes it.
+            let _ = self.raw.remove(path).await;
+        }
+        Err(told)
+    }
+
+    /// Opens the new file `path`, which only the login user can read; what is there is removed first.
+    async fn create(&self, path: &str) -> Result<String, ReachError> {
         self.remove(path).await?;
         let private = FileAttributes {
             permissions: Some(0o600),
@@ -125,16 +150,26 @@ impl Sftp {
         };
         // EXCLUDE: what somebody else puts there in between (a link to /etc/shadow) is not followed.
         let flags = OpenFlags::CREATE | OpenFlags::EXCLUDE | OpenFlags::WRITE;
-        let handle = match self.raw.open(path, flags, private).await {
-            Ok(handle) => handle.handle,
-            Err(error) => return Err(self.failed(path, error).await),
-        };
-        let mut offset = 0;
-        let handle = &*handle;
-        let written = pieces
+        match self.raw.open(path, flags, private).await {
+            Ok(handle) => Ok(handle.handle),
+            Err(error) => Err(self.failed(path, error).await),
+        }
+    }
+
+    /// Writes `pieces` one after the other from `offset` on, many at a time, and has them on the disk where the host can say
+    /// so. `progress` hears how far the file is whole, bytes.
+    async fn fill(
+        &self,
+        handle: &str,
+        offset: u64,
+        pieces: impl Stream<Item = std::io::Result<Bytes>>,
+        progress: impl Fn(u64),
+    ) -> Result<(), Error> {
+        let mut next = offset;
+        pieces
             .map(|piece| {
-                let at = offset;
-                offset += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+                let at = next;
+                next += piece.as_ref().map_or(0, |piece| piece.len() as u64);
                 async move {
                     let piece = piece.map_err(|error| Error::IO(error.to_string()))?;
                     let end = at + piece.len() as u64;
@@ -147,33 +182,21 @@ impl Sftp {
                 progress(end);
                 futures::future::ready(Ok(()))
             })
-            .await;
-        let finished = async {
-            written?;
-            if self.fsync {
-                self.raw.fsync(handle).await?;
-            }
-            let (owner, mode) = apart(attributes);
-            if !owner.is_empty() {
-                self.raw.fsetstat(handle, owner).await?;
-            }
-            // After the owner, and not with it: changing that clears set-user-ID.
-            self.raw.fsetstat(handle, mode).await?;
-            self.raw.close(handle).await
-        };
-        let Err(error) = finished.await else {
-            return Ok(());
-        };
-        if status(&error).is_none() {
-            return Err(self.failed(path, error).await);
+            .await?;
+        if self.fsync {
+            self.raw.fsync(handle).await?;
         }
-        let full = self.is_full(path).await;
-        // What could not be finished must not take the room that is left. The next attempt removes it in any case.
-        let _ = self.raw.remove(path).await;
-        if full {
-            return Err(self.file(path, "no space left on the file system".into()));
+        Ok(())
+    }
+
+    /// Says why `path` could not be written. Where the disk is full, what was written gives its room back: the node needs it
+    /// more than a copy that may be resumed.
+    async fn unwritten(&self, path: &str, error: Error) -> ReachError {
+        if status(&error).is_some() && self.is_full(path).await {
+            let _ = self.raw.remove(path).await;
+            return self.file(path, "no space left on the file system".into());
         }
-        Err(self.failed(path, error).await)
+        self.failed(path, error).await
     }
 
     /// Whether there is no room left where `path` is, as far as the host tells. OpenSSH answers a write that finds none with

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use futures::stream::{FuturesOrdered, Stream, StreamExt as _, TryStreamExt as _};
+use futures::stream::{FuturesOrdered, Stream, StreamExt as _};
 use russh_sftp::client::error::Error;
 use russh_sftp::protocol::{FileAttributes, OpenFlags, StatusCode};
 
@@ -128,50 +128,26 @@ impl Sftp {
         pieces: impl Stream<Item = std::io::Result<Bytes>>,
         progress: impl Fn(u64),
     ) -> Result<(), ReachError> {
-        let private = FileAttributes {
-            permissions: Some(0o600),
-            ..FileAttributes::empty()
-        };
-        let flags = if offset == 0 {
-            // Whatever is there is not ours to go on with.
-            self.remove(path).await?;
-            OpenFlags::CREATE | OpenFlags::EXCLUDE | OpenFlags::WRITE
+        // At the start, whatever is there is not ours to go on with.
+        let handle = if offset == 0 {
+            self.create(path).await?
         } else {
-            OpenFlags::WRITE
-        };
-        let handle = match self.raw.open(path, flags, private).await {
-            Ok(handle) => handle.handle,
-            Err(error) => return Err(self.failed(path, error).await),
-        };
-        let handle = &*handle;
-        let mut next = offset;
-        let written = pieces
-            .map(|piece| {
-                let at = next;
-                next += piece.as_ref().map_or(0, |piece| piece.len() as u64);
-                async move {
-                    let piece = piece.map_err(|error| Error::IO(error.to_string()))?;
-                    let end = at + piece.len() as u64;
-                    self.raw.write(handle, at, piece.to_vec()).await?;
-                    Ok::<_, Error>(end)
-                }
-            })
-            .buffered(AHEAD)
-            .try_for_each(|end| {
-                progress(end);
-                futures::future::ready(Ok(()))
-            })
-            .await;
-        let finished = async {
-            written?;
-            if self.fsync {
-                self.raw.fsync(handle).await?;
+            let opened = self
+                .raw
+                .open(path, OpenFlags::WRITE, FileAttributes::empty())
+                .await;
+            match opened {
+                Ok(handle) => handle.handle,
+                Err(error) => return Err(self.failed(path, error).await),
             }
-            self.raw.close(handle).await
+        };
+        let finished = async {
+            self.fill(&handle, offset, pieces, progress).await?;
+            self.raw.close(&*handle).await
         };
         match finished.await {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.failed(path, error).await),
+            Err(error) => Err(self.unwritten(path, error).await),
         }
     }
 
