@@ -193,7 +193,7 @@ impl<'a> Overhear<'a> {
     /// sudo says so last of all and is done. Standard output tells nothing: a login shell may have talked on it.
     pub(super) fn complaint(&self, exit: &Exit) -> Option<String> {
         let text = self.text()?;
-        let last = last_line(&text)?;
+        let last = last_of(text.lines().filter(|line| !is_warning(line)))?;
         let sudos = match exit {
             // The login shell's words, or those of `env` in front of it.
             Exit::Code(127) => {
@@ -231,7 +231,19 @@ impl<'a> Overhear<'a> {
 }
 
 fn last_line(text: &str) -> Option<&str> {
-    text.lines().map(str::trim).rfind(|line| !line.is_empty())
+    last_of(text.lines())
+}
+
+fn last_of<'a>(lines: impl DoubleEndedIterator<Item = &'a str>) -> Option<&'a str> {
+    lines.map(str::trim).rfind(|line| !line.is_empty())
+}
+
+/// Whether sudo says this and goes on: on a host that does not know its own name, and in containers.
+fn is_warning(line: &str) -> bool {
+    line.starts_with("sudo: ")
+        && ["unable to resolve host", "setrlimit("]
+            .iter()
+            .any(|words| line.contains(words))
 }
 
 #[async_trait]
@@ -291,6 +303,7 @@ mod tests {
     #[rstest]
     #[case("sudo: a password is required\n", 1)]
     #[case("sudo: Ein Passwort ist notwendig\n", 1)]
+    #[case("sudo: a password is required\nsudo: unable to resolve host pc1\n", 1)]
     #[case("lecture\n\nalice is not in the sudoers file.\n", 1)]
     #[case(
         "Sorry, user alice is not allowed to execute '/bin/ls' as root on pc1.\n",
@@ -307,6 +320,8 @@ mod tests {
     #[rstest]
     #[case("ls: cannot access 'x'\n", 1)]
     #[case("sudo: unable to resolve host pc1\nls: cannot access 'x'\n", 1)]
+    #[case("sudo: unable to resolve host pc1: Name or service not known\n", 1)]
+    #[case("sudo: setrlimit(RLIMIT_CORE): Operation not permitted\n", 1)]
     #[case("sudo: a password is required\n", 2)]
     #[case("", 1)]
     #[tokio::test]
