@@ -1,14 +1,17 @@
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::super::testing::{request, staging};
 use super::super::tests::context;
 use super::*;
 use crate::domain::plan::Origin;
-use crate::domain::recipe::{RunCommand, Selector, StepUndo};
+use crate::domain::recipe::{RunCommand, Selector, Step, StepUndo};
 use crate::domain::resource::{CommandSpec, FileSpec, PackageManager, Presence, Resource};
-use crate::domain::run::{Run, RunState, Tally, Task};
-use crate::domain::undo::{FileBefore, Owned, PackageBefore, Was};
+use crate::domain::run::{Run, RunId, RunState, Tally, Task};
+use crate::domain::undo::{Before, FileBefore, Owned, PackageBefore, Remembered, Was};
 use crate::resources::testing::TempHost;
+use crate::steps::{Context, Outcome};
 
 fn command(argv: &[&str]) -> RunCommand {
     RunCommand {
