@@ -302,13 +302,14 @@ impl<'a> Follower<'a> {
 pub(super) fn summary(run: &Run) -> String {
     let tally = run.tally;
     let mut text = format!(
-        "run {} {} ({} on {}): {} ok, {} changed, {} skipped, {} failed",
+        "run {} {} ({} on {}): {} ok, {} {}, {} skipped, {} failed",
         run.number,
         run.state,
         run.recipe,
         run.environment,
         tally.ok,
         tally.changed,
+        run.changed_word(),
         tally.skipped,
         tally.failed
     );

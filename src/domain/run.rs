@@ -164,6 +164,17 @@ impl Task {
     }
 }
 
+/// The first task that failed and why, and how many more did; `None` when none did.
+pub fn first_failure(tasks: &[Task]) -> Option<String> {
+    let mut failed = tasks.iter().filter(|task| task.state == TaskState::Failed);
+    let first = failed.next()?;
+    let why = first.reason.as_deref().unwrap_or("no reason given");
+    Some(match failed.count() {
+        0 => format!("{} failed: {why}", first.key),
+        more => format!("{} failed: {why}; {more} more failed", first.key),
+    })
+}
+
 /// One execution of a recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
@@ -203,6 +214,15 @@ pub struct Run {
 }
 
 impl Run {
+    /// What its tasks that are [`TaskState::Changed`] did: a dry run changes nothing.
+    pub const fn changed_word(&self) -> &'static str {
+        if self.dry_run {
+            "would change"
+        } else {
+            "changed"
+        }
+    }
+
     /// What this run has to do with `others`, such as `undoes run 7` or `resumed by run 9`, as far as they are known.
     pub fn kinship(&self, others: &[Self]) -> Vec<String> {
         let verb = |origin: &Origin| match origin {

@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::ledger::{Change, Ledger};
 use super::salvage::Saved;
 use super::{StoreError, damage, open, rows, salvage};
-use crate::domain::run::{RunId, RunState, Task, TaskState};
+use crate::domain::run::{RunId, RunState, Task, TaskState, first_failure};
 
 /// What became of a damaged store.
 #[derive(Debug, Clone, Serialize)]
@@ -143,16 +143,9 @@ fn verdict(tasks: &[Task]) -> Option<(RunState, String)> {
         return None;
     }
     let late = format!("all {} tasks had ended when the engine did", tasks.len());
-    let failed = tasks.iter().find(|task| task.state == TaskState::Failed);
-    Some(match failed {
+    Some(match first_failure(tasks) {
         None => (RunState::Succeeded, late),
-        Some(task) => {
-            let why = task.reason.as_deref().unwrap_or("no reason given");
-            (
-                RunState::Failed,
-                format!("{} failed: {why}; {late}", task.key),
-            )
-        }
+        Some(failure) => (RunState::Failed, format!("{failure}; {late}")),
     })
 }
 

@@ -6,17 +6,17 @@
 
 mod attempt;
 mod graph;
+mod handles;
 mod journal;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::SignedDuration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,8 +24,11 @@ use tokio_util::task::TaskTracker;
 use attempt::{Ending, Permit, Work};
 pub(super) use attempt::{Executor, panicked};
 use graph::{End, Graph, Pause};
+pub(super) use handles::{Questions, Stop, Tasks};
 pub(super) use journal::Journal;
 use journal::TaskLog;
+pub(super) use verdict::given_up;
+use verdict::verdict;
 
 use super::approvals::Asked;
 use super::bus::Bus;
@@ -64,95 +67,6 @@ pub(super) struct Drive {
     pub(super) consent: Option<Asked>,
     /// The run's place on the desk; given up before anybody hears of the end, so that the next run may begin at once.
     pub(super) seat: Option<Seat>,
-}
-
-/// The tasks of a run in the order of its plan, as they were last committed.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Tasks(Arc<Mutex<Vec<Task>>>);
-
-impl Tasks {
-    /// The tasks of a run of this plan before it begins.
-    pub(super) fn of(plan: &Plan) -> Self {
-        Self(Arc::new(Mutex::new(plan.tasks())))
-    }
-
-    /// All of them, copied.
-    pub(super) fn snapshot(&self) -> Vec<Task> {
-        self.with(|tasks| tasks.clone())
-    }
-
-    fn with<T>(&self, look: impl FnOnce(&mut Vec<Task>) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// What a run waits for; clones are of the same run.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Questions(Arc<watch::Sender<Vec<String>>>);
-
-impl Questions {
-    /// The run waits for the answer to this question until the guard is dropped.
-    pub(super) fn wait(&self, question: String) -> Waits {
-        self.0.send_modify(|open| open.push(question.clone()));
-        Waits {
-            questions: self.clone(),
-            question,
-        }
-    }
-}
-
-/// One open question.
-pub(super) struct Waits {
-    questions: Questions,
-    question: String,
-}
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        self.questions.0.send_modify(|open| {
-            if let Some(at) = open.iter().position(|question| *question == self.question) {
-                open.remove(at);
-            }
-        });
-    }
-}
-
-/// Stops a run, for one of two causes.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Stop {
-    /// Fires for either cause.
-    token: CancellationToken,
-    /// The engine is ending: the run is interrupted rather than cancelled.
-    engine: CancellationToken,
-    /// Who stopped it and how.
-    cause: Arc<OnceLock<String>>,
-}
-
-impl Stop {
-    /// An operator wants it; `cause` says how and who, such as `cancelled by ada@bastion`. The first cause counts.
-    pub(super) fn cancel(&self, cause: String) {
-        self.cause.get_or_init(|| cause);
-        self.token.cancel();
-    }
-
-    /// The engine ends.
-    pub(super) fn interrupt(&self) {
-        self.engine.cancel();
-        self.token.cancel();
-    }
-
-    /// Whether the run shall stop, for either cause.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.token.is_cancelled()
-    }
-
-    fn is_engine(&self) -> bool {
-        self.engine.is_cancelled()
-    }
-
-    fn cause(&self) -> &str {
-        self.cause.get().map_or("cancelled", String::as_str)
-    }
 }
 
 enum Message {
@@ -217,7 +131,7 @@ impl Drive {
 
     /// Tries until it works, or the engine ends: then the next one finds the run unfinished and accounts for it.
     async fn store_the_end(&mut self, reason: String) {
-        let engine = self.stop.engine.clone();
+        let engine = self.stop.engine().clone();
         let mut pause = FIRST_PAUSE;
         while engine.run_until_cancelled(sleep(pause)).await.is_some() {
             let changes = given_up(&self.tasks.snapshot(), reason.clone());
@@ -255,7 +169,7 @@ impl Drive {
             reason: Some(waits.into()),
         }])
         .await?;
-        let stop = self.stop.token.clone();
+        let stop = self.stop.token().clone();
         let verdict = stop.run_until_cancelled(asked.verdict()).await;
         let nothing = "nothing was done";
         let (state, reason) = match verdict {
@@ -295,7 +209,7 @@ impl Drive {
 
     /// Moves the run between working and waiting, as its tasks ask and are answered.
     fn wait_or_go_on(&self) -> Option<Change> {
-        let open = self.questions.0.borrow().first().cloned();
+        let open = self.questions.first();
         let state = match (self.run.state, &open) {
             (RunState::Running, Some(_)) => RunState::WaitingApproval,
             (RunState::WaitingApproval, None) => RunState::Running,
@@ -311,14 +225,14 @@ impl Drive {
         let (sender, mut inbox) = mpsc::channel(INBOX);
         let workers = TaskTracker::new();
         // Stops the workers when the run is given up.
-        let halt = self.stop.token.child_token();
+        let halt = self.stop.token().child_token();
         let _halt_at_the_end = halt.clone().drop_guard();
         let mut changes = vec![Change::Run {
             state: RunState::Running,
             reason: agreed,
         }];
         let mut begins = true;
-        let mut asked = self.questions.0.subscribe();
+        let mut asked = self.questions.subscribe();
         let mut again: Vec<oneshot::Sender<()>> = Vec::new();
         let mut stopped = false;
         loop {
@@ -361,7 +275,7 @@ impl Drive {
             tokio::select! {
                 // The loop holds a sender itself, so there always will be a next message.
                 _ = inbox.recv_many(&mut messages, INBOX) => {}
-                () = self.stop.token.cancelled(), if !stopped => {}
+                () = self.stop.token().cancelled(), if !stopped => {}
                 // The run holds the sender itself.
                 _ = asked.changed() => {}
             }
@@ -404,7 +318,13 @@ impl Drive {
                 }
             }
         }
-        let (state, reason) = self.verdict();
+        let (state, reason) = verdict(
+            &self.run,
+            &self.plan,
+            &self.tasks.snapshot(),
+            &self.stop,
+            self.clock.now(),
+        );
         self.note(&reason).await;
         self.commit(vec![Change::Run {
             state,
@@ -496,77 +416,6 @@ impl Drive {
         }
     }
 
-    /// How the run ended and why, in one sentence.
-    fn verdict(&self) -> (RunState, String) {
-        let tally = self.run.tally;
-        let total = tally.total();
-        let tasks = self.tasks.snapshot();
-        if self.stop.is_stopped() && tally.cancelled > 0 {
-            let half: Vec<String> = tasks
-                .iter()
-                .filter(|task| task.state == TaskState::Cancelled && task.attempts > 0)
-                .map(|task| task.key.to_string())
-                .collect();
-            let half = if half.is_empty() {
-                "nothing was in progress".into()
-            } else {
-                format!("stopped while in progress: {}", half.join(", "))
-            };
-            let waiting = tasks
-                .iter()
-                .filter(|task| task.state == TaskState::Cancelled && task.attempts == 0)
-                .count();
-            let done = total - tally.cancelled;
-            let (state, word) = if self.stop.is_engine() {
-                (RunState::Interrupted, "the engine was ended")
-            } else {
-                (RunState::Cancelled, self.stop.cause())
-            };
-            let account =
-                format!("{word}: {done} of {total} tasks done, {half}, {waiting} not started");
-            return (state, account);
-        }
-        if let Some(first) = tasks.iter().find(|task| task.state == TaskState::Failed) {
-            let why = first.reason.as_deref().unwrap_or("no reason given");
-            let mut account = format!("{} failed: {why}", first.key);
-            if tally.failed > 1 {
-                account = format!("{account}; {} more failed", tally.failed - 1);
-            }
-            let barred: Vec<&Task> = tasks
-                .iter()
-                .filter(|task| task.state == TaskState::Skipped && task.attempts == 0)
-                .filter(|task| self.plan.kept.iter().all(|kept| kept.key != task.key))
-                .collect();
-            if !barred.is_empty() {
-                account = format!("{account}; {} not started because of it", barred.len());
-            }
-            let untouched = untouched(&tasks);
-            if !untouched.is_empty() {
-                account = format!("{account}; hosts not begun: {untouched}");
-            }
-            return (RunState::Failed, account);
-        }
-        let took = self.run.started_at.map_or(SignedDuration::ZERO, |started| {
-            self.clock
-                .now()
-                .duration_since(started)
-                .max(SignedDuration::ZERO)
-        });
-        let changed = if self.run.dry_run {
-            "would change"
-        } else {
-            "changed"
-        };
-        let account = format!(
-            "{total} tasks in {} s: {} {changed}, {} as they should be, {} skipped",
-            took.as_secs(),
-            tally.changed,
-            tally.ok,
-            tally.skipped
-        );
-        (RunState::Succeeded, account)
-    }
-
     async fn commit(&mut self, mut changes: Vec<Change>) -> Result<(), StoreError> {
         if changes.is_empty() {
             return Ok(());
@@ -617,62 +466,6 @@ impl Drive {
 
     async fn note(&self, text: &str) {
         self.log(None).line(Stream::Note, text.into()).await;
-    }
-}
-
-/// Ends a run in whose middle Quarterdeck itself failed, so that it does not stay "running".
-pub(super) fn given_up(tasks: &[Task], reason: String) -> Vec<Change> {
-    let unfinished = tasks
-        .iter()
-        .zip(0u32..)
-        .filter(|(task, _)| !task.state.is_final());
-    let mut changes: Vec<Change> = unfinished
-        .map(|(task, ordinal)| {
-            let (state, reason) = if task.state == TaskState::Running {
-                let unknown =
-                    "the run was given up while this was in progress; how far it came is not known";
-                (TaskState::Failed, unknown)
-            } else {
-                (TaskState::Cancelled, "the run was given up before its turn")
-            };
-            Change::Task {
-                ordinal,
-                state,
-                attempt: task.attempts,
-                reason: Some(reason.into()),
-            }
-        })
-        .collect();
-    changes.push(Change::Run {
-        state: RunState::Failed,
-        reason: Some(reason),
-    });
-    changes
-}
-
-/// The hosts on which nothing was begun in a run that failed elsewhere, as far as they fit into a sentence.
-fn untouched(tasks: &[Task]) -> String {
-    /// More names than that are not read.
-    const NAMED: usize = 8;
-    let mut begun = BTreeSet::new();
-    let mut barred = Vec::new();
-    for task in tasks {
-        let Some(host) = task.key.host.as_deref() else {
-            continue;
-        };
-        if task.attempts > 0 && task.state != TaskState::Skipped {
-            begun.insert(host);
-        } else if task.state == TaskState::Skipped && !barred.contains(&host) {
-            barred.push(host);
-        }
-    }
-    barred.retain(|host| !begun.contains(host));
-    let more = barred.len().saturating_sub(NAMED);
-    let names = barred[..barred.len() - more].join(", ");
-    if more == 0 {
-        names
-    } else {
-        format!("{names} and {more} more")
     }
 }
 

@@ -1,6 +1,7 @@
 //! The scheduler with its clock held still, a journal in memory and scripted work.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
