@@ -45,31 +45,11 @@ pub(super) struct LabelArgs {
     #[arg(value_name = "NODES")]
     nodes: String,
     /// NAME=VALUE sets one, NAME- takes one away, NAME+ has it again as the environment's file says
-    #[arg(required = true, value_name = "LABEL", value_parser = change)]
+    #[arg(required = true, value_name = "LABEL", value_parser = MarkChange::label)]
     labels: Vec<MarkChange>,
     /// The environment; default: the workspace's default, or its only one
     #[arg(long, short, visible_alias = "env")]
     environment: Option<String>,
-}
-
-/// Reads `NAME=VALUE`, `NAME-` or `NAME+`.
-fn change(text: &str) -> Result<MarkChange, String> {
-    if let Some((name, value)) = text.split_once('=') {
-        return Ok(MarkChange::Label {
-            name: name.into(),
-            value: Some(value.into()),
-        });
-    }
-    if let Some(name) = text.strip_suffix('-') {
-        return Ok(MarkChange::Label {
-            name: name.into(),
-            value: None,
-        });
-    }
-    match text.strip_suffix('+') {
-        Some(name) => Ok(MarkChange::Restore { name: name.into() }),
-        None => Err(format!("{text:?} is not NAME=VALUE, NAME- or NAME+")),
-    }
 }
 
 /// Has recipes leave nodes alone.
@@ -138,27 +118,4 @@ async fn put(
         }
     }
     Ok(Exit::Success)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_are_written_as_kubectl_has_them() {
-        let label = |value: Option<&str>| MarkChange::Label {
-            name: "zone".into(),
-            value: value.map(Into::into),
-        };
-        assert_eq!(change("zone=a"), Ok(label(Some("a"))));
-        assert_eq!(change("zone="), Ok(label(Some(""))));
-        assert_eq!(change("zone-"), Ok(label(None)));
-        assert_eq!(
-            change("zone+"),
-            Ok(MarkChange::Restore {
-                name: "zone".into()
-            })
-        );
-        assert!(change("zone").is_err());
-    }
 }

@@ -95,12 +95,35 @@ pub enum MarkChange {
     },
 }
 
+impl MarkChange {
+    /// Reads a change of a label as kubectl has them: `NAME=VALUE` sets it, `NAME-` takes it away; `NAME+` has it again as the
+    /// environment's file says.
+    ///
+    /// # Errors
+    /// What was expected, as a sentence.
+    pub fn label(text: &str) -> Result<Self, String> {
+        let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+        let change = if let Some((name, value)) = text.split_once('=') {
+            named(name).map(|name| Self::Label {
+                name,
+                value: Some(value.into()),
+            })
+        } else if let Some(name) = text.strip_suffix('-') {
+            named(name).map(|name| Self::Label { name, value: None })
+        } else {
+            let name = text.strip_suffix('+').and_then(named);
+            name.map(|name| Self::Restore { name })
+        };
+        change.ok_or_else(|| format!("{text:?} is not NAME=VALUE, NAME- or NAME+"))
+    }
+}
+
 impl std::fmt::Display for MarkChange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Cordon { reason } if reason.is_empty() => f.write_str("cordon"),
-            Self::Cordon { reason } => write!(f, "cordon: {reason}"),
-            Self::Uncordon => f.write_str("uncordon"),
+            Self::Cordon { reason } if reason.is_empty() => f.write_str("cordoned"),
+            Self::Cordon { reason } => write!(f, "cordoned: {reason}"),
+            Self::Uncordon => f.write_str("uncordoned"),
             Self::Label {
                 name,
                 value: Some(value),
@@ -164,5 +187,21 @@ mod tests {
         assert_eq!(told, "cordoned by ada@bastion: disk is failing");
         marks.apply(MarkChange::Uncordon, "ada", Timestamp::UNIX_EPOCH);
         assert!(marks.is_empty());
+    }
+
+    #[test]
+    fn labels_are_written_as_kubectl_has_them() {
+        let label = |value: Option<&str>| MarkChange::Label {
+            name: "zone".into(),
+            value: value.map(Into::into),
+        };
+        assert_eq!(MarkChange::label("zone=a"), Ok(label(Some("a"))));
+        assert_eq!(MarkChange::label("zone="), Ok(label(Some(""))));
+        assert_eq!(MarkChange::label("zone-"), Ok(label(None)));
+        let name = "zone".into();
+        assert_eq!(MarkChange::label("zone+"), Ok(MarkChange::Restore { name }));
+        for nothing in ["zone", "", "=a", "-", "+"] {
+            assert!(MarkChange::label(nothing).is_err(), "{nothing:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What happens when something happens. Pure: changes the model and returns what is to be done.
 
+mod about;
 mod answers;
 mod questions;
 mod terminals;
@@ -13,12 +14,13 @@ use super::keymap::{self, Command};
 use super::layers::Layer;
 use super::layers::menu::Menu;
 use super::layers::palette::Palette;
-use super::layers::prompt::{Prompt, Purpose};
+use super::layers::prompt::{About, Prompt, Purpose};
 use super::layers::question::Question;
 use super::layers::sheet::Sheet;
 use super::message::{Effect, Message, Place};
 use super::model::Model;
 use super::screens::{Intent, Target};
+use crate::client::conversation::Source;
 use crate::client::{Event, Request};
 use crate::domain::finding::Subject;
 use crate::domain::run::RunState;
@@ -170,18 +172,10 @@ pub(super) fn perform(model: &mut Model, command: Command) -> Vec<Effect> {
         }
         Command::Journal => {
             let nodes = nodes(model);
-            if nodes.is_empty() {
-                model.say("There is no node under the cursor to follow.", Tone::Muted);
-                return Vec::new();
-            }
-            model.ticket += 1;
-            let mut effects = model
-                .screens
-                .journal
-                .open(model.ticket, &model.world, nodes);
-            effects.extend(travel::go(model, Place::Journal));
-            return effects;
+            return about::follow(model, nodes, Source::Journal { units: Vec::new() });
         }
+        Command::Units => return ask(model, About::Units),
+        Command::File => return ask(model, About::File),
         Command::Answers => {
             if let Place::Run(id) = model.place {
                 return vec![Effect::Answers(id)];
@@ -262,6 +256,16 @@ fn quit(model: &mut Model) -> Vec<Effect> {
         model.layers.push(Layer::Question(question));
     }
     Vec::new()
+}
+
+/// Asks for something about the nodes under the cursor, or marked.
+fn ask(model: &mut Model, about: About) -> Vec<Effect> {
+    let nodes = nodes(model);
+    if nodes.is_empty() {
+        model.say("There is no node under the cursor.", Tone::Muted);
+        return Vec::new();
+    }
+    wishes::carry_out(model, vec![Intent::Ask(about, nodes)])
 }
 
 /// The nodes under the cursor, or marked.

@@ -59,6 +59,8 @@ pub(crate) static BINDINGS: &[Binding] = &[
     bind(X::Bridge, &["L"], C::Journal, "follow the journals of all marked nodes", ""),
     bind(X::Node, &["L"], C::Journal, "follow its journal", "journal"),
     bind(X::Journal, &["F"], C::Follow, "follow the end", "follow"),
+    bind(X::Journal, &["u"], C::Units, "only of some units, or all of them again", "units"),
+    bind(X::Journal, &["f"], C::File, "a file of the same nodes instead", "file"),
     bind(X::Journal, &["x"], C::Close, "stop following", "stop"),
     bind(X::Terminals, &["enter", "i"], C::Open, "type in it; ctrl-] takes the keys back", "type"),
     bind(X::Terminals, &["tab", "right"], C::NextPane, "next terminal", "next"),

@@ -8,6 +8,7 @@ use super::super::paint::Paint;
 use super::super::screens::{Intent, Target};
 use super::super::world::World;
 use super::Wish;
+use super::prompt::About;
 use crate::client::Request;
 use crate::domain::action::Risk;
 use crate::domain::finding::Subject;
@@ -29,6 +30,8 @@ enum Deed {
     Refresh(Subject, String),
     /// Something said to the engine, and what that would be.
     Tell(Request, String),
+    /// Wants something to be typed first.
+    Ask(About, Vec<String>),
     Cancel(RunId),
     Again(RunId),
     TakeUp(Origin),
@@ -137,6 +140,7 @@ impl Menu {
                 what: format!("ask {name} again"),
             })),
             Deed::Tell(request, what) => Wish::Screen(Intent::Do(Effect::Tell { request, what })),
+            Deed::Ask(about, nodes) => Wish::Screen(Intent::Ask(about, nodes)),
             Deed::Cancel(run) => Wish::Screen(Intent::Cancel(run)),
             Deed::Again(run) => Wish::Screen(Intent::Again(run)),
             Deed::TakeUp(origin) => Wish::Screen(Intent::TakeUp(origin)),
@@ -308,6 +312,7 @@ fn schedule_items(world: &World, environment: &str) -> Vec<Item> {
 fn node_items(world: &World, names: &[String]) -> Vec<Item> {
     let mut items = recipes(world, Offer::Node, names, None);
     items.extend(cordon_items(world, names));
+    items.extend(word_items(names));
     if let [name] = names {
         items.push(item(
             "Describe",
@@ -331,35 +336,41 @@ fn node_items(world: &World, names: &[String]) -> Vec<Item> {
     items
 }
 
-/// Cordoning each of the nodes, or letting it go.
+/// Cordoning those of the nodes that are not, and letting each of the others go.
 fn cordon_items(world: &World, names: &[String]) -> Vec<Item> {
     let of = |name: &String| world.live()?.marks.get(name)?.cordon.as_ref();
-    names
-        .iter()
-        .map(|name| {
-            let (text, detail, change) = match of(name) {
-                None => (
-                    format!("Cordon {name}"),
-                    "recipes leave it alone".to_owned(),
-                    MarkChange::Cordon {
-                        reason: String::new(),
-                    },
-                ),
-                Some(cordon) => (
-                    format!("Uncordon {name}"),
-                    cordon.to_string(),
-                    MarkChange::Uncordon,
-                ),
-            };
-            let what = text.to_lowercase();
-            let request = Request::Mark {
-                environment: world.environment.clone(),
-                node: name.clone(),
-                change,
-            };
-            item(text, detail, Deed::Tell(request, what))
-        })
-        .collect()
+    let (cordoned, free): (Vec<&String>, Vec<&String>) =
+        names.iter().partition(|name| of(name).is_some());
+    let mut items = Vec::new();
+    if !free.is_empty() {
+        let free: Vec<String> = free.into_iter().cloned().collect();
+        let text = format!("Cordon {}", nodes_title(&free));
+        let deed = Deed::Ask(About::Cordon, free);
+        items.push(item(text, "recipes leave it alone; asks why", deed));
+    }
+    items.extend(cordoned.into_iter().filter_map(|name| {
+        let change = MarkChange::Uncordon;
+        let what = format!("{name}: {change}");
+        let request = Request::Mark {
+            environment: world.environment.clone(),
+            node: name.clone(),
+            change,
+        };
+        let detail = of(name)?.to_string();
+        let text = format!("Uncordon {name}");
+        Some(item(text, detail, Deed::Tell(request, what)))
+    }));
+    items
+}
+
+/// Labels, and what of the nodes can be followed.
+fn word_items(names: &[String]) -> Vec<Item> {
+    let ask = |about| Deed::Ask(about, names.to_vec());
+    vec![
+        item("Label", "beside the file's labels", ask(About::Label)),
+        item("Follow units", "their journals, merged", ask(About::Units)),
+        item("Follow a file", "merged by time", ask(About::File)),
+    ]
 }
 
 fn service_items(world: &World, name: &str) -> Vec<Item> {

@@ -7,10 +7,12 @@ use super::super::filter::Filter;
 use super::super::keymap::Command;
 use super::super::paint::Paint;
 use super::{Wish, field};
+use crate::domain::mark::MarkChange;
+use crate::domain::nodeset;
 use crate::store::Pattern;
 
 /// What the text is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The list's filter.
     Filter,
@@ -24,6 +26,49 @@ pub(crate) enum Purpose {
     ConfirmShell,
     /// The environment's name, for a terminal on a node.
     NameShell,
+    /// Something about nodes.
+    Of(About, Vec<String>),
+}
+
+/// What of nodes is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    /// Why recipes shall leave them alone.
+    Cordon,
+    /// A label to set or to take away.
+    Label,
+    /// The units whose journal is followed.
+    Units,
+    /// The file that is followed.
+    File,
+}
+
+impl About {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Cordon => "cordon",
+            Self::Label => "label",
+            Self::Units => "journal of units on",
+            Self::File => "follow a file on",
+        }
+    }
+
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Cordon => "why recipes shall leave it alone; may be empty",
+            Self::Label => "NAME=VALUE, NAME- takes away, NAME+ as in the file",
+            Self::Units => "such as ssh.service cron; empty for all of it",
+            Self::File => "its absolute path",
+        }
+    }
+
+    fn mistake(self, text: &str) -> Option<String> {
+        match self {
+            Self::Label => MarkChange::label(text).err(),
+            Self::File if !text.starts_with('/') => Some("not an absolute path".into()),
+            Self::Cordon | Self::Units | Self::File => None,
+        }
+    }
 }
 
 /// A prompt.
@@ -43,7 +88,7 @@ impl Prompt {
 
     fn said(&self, done: bool) -> Wish {
         Wish::Prompted {
-            purpose: self.purpose,
+            purpose: self.purpose.clone(),
             text: self.input.value().to_owned(),
             done,
         }
@@ -57,6 +102,8 @@ impl Prompt {
     pub(crate) fn update(&mut self, command: Command) -> Vec<Wish> {
         match command {
             Command::Accept => vec![Wish::Close, self.said(true)],
+            // To think better of it is not to leave the reason out.
+            Command::Back if matches!(self.purpose, Purpose::Of(..)) => vec![Wish::Close],
             Command::Back => {
                 self.input.reset();
                 vec![Wish::Close, self.said(true)]
@@ -76,7 +123,13 @@ impl Prompt {
             1,
         );
         paint.clear(row, bar);
-        let (label, hint) = match self.purpose {
+        let of_nodes;
+        let (label, hint) = match &self.purpose {
+            Purpose::Of(about, nodes) => {
+                let folded = nodeset::fold(nodes.iter().map(String::as_str));
+                of_nodes = format!("{} {folded}: ", about.label());
+                (of_nodes.as_str(), about.hint())
+            }
             Purpose::Filter => ("filter /", "regular expression, ! turns it round"),
             Purpose::Search => (
                 "search /",
@@ -102,7 +155,9 @@ impl Prompt {
         let end = paint.text(row.x + 1, row.y, row.width.saturating_sub(1), label, accent);
         let room = row.right().saturating_sub(end);
         field(paint, end, row.y, room.saturating_sub(1), &self.input, true);
-        let mistake = match self.purpose {
+        let mistake = match &self.purpose {
+            Purpose::Of(..) if self.input.value().is_empty() => None,
+            Purpose::Of(about, _) => about.mistake(self.input.value()),
             Purpose::Filter => Filter::parse(self.input.value()).mistake,
             Purpose::BreakLock | Purpose::ConfirmShell | Purpose::NameShell => None,
             Purpose::Search | Purpose::Narrow => Pattern::parse(self.input.value())

@@ -20,6 +20,7 @@ use ratatui::layout::Rect;
 
 use super::filter::Filter;
 use super::keymap::{Command, Context};
+use super::layers::prompt::About;
 use super::message::{Effect, Place};
 use super::paint::Paint;
 use super::world::World;
@@ -51,6 +52,8 @@ pub(crate) enum Intent {
     BreakLock,
     /// Plan to take this run up, or back.
     TakeUp(Origin),
+    /// Ask for something about these nodes.
+    Ask(About, Vec<String>),
     /// Open the search prompt.
     Search,
     /// Open the prompt for lines with a text.

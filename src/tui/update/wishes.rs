@@ -79,6 +79,10 @@ pub(super) fn carry_out(model: &mut Model, intents: Vec<Intent>) -> Vec<Effect> 
                 model.layers.push(Layer::Prompt(prompt));
             }
             Intent::TakeUp(origin) => effects.extend(take_up(model, origin)),
+            Intent::Ask(about, nodes) => {
+                let prompt = Prompt::new(Purpose::Of(about, nodes), "");
+                model.layers.push(Layer::Prompt(prompt));
+            }
             Intent::Search => {
                 let prompt = Prompt::new(Purpose::Search, "");
                 model.layers.push(Layer::Prompt(prompt));
@@ -286,8 +290,11 @@ fn prompted(model: &mut Model, purpose: Purpose, text: &str, done: bool) -> Vec<
         Purpose::ConfirmShell | Purpose::NameShell if done => {
             super::terminals::consented(model, text.trim())
         }
-        Purpose::Narrow | Purpose::BreakLock | Purpose::ConfirmShell | Purpose::NameShell => {
-            Vec::new()
-        }
+        Purpose::Of(about, nodes) if done => super::about::told(model, about, nodes, text.trim()),
+        Purpose::Narrow
+        | Purpose::BreakLock
+        | Purpose::ConfirmShell
+        | Purpose::NameShell
+        | Purpose::Of(..) => Vec::new(),
     }
 }

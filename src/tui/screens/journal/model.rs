@@ -26,6 +26,8 @@ pub(crate) struct Journal {
     /// Its conversation, while there is one.
     pub(super) id: Option<u64>,
     pub(super) nodes: Vec<String>,
+    /// What of them is followed.
+    pub(super) source: Option<Source>,
     pub(super) lines: VecDeque<Followed>,
     /// Lines that were dropped to make room.
     pub(super) dropped: u64,
@@ -41,11 +43,18 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Begins anew with these nodes; what was followed before ends.
-    pub(crate) fn open(&mut self, id: u64, world: &World, nodes: Vec<String>) -> Vec<Effect> {
+    pub(crate) fn open(
+        &mut self,
+        id: u64,
+        world: &World,
+        nodes: Vec<String>,
+        source: Source,
+    ) -> Vec<Effect> {
         let mut effects: Vec<Effect> = self.hang_up();
         *self = Self {
             id: Some(id),
             nodes: nodes.clone(),
+            source: Some(source.clone()),
             ..Self::default()
         };
         effects.push(Effect::Talk {
@@ -53,7 +62,7 @@ impl Journal {
             opening: Opening::Follow(FollowOpening {
                 environment: world.environment.clone(),
                 nodes,
-                source: Source::Journal { units: Vec::new() },
+                source,
                 tail: TAIL,
             }),
         });
@@ -154,10 +163,13 @@ impl Screen for Journal {
 
     fn title(&self, _world: &World) -> String {
         let folded = nodeset::fold(self.nodes.iter().map(String::as_str));
-        if folded.is_empty() {
-            "Journal".into()
-        } else {
-            format!("Journal of {folded}")
+        match &self.source {
+            None => "Journal".into(),
+            Some(Source::File { path }) => format!("{path} on {folded}"),
+            Some(Source::Journal { units }) if units.is_empty() => format!("Journal of {folded}"),
+            Some(Source::Journal { units }) => {
+                format!("Journal of {} on {folded}", units.join(" "))
+            }
         }
     }
 
