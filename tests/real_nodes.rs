@@ -39,7 +39,7 @@ async fn deploy_forms_a_consul_cluster_keeps_it_and_notices_a_power_cut() {
     // Looking first: everything is missing, and still is afterwards.
     let rehearsal = cockpit.run("deploy", true).await;
     assert_eq!(rehearsal.run.state, RunState::Succeeded, "{rehearsal}");
-    assert_eq!(rehearsal.changed("servers"), 3, "{rehearsal}");
+    assert_eq!(rehearsal.changed("consul.servers"), 3, "{rehearsal}");
     assert!(
         rehearsal.says(Stream::Note, "package consul: not installed → 1.8.7"),
         "{rehearsal}"
@@ -60,8 +60,8 @@ async fn deploy_forms_a_consul_cluster_keeps_it_and_notices_a_power_cut() {
     // For real: three servers, one leader, all of it confirmed by Consul itself.
     let deployed = cockpit.run("deploy", false).await;
     assert_eq!(deployed.run.state, RunState::Succeeded, "{deployed}");
-    assert_eq!(deployed.changed("brought-package"), 3, "{deployed}");
-    assert_eq!(deployed.changed("servers"), 3, "{deployed}");
+    assert_eq!(deployed.changed("consul.brought-package"), 3, "{deployed}");
+    assert_eq!(deployed.changed("consul.servers"), 3, "{deployed}");
     assert!(
         deployed.says(Stream::Note, "pushed 13.8 MiB of 13.8 MiB (100 %)"),
         "{deployed}"
@@ -86,7 +86,7 @@ async fn deploy_forms_a_consul_cluster_keeps_it_and_notices_a_power_cut() {
         .unwrap();
     let repaired = cockpit.run("deploy", false).await;
     assert_eq!(repaired.run.state, RunState::Succeeded, "{repaired}");
-    assert_eq!(repaired.changed("servers"), 1, "{repaired}");
+    assert_eq!(repaired.changed("consul.servers"), 1, "{repaired}");
     let after = nodes.pids("consul.service");
     assert_eq!((&after[0], &after[2]), (&before[0], &before[2]));
     assert_ne!(after[1], before[1]);

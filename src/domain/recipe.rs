@@ -16,6 +16,7 @@ use super::approval::Approver;
 use super::node::Role;
 use super::resource::{Declared, Resource};
 use super::rolling::Rolling;
+use super::service_action::ServiceAction;
 use super::words;
 
 pub use super::selector::Selector;
@@ -39,28 +40,12 @@ pub struct Recipe {
     /// Values the operator may give.
     #[serde(default)]
     pub params: Vec<Param>,
-    /// Steps of a built-in recipe that come before its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub include: Option<Include>,
     /// The graph.
     pub steps: Vec<Step>,
     /// Steps that are carried out once when everything else has ended, or at a `flush`, and only on the hosts where
     /// something changed that names them in `notify`; one after the other, as they stand here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handlers: Vec<Step>,
-}
-
-/// Steps of a built-in recipe that another recipe is made with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Include {
-    /// The built-in recipe.
-    pub recipe: String,
-    /// Ids of its steps. What they need beyond these is not waited for.
-    pub steps: Vec<String>,
-    /// Ids of the recipe's own steps that must have ended well before those of them that need no other.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub after: Vec<String>,
 }
 
 words! {
@@ -89,7 +74,7 @@ pub struct Param {
 }
 
 /// One step. Exactly one of `ensure`, `run`, `local`, `http`, `tcp`, `service`, `snapshot`, `upload`, `fetch`, `machine`,
-/// `approve`, `report` and `flush` says what it does.
+/// `approve`, `report`, `recipe` and `flush` says what it does.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -146,7 +131,7 @@ pub struct Step {
     /// Wait until a TCP port accepts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpWait>,
-    /// Wait until a service of the environment reports as wanted.
+    /// Wait until a service of the environment reports as wanted, or tell it to do something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceWait>,
     /// Copy a file or a directory from where the engine is to the node, as the login user.
@@ -167,6 +152,9 @@ pub struct Step {
     /// Write a summary of the run into its log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
+    /// Carry out the steps of another recipe in the place of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<CallRecipe>,
     /// Carry out now what was notified so far: these handlers, or with `[]` all of them. Steps that need this one begin
     /// after them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -237,6 +225,8 @@ pub enum Work<'a> {
     Approve(&'a Approve),
     /// See [`Step::report`].
     Report(&'a Report),
+    /// See [`Step::recipe`].
+    Recipe(&'a CallRecipe),
     /// See [`Step::flush`].
     Flush(&'a [String]),
 }
@@ -257,6 +247,7 @@ impl Work<'_> {
             Self::Snapshot(_) => "snapshot",
             Self::Approve(_) => "approve",
             Self::Report(_) => "report",
+            Self::Recipe(_) => "recipe",
             Self::Flush(_) => "flush",
         }
     }
@@ -266,12 +257,13 @@ impl Work<'_> {
         match self {
             Self::Ensure(_) | Self::Upload(_) | Self::Fetch(_) | Self::Machine(_) => false,
             Self::Run(command) | Self::Local(command) => !command.changes,
+            Self::Service(service) => service.act.is_none(),
             Self::Http(_)
             | Self::Tcp(_)
-            | Self::Service(_)
             | Self::Snapshot(_)
             | Self::Approve(_)
             | Self::Report(_)
+            | Self::Recipe(_)
             | Self::Flush(_) => true,
         }
     }
@@ -303,6 +295,7 @@ impl Step {
             self.snapshot.as_ref().map(Work::Snapshot),
             self.approve.as_ref().map(Work::Approve),
             self.report.as_ref().map(Work::Report),
+            self.recipe.as_ref().map(Work::Recipe),
             self.flush.as_deref().map(Work::Flush),
         ]
         .into_iter()
@@ -311,7 +304,7 @@ impl Step {
         match all.as_slice() {
             [work] => Ok(*work),
             [] => Err(format!(
-                "step {:?} does nothing: give it one of ensure, run, local, http, tcp, service, snapshot, upload, fetch, machine, approve, report and flush",
+                "step {:?} does nothing: give it one of ensure, run, local, http, tcp, service, snapshot, upload, fetch, machine, approve, report, recipe and flush",
                 self.id
             )),
             several => Err(format!(
@@ -423,18 +416,50 @@ pub struct TcpWait {
     pub port: String,
 }
 
-/// See [`Step::service`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// See [`Step::service`]. Without any of the conditions it waits until the service says that it is well.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceWait {
     /// Name of a service of the environment, or `*` for every one.
     pub name: String,
-    /// Wait until this many members are well. Without this and `leader`, wait until the service says that it is well.
+    /// Wait until this many members are well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<String>,
     /// Wait until it has a leader.
     #[serde(default)]
     pub leader: bool,
+    /// Wait until it says that this is its version, as far as that is written: `1.8` is satisfied by 1.8.7.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Wait only until it answers, however it is: a Vault that is sealed does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answers: bool,
+    /// Wait until one of its lists has this row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shows: Option<ListedRow>,
+    /// Wait until one of its lists does not have this row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<ListedRow>,
+    /// Ask only where it runs on other nodes than the step's own: what others see of a node is worth more than what it says
+    /// itself. Needs `on`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
+    /// Instead of waiting, tell it to do this; done is what it says itself.
+    #[serde(default, rename = "do", skip_serializing_if = "Option::is_none")]
+    pub act: Option<ServiceAction>,
+}
+
+/// A row of a list that a service has, as its screen shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListedRow {
+    /// The list, such as `members`.
+    pub view: String,
+    /// What one of its cells says, such as a node's name.
+    pub row: String,
+    /// What another of its cells says, such as `alive`; without it any row counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is: Option<String>,
 }
 
 /// See [`Step::upload`] and [`Step::fetch`].
@@ -500,6 +525,17 @@ pub struct Report {
     /// Text put before the table of tasks.
     #[serde(default)]
     pub text: String,
+}
+
+/// See [`Step::recipe`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallRecipe {
+    /// The recipe: the workspace's own of that name, or the built-in one.
+    pub name: String,
+    /// Ids of the steps that are wanted of it; all, when none is named. What they need beyond these is not waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
 }
 
 const fn anyone() -> Approver {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::node::Node;
 use super::words;
 
 words! {
@@ -76,6 +77,53 @@ pub struct ServiceSpec {
     pub secret: Option<SecretRef>,
     /// PEM file with the authority that signed the endpoint's certificate; `None` means the system's authorities.
     pub ca: Option<PathBuf>,
+}
+
+impl ServiceSpec {
+    /// The same service without its endpoint on `node`: by its place in the list where each node has one URL, otherwise by the
+    /// address.
+    #[must_use]
+    pub fn elsewhere_than(&self, name: &str, node: Option<&Node>) -> Self {
+        let paired = self.urls.len() == self.nodes.len();
+        let addresses: Vec<&str> = node
+            .into_iter()
+            .flat_map(|node| {
+                let lan = node.labels.get("lan").map(String::as_str);
+                lan.into_iter().chain([node.address.as_str(), name])
+            })
+            .collect();
+        let is_there = |index: usize, url: &str| {
+            if paired {
+                return self.nodes[index] == name;
+            }
+            addresses.contains(&host_of(url))
+        };
+        let urls = self.urls.iter().enumerate();
+        let urls = urls.filter(|(index, url)| !is_there(*index, url));
+        Self {
+            urls: urls.map(|(_, url)| url.clone()).collect(),
+            nodes: self
+                .nodes
+                .iter()
+                .filter(|node| *node != name)
+                .cloned()
+                .collect(),
+            ..self.clone()
+        }
+    }
+}
+
+/// The host in a URL, without port and path.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    if let Some((address, _)) = authority
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        return address;
+    }
+    authority.split(':').next().unwrap_or(authority)
 }
 
 /// Where a secret can be read; never the secret itself.

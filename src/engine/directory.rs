@@ -12,8 +12,11 @@ use super::secrets;
 use super::world::World;
 use crate::domain::environment::Environment;
 use crate::domain::live::ServiceReport;
+use crate::domain::quorum::Voter;
+use crate::domain::service::ServiceSpec;
+use crate::domain::service_action::ServiceAction;
 use crate::domain::table::Table;
-use crate::services::{Service, ServiceError, Taken};
+use crate::services::{Acted, Service, ServiceError, Taken, Tell};
 use crate::steps::AskService;
 use crate::store::Redactor;
 
@@ -72,6 +75,14 @@ impl Directory {
                 self.environment.name
             )));
         };
+        let adapter = self.connect(spec).await?;
+        self.adapters()
+            .insert(name.to_owned(), Arc::clone(&adapter));
+        Ok(adapter)
+    }
+
+    async fn connect(&self, spec: &ServiceSpec) -> Result<Arc<dyn Service>, ServiceError> {
+        let name = &spec.name;
         let secret = match &spec.secret {
             None => None,
             Some(reference) => Some(
@@ -80,10 +91,21 @@ impl Directory {
                     .map_err(|error| ServiceError::Setup(format!("{name}: {error}")))?,
             ),
         };
-        let adapter: Arc<dyn Service> = self.world.service(spec, secret)?.into();
-        self.adapters()
-            .insert(name.to_owned(), Arc::clone(&adapter));
-        Ok(adapter)
+        Ok(self.world.service(spec, secret)?.into())
+    }
+
+    /// The adapter of a service that asks it on other nodes than `node` only.
+    async fn elsewhere(&self, name: &str, node: &str) -> Result<Arc<dyn Service>, ServiceError> {
+        let Some(spec) = self.environment.service(name) else {
+            return self.adapter(name).await;
+        };
+        let others = spec.elsewhere_than(node, self.environment.node(node));
+        if others.urls.is_empty() {
+            return Err(ServiceError::Setup(format!(
+                "{name} runs on {node} alone, so that nobody else can tell how it sees it"
+            )));
+        }
+        self.connect(&others).await
     }
 
     /// After a refusal the next call reads the secret again: it may have been renewed.
@@ -140,5 +162,50 @@ impl AskService for Directory {
         };
         let taken = self.reconsider(service, taken.await);
         taken.map_err(|error| error.to_string())
+    }
+
+    async fn table(
+        &self,
+        service: &str,
+        view: &str,
+        without: Option<&str>,
+        deadline: Duration,
+    ) -> Result<Table, String> {
+        let Some(node) = without else {
+            let table = Self::table(self, service, view, deadline).await;
+            return table.map_err(|error| error.to_string());
+        };
+        let adapter = self.elsewhere(service, node).await;
+        let adapter = adapter.map_err(|error| error.to_string())?;
+        let table = within(service, deadline, adapter.table(view, deadline)).await;
+        table.map_err(|error| error.to_string())
+    }
+
+    async fn act(
+        &self,
+        service: &str,
+        action: &ServiceAction,
+        tell: Tell<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Acted, String> {
+        let acted = async {
+            let adapter = self.adapter(service).await?;
+            adapter.act(action, tell, cancel).await
+        };
+        let acted = self.reconsider(service, acted.await);
+        acted.map_err(|error| error.to_string())
+    }
+
+    async fn voters(
+        &self,
+        service: &str,
+        deadline: Duration,
+    ) -> Result<Option<Vec<Voter>>, String> {
+        let voters = async {
+            let adapter = self.adapter(service).await?;
+            within(service, deadline, adapter.voters(deadline)).await
+        };
+        let voters = self.reconsider(service, voters.await);
+        voters.map_err(|error| error.to_string())
     }
 }

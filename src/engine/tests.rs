@@ -197,7 +197,6 @@ pub(super) fn environment(name: &str, protection: Protection) -> Environment {
 
 pub(super) fn recipe(name: &str, risk: Risk, command: &str) -> Recipe {
     Recipe {
-        include: None,
         name: name.into(),
         title: name.into(),
         description: String::new(),

@@ -155,6 +155,11 @@ impl Endpoint {
             .await
     }
 
+    /// Sends nothing with PUT and takes whatever status comes.
+    pub(super) async fn put(&self, path: &str, until: Until) -> Result<Answer, ServiceError> {
+        self.send("PUT", path, None, until).await
+    }
+
     /// Asks with GET; any status but 2xx is an error.
     pub(super) async fn get<T: DeserializeOwned>(
         &self,

@@ -1,5 +1,7 @@
 //! Consul over its HTTP API v1 (<https://developer.hashicorp.com/consul/api-docs>).
 
+mod act;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::{Auth, Endpoint, Until};
 use super::archive::Origin;
-use super::{Service, ServiceError, Taken, ViewSpec, gather};
+use super::{Acted, Service, ServiceError, Taken, Tell, ViewSpec, gather, not_mine};
 use crate::domain::live::{Health, Members, Problem, ServiceReport};
+use crate::domain::quorum::Voter;
+use crate::domain::service_action::ServiceAction;
 use crate::domain::table::{Cell, Table, Tone};
 use crate::transport::Progress;
 
@@ -314,6 +318,22 @@ impl Service for Consul {
 
     fn views(&self) -> &'static [ViewSpec] {
         VIEWS
+    }
+
+    async fn act(
+        &self,
+        action: &ServiceAction,
+        _: Tell<'_>,
+        _: &CancellationToken,
+    ) -> Result<Acted, ServiceError> {
+        match action {
+            ServiceAction::Consul(action) => self.carry_out(action).await,
+            other => Err(not_mine(other)),
+        }
+    }
+
+    async fn voters(&self, deadline: Duration) -> Result<Option<Vec<Voter>>, ServiceError> {
+        self.who_votes(deadline).await.map(Some)
     }
 
     async fn table(&self, view: &str, deadline: Duration) -> Result<Table, ServiceError> {

@@ -1,5 +1,7 @@
 //! Kubernetes of any make, over its API server (<https://kubernetes.io/docs/reference/kubernetes-api/>).
 
+mod act;
+
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -9,10 +11,13 @@ use kube::api::{Api, ListParams};
 use kube::{Client, Config, ResourceExt as _};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
-use super::{Service, ServiceError, ViewSpec, gather};
+use super::{Acted, Service, ServiceError, Tell, ViewSpec, gather, not_mine};
 use crate::domain::live::{Health, Members, Problem, ServiceReport};
+use crate::domain::quorum::Voter;
 use crate::domain::service::ServiceSpec;
+use crate::domain::service_action::ServiceAction;
 use crate::domain::table::{Cell, Table, Tone};
 
 /// See the module.
@@ -296,6 +301,22 @@ impl Service for Kubernetes {
 
     fn views(&self) -> &'static [ViewSpec] {
         VIEWS
+    }
+
+    async fn act(
+        &self,
+        action: &ServiceAction,
+        tell: Tell<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Acted, ServiceError> {
+        match action {
+            ServiceAction::Kubernetes(action) => self.carry_out(action, tell, cancel).await,
+            other => Err(not_mine(other)),
+        }
+    }
+
+    async fn voters(&self, deadline: Duration) -> Result<Option<Vec<Voter>>, ServiceError> {
+        self.who_votes(deadline).await.map(Some)
     }
 
     async fn table(&self, view: &str, deadline: Duration) -> Result<Table, ServiceError> {

@@ -1,7 +1,7 @@
 //! Adapters: one folder per system, each speaking its published API.
 //!
-//! An adapter says how its service is ([`Service::report`]) and lists what is in it ([`Service::table`]). It knows nothing
-//! of screens or of the store, keeps no state between calls but its HTTP client, and never fails a whole report because one
+//! An adapter says how its service is ([`Service::report`]), lists what is in it ([`Service::table`]), does what it is told
+//! ([`Service::act`]) and knows who votes in it ([`Service::voters`]). It knows nothing of screens or of the store, keeps no state between calls but its HTTP client, and never fails a whole report because one
 //! endpoint of several failed.
 
 mod api;
@@ -24,7 +24,9 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::live::{Health, Problem, ServiceReport};
+use crate::domain::quorum::Voter;
 use crate::domain::service::{ServiceKind, ServiceSpec};
+use crate::domain::service_action::ServiceAction;
 use crate::domain::table::Table;
 use crate::transport::Progress;
 use crate::transport::http::{HttpClient, Saved};
@@ -72,6 +74,51 @@ pub trait Service: Send + Sync {
             "this kind of service has no snapshots".into(),
         ))
     }
+
+    /// Does `action`, and returns when the service itself says that it is done. What takes long tells how far it is, and ends
+    /// soon after `cancel`; what was asked for until then stays asked for.
+    ///
+    /// # Errors
+    /// [`ServiceError`] when the service refuses, or cannot do this kind of thing.
+    async fn act(
+        &self,
+        action: &ServiceAction,
+        tell: Tell<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Acted, ServiceError> {
+        let _ = (tell, cancel);
+        Err(not_mine(action))
+    }
+
+    /// The members that vote, as the service has it; `None` for a service without votes.
+    ///
+    /// # Errors
+    /// [`ServiceError`] when they cannot be learned.
+    async fn voters(&self, deadline: Duration) -> Result<Option<Vec<Voter>>, ServiceError> {
+        let _ = deadline;
+        Ok(None)
+    }
+}
+
+/// What an adapter says to an action of another system.
+fn not_mine(action: &ServiceAction) -> ServiceError {
+    ServiceError::Setup(format!(
+        "this is no {}: it cannot {}",
+        action.kind().title(),
+        action.phrase()
+    ))
+}
+
+/// Where an adapter tells how far it is, a line at a time.
+pub type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
+
+/// How an action ended well, in a sentence each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acted {
+    /// It changed something.
+    Changed(String),
+    /// There was nothing to change.
+    Already(String),
 }
 
 /// A copy of a service's state as it came, not verified and not kept yet.

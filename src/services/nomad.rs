@@ -1,5 +1,7 @@
 //! Nomad over its HTTP API v1 (<https://developer.hashicorp.com/nomad/api-docs>).
 
+mod act;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -7,10 +9,13 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 use super::api::{Auth, Endpoint, Until};
-use super::{Service, ServiceError, ViewSpec, gather};
+use super::{Acted, Service, ServiceError, Tell, ViewSpec, gather, not_mine};
 use crate::domain::live::{Health, Members, Problem, ServiceReport};
+use crate::domain::quorum::Voter;
+use crate::domain::service_action::ServiceAction;
 use crate::domain::table::{Cell, Table, Tone};
 
 /// See the module.
@@ -296,6 +301,22 @@ impl Service for Nomad {
 
     fn views(&self) -> &'static [ViewSpec] {
         VIEWS
+    }
+
+    async fn act(
+        &self,
+        action: &ServiceAction,
+        tell: Tell<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Acted, ServiceError> {
+        match action {
+            ServiceAction::Nomad(action) => self.carry_out(action, tell, cancel).await,
+            other => Err(not_mine(other)),
+        }
+    }
+
+    async fn voters(&self, deadline: Duration) -> Result<Option<Vec<Voter>>, ServiceError> {
+        self.who_votes(deadline).await.map(Some)
     }
 
     async fn table(&self, view: &str, deadline: Duration) -> Result<Table, ServiceError> {

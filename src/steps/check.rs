@@ -54,8 +54,8 @@ struct StepPlaces {
     timeout: Option<Spanned<String>>,
 }
 
-/// Everything wrong with `recipe`; `included` are the steps that it takes from another one.
-pub(super) fn faults(recipe: &Recipe, places: &Places, included: &[Step]) -> Vec<Fault> {
+/// Everything wrong with `recipe` by itself; whom it calls is not known here.
+pub(super) fn faults(recipe: &Recipe, places: &Places) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut fault = |at, message| faults.push(Fault { at, message });
 
@@ -81,10 +81,9 @@ pub(super) fn faults(recipe: &Recipe, places: &Places, included: &[Step]) -> Vec
         }
     }
 
-    let all = || included.iter().chain(&recipe.steps);
-    let ids: BTreeSet<&str> = all().map(|step| step.id.as_str()).collect();
+    let ids: BTreeSet<&str> = recipe.steps.iter().map(|step| step.id.as_str()).collect();
     let params: Vec<&str> = recipe.params.iter().map(|p| p.name.as_str()).collect();
-    let mut seen: BTreeSet<&str> = included.iter().map(|step| step.id.as_str()).collect();
+    let mut seen = BTreeSet::new();
     let mut needs_are_known = true;
     for (step, place) in recipe.handlers.iter().zip(&places.handlers) {
         for reason in handlers::handler_faults(recipe, step) {
@@ -171,8 +170,8 @@ pub(super) fn faults(recipe: &Recipe, places: &Places, included: &[Step]) -> Vec
         }
     }
     if needs_are_known
-        && seen.len() == included.len() + recipe.steps.len() + recipe.handlers.len()
-        && let Err(error) = order::topological(&all().cloned().collect::<Vec<_>>())
+        && seen.len() == recipe.steps.len() + recipe.handlers.len()
+        && let Err(error) = order::topological(&recipe.steps)
     {
         let at = match &error {
             order::OrderError::Cycle(path) => places
@@ -246,6 +245,11 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
                 reasons.push(format!("check: {error}"));
             }
         }
+        Work::Service(wait) if wait.elsewhere && step.on.is_none() => {
+            reasons
+                .push("`elsewhere` means other nodes than the step's own, so it needs `on`".into());
+        }
+        Work::Recipe(_) => reasons.extend(call_faults(step)),
         Work::Http(_)
         | Work::Tcp(_)
         | Work::Service(_)
@@ -268,6 +272,7 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         Work::Upload(files) | Work::Fetch(files) => serde_json::to_value(files),
         Work::Machine(machine) => serde_json::to_value(machine),
         Work::Report(report) => serde_json::to_value(report),
+        Work::Recipe(call) => serde_json::to_value(call),
         Work::Flush(handlers) => serde_json::to_value(handlers),
     };
     match content {
@@ -275,6 +280,24 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         Err(error) => reasons.push(error.to_string()),
     }
     reasons
+}
+
+/// A call has the place and the condition of its steps; everything else is theirs to say.
+fn call_faults(step: &Step) -> Vec<String> {
+    let bare = Step {
+        id: step.id.clone(),
+        title: step.title.clone(),
+        needs: step.needs.clone(),
+        when: step.when.clone(),
+        recipe: step.recipe.clone(),
+        ..Step::default()
+    };
+    if *step == bare {
+        return Vec::new();
+    }
+    vec![
+        "a call of a recipe has `needs` and `when`; nodes, retries, limits and the like are those of the called steps".into(),
+    ]
 }
 
 fn undo_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {

@@ -4,6 +4,7 @@
 //! A recipe is checked when it is read, so that every [`Recipe`] of the library can be planned. One that is wrong is left
 //! out and told as a [`Problem`] with its place; the others stay usable.
 
+mod calls;
 mod files;
 
 use std::borrow::Cow;
@@ -21,7 +22,7 @@ use serde_saphyr::{
 
 use super::check;
 use super::template::did_you_mean;
-use crate::domain::recipe::{Include, Recipe, Step, files_beside};
+use crate::domain::recipe::{Recipe, files_beside};
 
 /// The longest file that is read as a recipe, bytes.
 const FILE_LIMIT: u64 = 1024 * 1024;
@@ -95,7 +96,40 @@ impl Library {
         if let Some(directory) = directory {
             library.load_directory(directory);
         }
+        library.connect();
         library
+    }
+
+    /// Puts the steps of called recipes in the place of the calls. This comes last, when it is known which recipes the
+    /// workspace replaces.
+    fn connect(&mut self) {
+        let all: BTreeMap<String, &Recipe> = self
+            .recipes
+            .iter()
+            .map(|(name, (recipe, _))| (name.clone(), recipe))
+            .collect();
+        let calls = |recipe: &Recipe| recipe.steps.iter().any(|step| step.recipe.is_some());
+        let flat: Vec<(String, Result<Recipe, String>)> = all
+            .iter()
+            .filter(|(_, recipe)| calls(recipe))
+            .map(|(name, recipe)| (name.clone(), calls::flatten(recipe, &all)))
+            .collect();
+        for (name, outcome) in flat {
+            let Some((recipe, origin)) = self.recipes.get_mut(&name) else {
+                continue;
+            };
+            match outcome {
+                Ok(flat) => *recipe = flat,
+                Err(reason) => {
+                    let file = match origin {
+                        Origin::File(file) => file.clone(),
+                        Origin::BuiltIn => Path::new("assets/recipes").join(format!("{name}.yaml")),
+                    };
+                    self.recipes.remove(&name);
+                    self.problem(&file, reason);
+                }
+            }
+        }
     }
 
     /// The recipe called `name`.
@@ -219,17 +253,7 @@ pub fn parse(
             message: format!("step {id:?}: {reason}"),
         }));
     }
-    let included = match recipe.include.as_ref().map(included).transpose() {
-        Ok(steps) => steps.unwrap_or_default(),
-        Err(message) => {
-            faults.push(check::Fault {
-                at: places.name.referenced,
-                message,
-            });
-            Vec::new()
-        }
-    };
-    faults.extend(check::faults(&recipe, &places, &included));
+    faults.extend(check::faults(&recipe, &places));
     if stem(path) != Some(recipe.name.as_str()) {
         faults.push(check::Fault {
             at: places.name.referenced,
@@ -240,7 +264,6 @@ pub fn parse(
         });
     }
     if faults.is_empty() {
-        recipe.steps.splice(0..0, included);
         return Ok(recipe);
     }
     faults.sort_by_key(|fault| (fault.at.line(), fault.at.column()));
@@ -248,39 +271,6 @@ pub fn parse(
         .into_iter()
         .map(|fault| at(path, fault.at, fault.message))
         .collect())
-}
-
-/// The steps that a recipe takes from a built-in one, in the order of that one.
-fn included(include: &Include) -> Result<Vec<Step>, String> {
-    let name = format!("{}.yaml", include.recipe);
-    let unknown = || {
-        format!(
-            "include: there is no built-in recipe called {:?}",
-            include.recipe
-        )
-    };
-    let file = BuiltIn::get(&name).ok_or_else(unknown)?;
-    let source = parse(Path::new(&name), &file.data, None)
-        .map_err(|_| format!("include: {:?} is wrong itself", include.recipe))?;
-    if let Some(missing) = include
-        .steps
-        .iter()
-        .find(|id| source.steps.iter().all(|step| step.id != **id))
-    {
-        return Err(format!(
-            "include: {:?} has no step {missing:?}",
-            include.recipe
-        ));
-    }
-    let mut steps = source.steps;
-    steps.retain(|step| include.steps.contains(&step.id));
-    for step in &mut steps {
-        step.needs.retain(|need| include.steps.contains(need));
-        if step.needs.is_empty() {
-            step.needs.clone_from(&include.after);
-        }
-    }
-    Ok(steps)
 }
 
 fn read_yaml<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, Vec<Problem>> {

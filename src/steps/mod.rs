@@ -56,12 +56,15 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::environment::Environment;
 use crate::domain::handler::handler_of;
 use crate::domain::live::ServiceReport;
+use crate::domain::quorum::Voter;
 use crate::domain::recipe::{RunCommand, Step, Work};
 use crate::domain::run::{Stream, Task};
+use crate::domain::service_action::ServiceAction;
+use crate::domain::table::Table;
 use crate::resources::Log;
 use crate::resources::undo::Records;
-use crate::services::Taken;
 use crate::services::shelf::Shelf;
+use crate::services::{Acted, Taken, Tell};
 use crate::transport::{Host, Reach, ReachError};
 
 use self::template::{Scope, TemplateError, Templates};
@@ -116,6 +119,37 @@ pub trait AskService: Send + Sync {
         into: &Path,
         cancel: &CancellationToken,
     ) -> Result<Taken, String>;
+
+    /// The rows of one of its lists, asked where it does not run on the node `without`.
+    ///
+    /// # Errors
+    /// A sentence that says why there are none.
+    async fn table(
+        &self,
+        service: &str,
+        view: &str,
+        without: Option<&str>,
+        deadline: Duration,
+    ) -> Result<Table, String>;
+
+    /// Tells a service to do something, and returns when it says that it is done.
+    ///
+    /// # Errors
+    /// A sentence that says why it is not.
+    async fn act(
+        &self,
+        service: &str,
+        action: &ServiceAction,
+        tell: Tell<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Acted, String>;
+
+    /// Who votes in a service, as it says; `None` for a service without votes.
+    ///
+    /// # Errors
+    /// A sentence that says why that cannot be learned.
+    async fn voters(&self, service: &str, deadline: Duration)
+    -> Result<Option<Vec<Voter>>, String>;
 }
 
 /// Sees how the tasks of the run stand, for its report.
@@ -261,7 +295,7 @@ async fn carry_out(
         }
         Work::Http(wait) => http::execute(&scope.render(*wait)?, step, context).await,
         Work::Tcp(wait) => tcp::execute(&scope.render(*wait)?, step, context).await,
-        Work::Service(wait) => service::execute(&scope.render(*wait)?, step, context).await,
+        Work::Service(wait) => service::execute(&scope.render(*wait)?, step, host, context).await,
         Work::Snapshot(take) => snapshot::execute(&scope.render(*take)?, context).await,
         Work::Approve(question) => approve::execute(&scope.render(*question)?, step, context).await,
         Work::Upload(files) => {
@@ -276,6 +310,9 @@ async fn carry_out(
             machine::execute(*machine, step, &*node(step, host, context)?, context).await
         }
         Work::Report(text) => Ok(report::execute(&scope.render(*text)?, context).await),
+        Work::Recipe(_) => Err(StepError::lasting(
+            "a call of a recipe is planned as the steps it carries out",
+        )),
         Work::Flush(_) => Err(StepError::lasting(
             "a flush is planned as the handlers it carries out",
         )),

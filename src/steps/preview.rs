@@ -1,5 +1,6 @@
 //! What a step will do, in a few lines, for the gate and for `--dry-run`.
 
+use super::service;
 use super::template::{Scope, TemplateError};
 use crate::domain::approval::Approver;
 use crate::domain::handler;
@@ -24,7 +25,7 @@ pub(super) fn lines(work: &Work<'_>, scope: &Scope<'_>) -> Result<Vec<String>, T
             let wait = scope.render(*wait)?;
             vec![format!("wait until {}:{} accepts", wait.host, wait.port)]
         }
-        Work::Service(wait) => vec![service_line(&scope.render(*wait)?)],
+        Work::Service(wait) => service_lines(&scope.render(*wait)?),
         Work::Snapshot(take) => {
             let take = scope.render(*take)?;
             let whose = match take.name.as_str() {
@@ -54,6 +55,7 @@ pub(super) fn lines(work: &Work<'_>, scope: &Scope<'_>) -> Result<Vec<String>, T
             scope.render(*report)?;
             vec!["write a summary into the log".into()]
         }
+        Work::Recipe(call) => vec![format!("carry out recipe {}", call.name)],
         Work::Flush(_) => vec!["carry out the handlers that are owed".into()],
     })
 }
@@ -237,16 +239,17 @@ fn http_line(wait: &HttpWait) -> String {
     format!("wait until {} answers {}{body}", wait.url, wait.status)
 }
 
-fn service_line(wait: &ServiceWait) -> String {
-    let mut wanted = Vec::new();
-    if wait.leader {
-        wanted.push("has a leader".to_owned());
+fn service_lines(wait: &ServiceWait) -> Vec<String> {
+    if let Some(action) = &wait.act {
+        let mut lines = vec![action.phrase()];
+        lines.extend(action.requests());
+        return lines;
     }
-    if let Some(members) = &wait.members {
-        wanted.push(format!("has {members} members that are well"));
-    }
-    if wanted.is_empty() {
-        wanted.push("is well".into());
-    }
-    format!("wait until service {} {}", wait.name, wanted.join(" and "))
+    let place = if wait.elsewhere {
+        ", as other nodes see it"
+    } else {
+        ""
+    };
+    let wanted = service::conditions(wait).join(" and ");
+    vec![format!("wait until service {} {wanted}{place}", wait.name)]
 }

@@ -1,23 +1,33 @@
-//! `service`: waits until a service of the environment says of itself what is wanted. Done is what an independent look
-//! confirms, not what an installer returned.
+//! `service`: waits until a service of the environment says of itself what is wanted, or tells it to do something. Done is
+//! what an independent look confirms, not what an installer returned.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 
 use super::wait::{self, Look, Sight};
 use super::{AskService, Context, Outcome, StepError};
 use crate::domain::live::{Health, ServiceReport};
-use crate::domain::recipe::{ServiceWait, Step};
+use crate::domain::recipe::{ListedRow, ServiceWait, Step};
+use crate::domain::service_action::ServiceAction;
+use crate::domain::table::Table;
+use crate::services::Acted;
 
 /// The longest that one answer may take.
 const ASK_LIMIT: Duration = Duration::from_secs(10);
+/// Lines of progress that may wait to be logged; what comes on top of them is left out.
+const TOLD: usize = 64;
 
 pub(super) async fn execute(
     wait: &ServiceWait,
     step: &Step,
+    host: Option<&str>,
     context: &Context,
 ) -> Result<Outcome, StepError> {
+    if let Some(action) = &wait.act {
+        return act(&wait.name, action, context).await;
+    }
     let members: Option<u32> = wait
         .members
         .as_ref()
@@ -39,27 +49,96 @@ pub(super) async fn execute(
     if names.is_empty() {
         return Ok(Outcome::Skipped("the environment has no services".into()));
     }
-    let what = wanted(&wait.name, wait.leader, members);
+    let what = wanted(wait, host);
     let services = Services {
         names,
-        leader: wait.leader,
+        wait,
         members,
+        without: if wait.elsewhere { host } else { None },
         asked: &*context.services,
     };
     wait::until(&what, step, context, &services).await
 }
 
+/// Tells a service to do something, and says how far it is.
+async fn act(
+    service: &str,
+    action: &ServiceAction,
+    context: &Context,
+) -> Result<Outcome, StepError> {
+    for request in action.requests() {
+        context.note(request).await;
+    }
+    if context.dry_run {
+        context.note(format!("would {}", action.phrase())).await;
+        return Ok(Outcome::Changed);
+    }
+    let (told, mut lines) = mpsc::channel(TOLD);
+    // A line that nobody has room for is one of many about the same progress.
+    let tell = move |line: String| drop(told.try_send(line));
+    let mut acting = Box::pin(async move {
+        context
+            .services
+            .act(service, action, &tell, &context.cancel)
+            .await
+    });
+    let acted = loop {
+        tokio::select! {
+            biased;
+            Some(line) = lines.recv() => context.note(line).await,
+            acted = &mut acting => break acted,
+        }
+    };
+    drop(acting);
+    while let Some(line) = lines.recv().await {
+        context.note(line).await;
+    }
+    match acted {
+        Ok(Acted::Changed(words)) => {
+            context.note(words).await;
+            Ok(Outcome::Changed)
+        }
+        Ok(Acted::Already(words)) => {
+            context.note(words).await;
+            Ok(Outcome::Ok)
+        }
+        Err(reason) => Err(StepError {
+            message: format!("{service}: {reason}"),
+            passing: !context.cancel.is_cancelled(),
+        }),
+    }
+}
+
 struct Services<'a> {
     names: Vec<&'a str>,
-    leader: bool,
+    wait: &'a ServiceWait,
     members: Option<u32>,
+    /// The node that must not be asked.
+    without: Option<&'a str>,
     asked: &'a dyn AskService,
 }
 
 impl Services<'_> {
     async fn ask(&self, name: &str) -> Sight {
+        if let Some(row) = &self.wait.shows {
+            return self.list(name, row, true).await;
+        }
+        if let Some(row) = &self.wait.lacks {
+            return self.list(name, row, false).await;
+        }
         match self.asked.ask(name, ASK_LIMIT).await {
-            Ok(report) => judge(name, &report, self.leader, self.members),
+            Ok(report) => judge(name, &report, self.wait, self.members),
+            Err(reason) => Sight::NotYet(format!("{name}: {reason}")),
+        }
+    }
+
+    async fn list(&self, name: &str, row: &ListedRow, wanted: bool) -> Sight {
+        let table = self
+            .asked
+            .table(name, &row.view, self.without, ASK_LIMIT)
+            .await;
+        match table {
+            Ok(table) => find(name, &table, row, wanted),
             Err(reason) => Sight::NotYet(format!("{name}: {reason}")),
         }
     }
@@ -74,18 +153,60 @@ impl Look for Services<'_> {
     }
 }
 
-fn wanted(name: &str, leader: bool, members: Option<u32>) -> String {
-    let name = if name == "*" { "every service" } else { name };
-    match (leader, members) {
-        (false, None) => format!("{name} is well"),
-        (true, None) => format!("{name} has a leader"),
-        (false, Some(count)) => format!("{name} has {count} members that are well"),
-        (true, Some(count)) => format!("{name} has a leader and {count} members that are well"),
+fn wanted(wait: &ServiceWait, host: Option<&str>) -> String {
+    let name = if wait.name == "*" {
+        "every service"
+    } else {
+        &wait.name
+    };
+    let words = conditions(wait).join(" and ");
+    match host {
+        Some(node) if wait.elsewhere => format!("{name} {words}, as others than {node} see it"),
+        _ => format!("{name} {words}"),
     }
 }
 
-fn judge(name: &str, report: &ServiceReport, leader: bool, members: Option<u32>) -> Sight {
-    if leader && report.leader.is_none() {
+/// What is waited for, as verbs: `has a leader`, `is well`.
+pub(super) fn conditions(wait: &ServiceWait) -> Vec<String> {
+    let mut words = Vec::new();
+    if wait.leader {
+        words.push("has a leader".to_owned());
+    }
+    if let Some(count) = &wait.members {
+        words.push(format!("has {count} members that are well"));
+    }
+    if let Some(version) = &wait.version {
+        words.push(format!("is version {version}"));
+    }
+    if let Some(row) = &wait.shows {
+        let is = row.is.as_ref().map(|is| format!(" {is}"));
+        words.push(format!(
+            "lists {}{} among its {}",
+            row.row,
+            is.unwrap_or_default(),
+            row.view
+        ));
+    }
+    if let Some(row) = &wait.lacks {
+        let is = row.is.as_ref().map(|is| format!(" {is}"));
+        words.push(format!(
+            "does not list {}{} among its {}",
+            row.row,
+            is.unwrap_or_default(),
+            row.view
+        ));
+    }
+    if wait.answers {
+        words.push("answers".to_owned());
+    }
+    if words.is_empty() {
+        words.push("is well".to_owned());
+    }
+    words
+}
+
+fn judge(name: &str, report: &ServiceReport, wait: &ServiceWait, members: Option<u32>) -> Sight {
+    if wait.leader && report.leader.is_none() {
         return Sight::NotYet(format!("{name} has no leader: {}", report.summary));
     }
     if let Some(count) = members {
@@ -96,7 +217,17 @@ fn judge(name: &str, report: &ServiceReport, leader: bool, members: Option<u32>)
             ));
         }
     }
-    if !leader && members.is_none() && report.health != Health::Ok {
+    if let Some(wanted) = &wait.version {
+        match &report.version {
+            Some(version) if is_version(version, wanted) => {}
+            Some(version) => {
+                return Sight::NotYet(format!("{name} is version {version}, not {wanted}"));
+            }
+            None => return Sight::NotYet(format!("{name} does not say what version it is")),
+        }
+    }
+    let named = wait.leader || members.is_some() || wait.version.is_some() || wait.answers;
+    if !named && report.health != Health::Ok {
         let problem = report
             .problems
             .first()
@@ -104,6 +235,40 @@ fn judge(name: &str, report: &ServiceReport, leader: bool, members: Option<u32>)
         return Sight::NotYet(format!("{name} is {}: {problem}", report.health));
     }
     Sight::Wanted(format!("{name}: {}", report.summary))
+}
+
+/// Whether a version is the one that is wanted, as far as that is written.
+fn is_version(version: &str, wanted: &str) -> bool {
+    let version = version.trim_start_matches('v');
+    version
+        .strip_prefix(wanted.trim_start_matches('v'))
+        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+fn find(name: &str, table: &Table, row: &ListedRow, wanted: bool) -> Sight {
+    let has = |cells: &[crate::domain::table::Cell], text: &str| {
+        cells.iter().any(|cell| cell.text == text)
+    };
+    let rows: Vec<_> = table
+        .rows
+        .iter()
+        .filter(|found| has(&found.cells, &row.row))
+        .collect();
+    let fits = rows
+        .iter()
+        .any(|found| row.is.as_ref().is_none_or(|is| has(&found.cells, is)));
+    let seen = match rows.first() {
+        None => format!("{name} does not list {} among its {}", row.row, row.view),
+        Some(found) => {
+            let cells: Vec<&str> = found.cells.iter().map(|cell| cell.text.as_str()).collect();
+            format!("{name} lists {}", cells.join(" "))
+        }
+    };
+    if fits == wanted {
+        Sight::Wanted(seen)
+    } else {
+        Sight::NotYet(seen)
+    }
 }
 
 /// What is not yet as wanted, or else everything.
@@ -119,5 +284,41 @@ fn gather(sights: Vec<Sight>) -> Sight {
         Sight::Wanted(wanted.join("; "))
     } else {
         Sight::NotYet(not_yet.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_satisfied_as_far_as_it_is_written() {
+        assert!(is_version("1.8.7", "1.8"));
+        assert!(is_version("1.8.7+dfsg1", "1.8.7"));
+        assert!(is_version("v1.33.5+k3s1", "1.33.5"));
+        assert!(!is_version("1.18.7", "1.8"));
+        assert!(!is_version("1.80.1", "1.8"));
+    }
+
+    #[test]
+    fn a_row_is_found_by_its_cells() {
+        let mut table = Table::new("Members", ["NODE", "STATE"], "nobody");
+        table.push("a", ["pc1".into(), "failed".into()]);
+        let row = |is: Option<&str>| ListedRow {
+            view: "members".into(),
+            row: "pc1".into(),
+            is: is.map(Into::into),
+        };
+        assert!(
+            matches!(find("consul", &table, &row(Some("alive")), true), Sight::NotYet(text) if text == "consul lists pc1 failed")
+        );
+        assert!(matches!(
+            find("consul", &table, &row(Some("alive")), false),
+            Sight::Wanted(_)
+        ));
+        assert!(matches!(
+            find("consul", &table, &row(None), false),
+            Sight::NotYet(_)
+        ));
     }
 }

@@ -176,6 +176,7 @@ impl Templates {
             "protection": environment.protection,
             "marking": environment.marking,
             "stack": environment.stack,
+            "software": environment.stack.order(),
             "versions": environment.versions,
             "variables": environment.variables,
             "artifacts": environment.artifacts,

@@ -7,9 +7,10 @@ use super::*;
 use crate::domain::approval::Approver;
 use crate::domain::live::{Health, Members};
 use crate::domain::recipe::{
-    Approve, HttpWait, Report, RunCommand, Selector, ServiceWait, TcpWait,
+    Approve, HttpWait, ListedRow, Report, RunCommand, Selector, ServiceWait, TcpWait,
 };
 use crate::domain::resource::{FileSpec, Resource, UnitSpec};
+use crate::domain::service_action::ConsulAction;
 use crate::resources::testing::{TempHost, fails, says};
 
 /// Every node of the environment is the same host.
@@ -41,6 +42,41 @@ impl AskService for Answers {
 
     async fn snapshot(&self, _: &str, _: &Path, _: &CancellationToken) -> Result<Taken, String> {
         Err("no snapshots here".into())
+    }
+
+    async fn table(
+        &self,
+        _: &str,
+        view: &str,
+        without: Option<&str>,
+        _: Duration,
+    ) -> Result<Table, String> {
+        let mut table = Table::new("Members", ["NODE", "STATE"], "nobody");
+        let state = if without == Some("pc2") {
+            "failed"
+        } else {
+            "alive"
+        };
+        table.push("pc1", ["pc1".into(), "alive".into()]);
+        table.push("pc2", ["pc2".into(), state.into()]);
+        (view == "members")
+            .then_some(table)
+            .ok_or("no such list".into())
+    }
+
+    async fn act(
+        &self,
+        service: &str,
+        action: &ServiceAction,
+        tell: Tell<'_>,
+        _: &CancellationToken,
+    ) -> Result<Acted, String> {
+        tell(format!("{service} begins to {}", action.phrase()));
+        Ok(Acted::Changed("it is done".into()))
+    }
+
+    async fn voters(&self, _: &str, _: Duration) -> Result<Option<Vec<Voter>>, String> {
+        Ok(None)
     }
 }
 
@@ -133,6 +169,7 @@ fn wait_for(members: Option<&str>, leader: bool) -> Step {
             name: "consul".into(),
             members: members.map(Into::into),
             leader,
+            ..ServiceWait::default()
         }),
         ..step("wait")
     }
@@ -407,7 +444,7 @@ async fn waiting_ends_in_time_with_the_last_thing_seen() {
         .unwrap_err();
     assert_eq!(
         error.message,
-        "waited 30s until consul has a leader and 3 members that are well; last seen: consul has 2 of 3 members that are \
+        "waited 30s until consul has a leader and has 3 members that are well; last seen: consul has 2 of 3 members that are \
          well"
     );
     assert!(error.passing);
@@ -702,4 +739,83 @@ async fn nothing_is_changed_when_it_cannot_be_stored_what_must_follow() {
         "not changed, because it could not be stored that greet must follow: the disk is full"
     );
     assert!(!host.path("/motd").exists());
+}
+
+/// A step that has this done or waited for, on pc2.
+fn asks(wait: ServiceWait) -> Step {
+    Step {
+        service: Some(ServiceWait {
+            name: "consul".into(),
+            ..wait
+        }),
+        timeout: Some("30s".into()),
+        ..step("ask")
+    }
+}
+
+fn forget_pc2() -> Step {
+    let action = ConsulAction::ForceLeave {
+        node: "{{ node.name }}".into(),
+    };
+    asks(ServiceWait {
+        act: Some(ServiceAction::Consul(action)),
+        ..ServiceWait::default()
+    })
+}
+
+#[tokio::test]
+async fn what_a_service_is_told_is_logged_with_its_request_and_its_progress() {
+    let host = Arc::new(TempHost::new());
+    let outcome = execute(&forget_pc2(), Some("pc2"), &context(&host)).await;
+    assert_eq!(outcome.unwrap(), Outcome::Changed);
+    assert_eq!(
+        host.log(),
+        [
+            "note: PUT /v1/agent/force-leave/pc2?prune",
+            "note: consul begins to make Consul forget the member pc2",
+            "note: it is done",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_the_request_and_tells_the_service_nothing() {
+    let host = Arc::new(TempHost::new());
+    let context = Context {
+        dry_run: true,
+        ..context(&host)
+    };
+    let outcome = execute(&forget_pc2(), Some("pc2"), &context).await;
+    assert_eq!(outcome.unwrap(), Outcome::Changed);
+    assert_eq!(
+        host.log(),
+        [
+            "note: PUT /v1/agent/force-leave/pc2?prune",
+            "note: would make Consul forget the member pc2",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_node_says_of_itself_is_not_what_the_others_see() {
+    let host = Arc::new(TempHost::new());
+    let alive = |elsewhere| {
+        asks(ServiceWait {
+            shows: Some(ListedRow {
+                view: "members".into(),
+                row: "{{ node.name }}".into(),
+                is: Some("alive".into()),
+            }),
+            elsewhere,
+            ..ServiceWait::default()
+        })
+    };
+    let itself = execute(&alive(false), Some("pc2"), &context(&host)).await;
+    assert_eq!(itself.unwrap(), Outcome::Ok);
+    let others = execute(&alive(true), Some("pc2"), &context(&host)).await;
+    let message = others.unwrap_err().message;
+    assert!(
+        message.contains("as others than pc2 see it") && message.contains("lists pc2 failed"),
+        "{message}"
+    );
 }

@@ -128,7 +128,6 @@ fn step(id: &str, title: &str, needs: &[&str], on: Option<Role>) -> Step {
 pub(crate) fn recipes() -> Vec<Recipe> {
     vec![
         Recipe {
-            include: None,
             name: "deploy".into(),
             title: "Deploy Consul".into(),
             description:
@@ -178,7 +177,6 @@ pub(crate) fn recipes() -> Vec<Recipe> {
             ],
         },
         Recipe {
-            include: None,
             name: "verify".into(),
             title: "Verify the stack".into(),
             description: "Reads every service's health. Changes nothing.".into(),

@@ -30,6 +30,7 @@ fn every_built_in_recipe_is_sound() {
         .map(|recipe| recipe.name.as_str())
         .collect();
     let expected = [
+        "consul",
         "copy-from",
         "copy-to",
         "deploy",
@@ -65,7 +66,7 @@ fn yaml_anchors_give_servers_and_clients_the_same_unit() {
             .unwrap()
             .clone()
     };
-    assert_eq!(unit("servers"), unit("clients"));
+    assert_eq!(unit("consul.servers"), unit("consul.clients"));
 }
 
 #[test]
@@ -123,7 +124,7 @@ fn an_unknown_recipe_gets_the_nearest_name_or_all_of_them() {
     );
     let none_like_it = library.recipe("zzz").unwrap_err().to_string();
     assert!(
-        none_like_it.contains("there are copy-from, copy-to, deploy,"),
+        none_like_it.contains("copy-from, copy-to, deploy,"),
         "{none_like_it}"
     );
 }
@@ -247,41 +248,106 @@ fn no_text_makes_the_library_panic() {
     });
 }
 
+/// A workspace with these recipes, by name.
+fn workspace(recipes: &[(&str, &str)]) -> (tempfile::TempDir, Library) {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, rest) in recipes {
+        let text = format!("name: {name}\ntitle: {name}\n{rest}");
+        fs::write(directory.path().join(format!("{name}.yaml")), text).unwrap();
+    }
+    let library = Library::load(Some(directory.path()));
+    (directory, library)
+}
+
+const REPORT: &str = "report: { text: x }";
+
 #[test]
-fn steps_that_are_included_come_first_and_wait_for_what_comes_before_them() {
+fn the_steps_of_a_called_recipe_take_the_place_of_the_call() {
+    let outer = format!(
+        "risk: change\nsteps:\n  - {{ id: first, title: A, {REPORT} }}\n  - {{ id: software, title: B, needs: [first], when: env.name == \"x\", \
+         recipe: {{ name: inner }} }}\n  - {{ id: last, title: C, needs: [software], {REPORT} }}\n"
+    );
+    let inner = format!(
+        "risk: read\nparams: [{{ name: size, help: how much, default: 3 }}]\nsteps:\n  - {{ id: a, title: A, {REPORT} }}\n  \
+         - {{ id: b, title: B, needs: [a], when: params.size > 1, {REPORT} }}\n  - {{ id: c, title: C, needs: [a], {REPORT} }}\n"
+    );
+    let (_directory, library) = workspace(&[("outer", &outer), ("inner", &inner)]);
+    assert_eq!(library.problems(), []);
+    let recipe = library.recipe("outer").unwrap();
+    let ids: Vec<&str> = recipe.steps.iter().map(|step| step.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        ["first", "software.a", "software.b", "software.c", "last"]
+    );
+    let step = |id: &str| recipe.steps.iter().find(|step| step.id == id).unwrap();
+    assert_eq!(step("software.a").needs, ["first"]);
+    assert_eq!(step("software.b").needs, ["software.a"]);
+    assert_eq!(step("last").needs, ["software.b", "software.c"]);
+    assert_eq!(
+        step("software.b").when.as_deref(),
+        Some("(env.name == \"x\") and (params.size > 1)")
+    );
+    assert_eq!(recipe.params[0].name, "size");
+}
+
+#[test]
+fn a_recipe_that_the_workspace_replaces_is_replaced_wherever_it_is_called() {
+    let own = format!("risk: change\nsteps:\n  - {{ id: ours, title: Ours, {REPORT} }}\n");
+    let (_directory, library) = workspace(&[("consul", &own)]);
+    let deploy = library.recipe("deploy").unwrap();
+    let of_consul: Vec<&str> = deploy
+        .steps
+        .iter()
+        .map(|step| step.id.as_str())
+        .filter(|id| id.starts_with("consul."))
+        .collect();
+    assert_eq!(of_consul, ["consul.ours"]);
+}
+
+#[test]
+fn some_steps_of_a_recipe_are_called_without_what_the_others_wait_for() {
     let library = Library::load(None);
     assert_eq!(library.problems(), []);
     let join = library.recipe("join").unwrap();
     let step = |id: &str| join.steps.iter().find(|step| step.id == id).unwrap();
     assert!(
-        step("brought-dependencies")
+        step("consul.brought-dependencies")
             .needs
             .contains(&"machine-id".to_owned())
     );
-    assert_eq!(step("brought-package").needs, ["brought-dependencies"]);
-    assert!(
-        step("clients").needs.contains(&"ports".to_owned()),
-        "deploy's leader is not waited for"
+    assert_eq!(
+        step("consul.brought-package").needs,
+        ["consul.brought-dependencies"]
     );
-    assert_eq!(step("seen").needs, ["servers", "clients"]);
+    assert!(
+        step("consul.clients").needs.contains(&"ports".to_owned()),
+        "that the cluster has a leader is not waited for"
+    );
 }
 
 #[test]
-fn what_cannot_be_included_is_told() {
-    for (include, complaint) in [
+fn a_call_that_cannot_be_made_is_told_and_its_recipe_left_out() {
+    let call = |recipe: &str, more: &str| {
+        format!("risk: read\nsteps:\n  - {{ id: go, title: Go, recipe: {recipe}{more} }}\n")
+    };
+    let risky = format!("risk: destroy\nsteps:\n  - {{ id: a, title: A, {REPORT} }}\n");
+    for (text, complaint) in [
+        (call("{ name: consol }", ""), "no recipe called \"consol\""),
         (
-            "{recipe: deply, steps: [servers]}",
-            "no built-in recipe called \"deply\"",
+            call("{ name: verify, steps: [clok] }", ""),
+            "has no step \"clok\"",
         ),
+        (call("{ name: risky }", ""), "has the risk destroy"),
+        (call("{ name: mine }", ""), "call one another: mine → mine"),
         (
-            "{recipe: deploy, steps: [server]}",
-            "\"deploy\" has no step \"server\"",
+            call("{ name: verify }", ", retries: 2"),
+            "those of the called steps",
         ),
     ] {
-        let text = format!(
-            "name: own\ntitle: Own\nrisk: read\ninclude: {include}\nsteps: [{{id: tell, title: Tell, report: {{text: x}}}}]\n"
-        );
-        let problems = parse(Path::new("own.yaml"), text.as_bytes(), None).unwrap_err();
+        let (_directory, library) = workspace(&[("mine", &text), ("risky", &risky)]);
+        let problems = library.problems();
+        assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].message.contains(complaint), "{problems:?}");
+        assert!(library.recipe("mine").is_err());
     }
 }

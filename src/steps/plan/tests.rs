@@ -212,7 +212,7 @@ fn a_template_that_fails_on_any_host_fails_the_plan_with_step_and_host() {
         .to_string();
     assert!(
         error.starts_with(
-            "step \"brought-package\" on pc3: environment staging brings no consul for amd64: add"
+            "step \"consul.brought-package\" on pc3: environment staging brings no consul for amd64: add"
         ),
         "{error}"
     );

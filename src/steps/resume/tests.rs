@@ -28,7 +28,6 @@ fn step(id: &str, needs: &[&str], once: bool) -> Step {
 
 fn recipe() -> Recipe {
     Recipe {
-        include: None,
         name: "build".into(),
         title: "Build".into(),
         description: String::new(),
