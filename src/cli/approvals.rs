@@ -91,6 +91,9 @@ async fn decide_to_approve(client: &Client, args: ApproveArgs) -> color_eyre::Re
         ))
     })?;
     show(&plan, false)?;
+    for detail in &one.details {
+        output::remark(&output::plain(detail));
+    }
     output::remark(&line(&one, Timestamp::now()));
     output::remark(&format!("plan {}", one.hash));
     match &args.hash {

@@ -235,6 +235,7 @@ pub(super) async fn start_engine(
             .clone_from(&workspace.settings.notifications);
     }
     settings.questions = questions;
+    settings.root = Some(workspace.root.clone());
     settings.read_only = global.read_only;
     settings.node_interval = workspace.settings.poll_nodes;
     settings.service_interval = workspace.settings.poll_services;

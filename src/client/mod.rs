@@ -26,6 +26,7 @@ use crate::domain::finding::{Finding, Subject};
 use crate::domain::history::Point;
 use crate::domain::live::{EnvironmentLive, Lock, NodeReport, Observed, ServiceReport};
 use crate::domain::mark::{MarkChange, Marks};
+use crate::domain::matrix::TaskMatrix;
 use crate::domain::operator::Operator;
 use crate::domain::plan::{Plan, PlanRequest};
 use crate::domain::question::{OpenQuestion, QuestionAnswer};
@@ -405,6 +406,13 @@ pub enum Event {
         run: RunId,
         /// How many the run has now.
         total: u64,
+    },
+    /// What the program of a task works on stands so now.
+    Matrix {
+        /// Its run.
+        run: RunId,
+        /// The task and its matrix.
+        shown: Box<TaskMatrix>,
     },
     /// An operator has put something on a node, or taken it off.
     Marks {

@@ -74,11 +74,14 @@ pub struct Waiting {
     pub step: Option<String>,
     /// What is asked.
     pub text: String,
+    /// What it is about, line by line, where that is more than the run's plan: the changes that are asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
     /// Who may approve.
     pub approver: Approver,
     /// `user@host` of who started the run.
     pub asked_by: String,
-    /// Hash of the plan; an approval names it.
+    /// Hash of the plan, and of what is asked about besides; an approval names it.
     pub hash: String,
     /// Since when it waits.
     pub since: Timestamp,

@@ -19,7 +19,13 @@ use super::rolling::Rolling;
 use super::service_action::ServiceAction;
 use super::words;
 
+mod provision;
+
 pub use super::selector::Selector;
+pub use provision::{
+    AnsibleAction, AnsibleStep, HostsOutput, InventoryFrom, Root, Switch, TerraformAction,
+    TerraformStep,
+};
 
 /// A pipeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -73,8 +79,8 @@ pub struct Param {
     pub default: Option<Value>,
 }
 
-/// One step. Exactly one of `ensure`, `run`, `local`, `http`, `tcp`, `service`, `snapshot`, `upload`, `fetch`, `machine`,
-/// `approve`, `report`, `recipe` and `flush` says what it does.
+/// One step. Exactly one of `ensure`, `run`, `local`, `terraform`, `ansible`, `http`, `tcp`, `service`, `snapshot`,
+/// `upload`, `fetch`, `machine`, `approve`, `report`, `recipe` and `flush` says what it does.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -125,6 +131,12 @@ pub struct Step {
     /// Run a command where the engine is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<RunCommand>,
+    /// Let Terraform or OpenTofu plan, apply, or look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terraform: Option<TerraformStep>,
+    /// Let Ansible configure hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ansible: Option<AnsibleStep>,
     /// Wait until an HTTP endpoint answers as wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpWait>,
@@ -197,6 +209,8 @@ pub fn files_beside(recipes: &Path) -> PathBuf {
 
 /// The longest one attempt of a step may take when it does not say.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// The same for what Terraform and Ansible do: clouds and packages take their time.
+const PROVISION_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// What a step does: the one of its fields that is set.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -207,6 +221,10 @@ pub enum Work<'a> {
     Run(&'a RunCommand),
     /// See [`Step::local`].
     Local(&'a RunCommand),
+    /// See [`Step::terraform`].
+    Terraform(&'a TerraformStep),
+    /// See [`Step::ansible`].
+    Ansible(&'a AnsibleStep),
     /// See [`Step::http`].
     Http(&'a HttpWait),
     /// See [`Step::tcp`].
@@ -238,6 +256,8 @@ impl Work<'_> {
             Self::Ensure(_) => "ensure",
             Self::Run(_) => "run",
             Self::Local(_) => "local",
+            Self::Terraform(_) => "terraform",
+            Self::Ansible(_) => "ansible",
             Self::Http(_) => "http",
             Self::Tcp(_) => "tcp",
             Self::Service(_) => "service",
@@ -258,6 +278,8 @@ impl Work<'_> {
             Self::Ensure(_) | Self::Upload(_) | Self::Fetch(_) | Self::Machine(_) => false,
             Self::Run(command) | Self::Local(command) => !command.changes,
             Self::Service(service) => service.act.is_none(),
+            Self::Terraform(step) => step.action.is_read_only(),
+            Self::Ansible(step) => step.action.is_read_only(),
             Self::Http(_)
             | Self::Tcp(_)
             | Self::Snapshot(_)
@@ -286,6 +308,8 @@ impl Step {
             self.ensure.as_deref().map(Work::Ensure),
             self.run.as_ref().map(Work::Run),
             self.local.as_ref().map(Work::Local),
+            self.terraform.as_ref().map(Work::Terraform),
+            self.ansible.as_ref().map(Work::Ansible),
             self.http.as_ref().map(Work::Http),
             self.tcp.as_ref().map(Work::Tcp),
             self.service.as_ref().map(Work::Service),
@@ -304,7 +328,7 @@ impl Step {
         match all.as_slice() {
             [work] => Ok(*work),
             [] => Err(format!(
-                "step {:?} does nothing: give it one of ensure, run, local, http, tcp, service, snapshot, upload, fetch, machine, approve, report, recipe and flush",
+                "step {:?} does nothing: give it one of ensure, run, local, terraform, ansible, http, tcp, service, snapshot, upload, fetch, machine, approve, report, recipe and flush",
                 self.id
             )),
             several => Err(format!(
@@ -332,7 +356,15 @@ impl Step {
         self.notified().any(|named| named == handler)
     }
 
-    /// The longest one attempt may take: [`Step::timeout`], or [`DEFAULT_TIMEOUT`]; an approval takes as long as it takes.
+    /// How long what it does may take to end in good order once it was told to stop; `None` means no longer than anything
+    /// else.
+    pub fn grace(&self) -> Option<Duration> {
+        let terraform = self.terraform.as_ref().map(TerraformStep::grace);
+        terraform.or(self.ansible.as_ref().map(AnsibleStep::grace))
+    }
+
+    /// The longest one attempt may take: [`Step::timeout`], or [`DEFAULT_TIMEOUT`], or an hour for Terraform and Ansible; an
+    /// approval takes as long as it takes.
     ///
     /// # Errors
     /// A sentence that shows how a timeout is written, when this one cannot be read or is not positive.
@@ -340,18 +372,27 @@ impl Step {
         let Some(text) = &self.timeout else {
             return Ok(if self.approve.is_some() {
                 Duration::MAX
+            } else if self.terraform.is_some() || self.ansible.is_some() {
+                PROVISION_TIMEOUT
             } else {
                 DEFAULT_TIMEOUT
             });
         };
-        text.parse::<SignedDuration>()
-            .ok()
-            .and_then(|limit| Duration::try_from(limit).ok())
-            .filter(|limit| !limit.is_zero())
-            .ok_or_else(|| {
-                format!("{text:?} is not a timeout: write a number with a unit, such as 90s, 5m or 1h30m")
-            })
+        length(text)
     }
+}
+
+/// Reads a length of time such as `90s`.
+fn length(text: &str) -> Result<Duration, String> {
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|limit| Duration::try_from(limit).ok())
+        .filter(|limit| !limit.is_zero())
+        .ok_or_else(|| {
+            format!(
+                "{text:?} is not a timeout: write a number with a unit, such as 90s, 5m or 1h30m"
+            )
+        })
 }
 
 #[allow(
@@ -516,6 +557,10 @@ pub struct Approve {
     /// Who may approve: `anyone`, or a `second` operator who is not the one who started the run.
     #[serde(default = "anyone")]
     pub by: Approver,
+    /// The id of the step whose plan it is about: that is shown with the question, and the approval is void when it has moved.
+    /// A plan that changes nothing is not asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
 }
 
 /// See [`Step::report`].

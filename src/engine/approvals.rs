@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
 use super::core::Core;
@@ -14,10 +15,11 @@ use super::run::Questions;
 use crate::client::Refusal;
 use crate::clock::SharedClock;
 use crate::domain::approval::{Approval, Approver, Decision, Fate, Waiting};
+use crate::domain::hex;
 use crate::domain::operator::Operator;
 use crate::domain::plan::Plan;
 use crate::domain::run::{Run, RunId};
-use crate::steps::AskOperator;
+use crate::steps::{AskOperator, Bound, Question};
 
 /// Which question: the run, and the step that asks.
 type Key = (RunId, Option<String>);
@@ -30,7 +32,24 @@ struct Open {
     waiting: Waiting,
     asker: Operator,
     plan: Arc<Plan>,
+    bound: Option<Arc<dyn Bound>>,
     verdict: oneshot::Sender<Verdict>,
+}
+
+/// An open question, copied.
+struct Looked {
+    waiting: Waiting,
+    asker: Operator,
+    plan: Arc<Plan>,
+    bound: Option<Arc<dyn Bound>>,
+}
+
+/// What an approval is for: the run's plan, and with it what the question is bound to.
+fn hash_of(plan: &str, bound: Option<&dyn Bound>) -> String {
+    match bound {
+        None => plan.to_owned(),
+        Some(bound) => hex(&Sha256::digest(format!("{plan} {}", bound.hash()))),
+    }
 }
 
 /// What was decided, and by whom, in a sentence.
@@ -82,7 +101,12 @@ pub(super) struct Asker {
 
 impl Asker {
     /// Opens a question about `step`, or about the run as a whole.
-    pub(super) fn open(&self, step: Option<&str>, text: &str, approver: Approver) -> Asked {
+    pub(super) fn open(&self, step: Option<&str>, question: Question) -> Asked {
+        let Question {
+            text,
+            approver,
+            bound,
+        } = question;
         let key = (self.run.id, step.map(Into::into));
         let (verdict, receiver) = oneshot::channel();
         let waiting = Waiting {
@@ -91,16 +115,21 @@ impl Asker {
             title: self.run.title.clone(),
             environment: self.run.environment.clone(),
             step: step.map(Into::into),
-            text: text.into(),
+            text,
+            details: bound
+                .as_ref()
+                .map(|bound| bound.details())
+                .unwrap_or_default(),
             approver,
             asked_by: self.by.to_string(),
-            hash: self.run.plan_hash.clone(),
+            hash: hash_of(&self.run.plan_hash, bound.as_deref()),
             since: self.clock.now(),
         };
         let open = Open {
             waiting,
             asker: self.by.clone(),
             plan: Arc::clone(&self.plan),
+            bound,
             verdict,
         };
         self.approvals.lock().insert(key.clone(), open);
@@ -114,11 +143,10 @@ impl Asker {
 
 #[async_trait]
 impl AskOperator for Asker {
-    async fn ask(&self, step: &str, text: &str, approver: Approver) -> Result<String, String> {
-        let mut asked = self.open(Some(step), text, approver);
-        let _waiting = self
-            .questions
-            .wait(format!("{step} waits for an approval: {text}"));
+    async fn ask(&self, step: &str, question: Question) -> Result<String, String> {
+        let waits = format!("{step} waits for an approval: {}", question.text);
+        let mut asked = self.open(Some(step), question);
+        let _waiting = self.questions.wait(waits);
         let verdict = asked.verdict().await;
         match verdict.decision {
             Decision::Approve => Ok(verdict.said),
@@ -134,14 +162,15 @@ impl Approvals {
         open.values().map(|open| open.waiting.clone()).collect()
     }
 
-    fn look(&self, key: &Key) -> Option<(Waiting, Operator, Arc<Plan>)> {
+    fn look(&self, key: &Key) -> Option<Looked> {
         let open = self.lock();
         let open = open.get(key)?;
-        Some((
-            open.waiting.clone(),
-            open.asker.clone(),
-            Arc::clone(&open.plan),
-        ))
+        Some(Looked {
+            waiting: open.waiting.clone(),
+            asker: open.asker.clone(),
+            plan: Arc::clone(&open.plan),
+            bound: open.bound.clone(),
+        })
     }
 
     fn take(&self, key: &Key) -> Option<Open> {
@@ -182,18 +211,31 @@ impl Core {
         let key = (run, step);
         let gone =
             || Refusal::new("this does not wait for an approval, or somebody decided already");
-        let (waiting, asker, plan) = self.approvals.look(&key).ok_or_else(gone)?;
+        let Looked {
+            waiting,
+            asker,
+            plan,
+            bound,
+        } = self.approvals.look(&key).ok_or_else(gone)?;
         if waiting.hash != hash {
             return Err(Refusal::new(
                 "this is an approval of another plan than the one that waits; look at it again",
             ));
         }
         let mut fate = Fate::Used;
+        let mut void = VOID.to_owned();
         if decision == Decision::Approve {
             may_approve(&waiting, &asker, by)?;
             // Void, when the plan would be another one now or cannot be made any more.
             let again = self.plan_as(plan.request.clone(), Some(run)).await;
-            if again.is_ok_and(|again| again.hash == plan.hash) {
+            let moved = match &bound {
+                Some(bound) => bound.moved().await,
+                None => None,
+            };
+            if let Some(what) = moved {
+                fate = Fate::Void;
+                void = format!("the approval is void: {what}; resume the run to plan again");
+            } else if again.is_ok_and(|again| again.hash == plan.hash) {
                 if key.1.is_none() {
                     self.desk.claim(run, self.clock.now())?;
                 }
@@ -215,7 +257,7 @@ impl Core {
             at: self.clock.now(),
             fate,
         };
-        let verdict = verdict(&approval);
+        let verdict = verdict(&approval, &void);
         if let Err(refusal) = self.put_on_record(&waiting, approval, by).await {
             if key.1.is_none() {
                 self.desk.give_back(run);
@@ -228,7 +270,7 @@ impl Core {
             .map_err(|_| Refusal::new("the run ended before it heard of the decision"))?;
         match fate {
             Fate::Used => Ok(()),
-            Fate::Void => Err(Refusal::new(VOID)),
+            Fate::Void => Err(Refusal::new(void)),
         }
     }
 
@@ -259,7 +301,7 @@ fn may_approve(waiting: &Waiting, asker: &Operator, by: &Operator) -> Result<(),
 const VOID: &str =
     "the approval is void: what the plan was made from has changed since it was shown; plan again";
 
-fn verdict(approval: &Approval) -> Verdict {
+fn verdict(approval: &Approval, void: &str) -> Verdict {
     let note = match &approval.note {
         Some(note) => format!(": {note}"),
         None => String::new(),
@@ -268,7 +310,7 @@ fn verdict(approval: &Approval) -> Verdict {
     match (approval.decision, approval.fate) {
         (_, Fate::Void) => Verdict {
             decision: Decision::Refuse,
-            said: format!("approved by {by}, but {VOID}"),
+            said: format!("approved by {by}, but {void}"),
         },
         (Decision::Approve, Fate::Used) => Verdict {
             decision: Decision::Approve,

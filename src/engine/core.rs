@@ -88,6 +88,7 @@ struct Birth {
     fingerprint_now: Fingerprint,
     accepts_new_host_keys: bool,
     idle_exit: Option<Duration>,
+    root: Option<PathBuf>,
 }
 
 /// One environment with its doors.
@@ -172,6 +173,7 @@ impl Core {
             fingerprint_now: settings.fingerprint,
             accepts_new_host_keys: settings.accepts_new_host_keys,
             idle_exit: settings.idle_exit,
+            root: settings.root,
         };
         Arc::new(Self {
             node_rhythm: rhythm(settings.node_interval),

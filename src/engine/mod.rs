@@ -43,6 +43,7 @@ mod tests;
 mod undo;
 mod watch;
 mod way;
+mod workshop;
 mod world;
 
 use std::path::PathBuf;
@@ -94,6 +95,9 @@ pub struct EngineSettings {
     pub state_dir: PathBuf,
     /// Where downloads are kept.
     pub cache_dir: PathBuf,
+    /// The workspace's directory, where recipes find what other programs work with, such as `terraform/`; `None` where there
+    /// is none.
+    pub root: Option<PathBuf>,
     /// Where the time comes from.
     pub clock: SharedClock,
     /// Whether nobody may change anything. A client that comes in by the socket may also ask for that for itself alone.
@@ -136,6 +140,7 @@ impl EngineSettings {
             world,
             state_dir: state_dir.into(),
             cache_dir: cache_dir.into(),
+            root: None,
             clock: Arc::new(SystemClock),
             read_only: false,
             fingerprint: Arc::new(String::new),
@@ -194,6 +199,7 @@ impl Engine {
             tasks.clone(),
         );
         core.board.restore(marks);
+        workshop::clear_all(&state_dir).await;
         core.account(&history, &unfinished).await;
         let (looking, left) = (Arc::clone(&core), unfinished.clone());
         tasks.spawn(async move {

@@ -232,6 +232,7 @@ fn asking() -> Recipe {
             id: "ask".into(),
             title: "Ask".into(),
             approve: Some(Approve {
+                of: None,
                 text: "go on with {{ env.name }}?".into(),
                 by: Approver::Anyone,
             }),

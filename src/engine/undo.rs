@@ -248,7 +248,11 @@ impl Executor for TakeBack {
             return self.steps.execute(step, host, log, cancel).await;
         }
         // What is taken back is not put on record in turn: to have it again, the recipe is run again.
-        let context = self.steps.context(log, cancel, Arc::new(NoRecords));
+        let task = TaskKey {
+            step: step.id.clone(),
+            host: host.map(Into::into),
+        };
+        let context = self.steps.context(task, log, cancel, Arc::new(NoRecords));
         let work = steps::take_back(step, host, traces, self.force, &context);
         let outcome = attended_with(Arc::clone(&self.steps.wallet), work).await?;
         if !context.dry_run {

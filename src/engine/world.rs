@@ -13,6 +13,7 @@ use super::approvals::Asker;
 use super::debts::RunDebts;
 use super::run::{Executor, Tasks};
 use super::undo::RunRecords;
+use super::workshop::RunWorkshop;
 use crate::domain::environment::Environment;
 use crate::domain::recipe::Step;
 use crate::domain::run::{RunId, Task, TaskKey};
@@ -87,6 +88,7 @@ pub(super) struct Steps {
     pub(super) snapshots: Shelf,
     pub(super) records: RunRecords,
     pub(super) debts: RunDebts,
+    pub(super) workshop: RunWorkshop,
     /// Passwords that were given for this run; wiped with it.
     pub(super) wallet: Arc<Wallet>,
 }
@@ -101,6 +103,7 @@ impl Steps {
     /// What a task may use.
     pub(super) fn context(
         &self,
+        task: TaskKey,
         log: Arc<dyn Log>,
         cancel: CancellationToken,
         records: Arc<dyn Records>,
@@ -115,6 +118,7 @@ impl Steps {
             dry_run: self.dry_run,
             cache: self.cache.clone(),
             snapshots: self.snapshots.clone(),
+            workshop: self.workshop.of_task(task),
             log,
             cancel,
             records,
@@ -132,11 +136,12 @@ impl Executor for Steps {
         log: Arc<dyn Log>,
         cancel: CancellationToken,
     ) -> Result<Outcome, StepError> {
-        let context = self.context(log, cancel, self.records.of_task(step, host));
         let task = TaskKey {
             step: step.id.clone(),
             host: host.map(Into::into),
         };
+        let records = self.records.of_task(step, host);
+        let context = self.context(task.clone(), log, cancel, records);
         // Somebody has begun the run: he can be asked.
         let work = Box::pin(attended_with(
             Arc::clone(&self.wallet),

@@ -159,6 +159,17 @@ impl<'a> Relay<'a> {
         }
     }
 
+    /// A relay that keeps lines of up to `limit` bytes whole, for a log that reads them.
+    pub fn of_long_lines(log: &'a dyn Log, limit: usize) -> Self {
+        Self {
+            stdout: Lines {
+                limit,
+                ..Lines::default()
+            },
+            ..Self::new(log)
+        }
+    }
+
     /// Passes on what has no line break at its end, and gives back what was said.
     pub async fn finish(mut self) -> Said {
         for stream in [Stream::Stdout, Stream::Stderr] {
@@ -212,22 +223,34 @@ impl Listener for Relay<'_> {
 }
 
 /// Cuts a stream of bytes into lines.
-#[derive(Debug, Default)]
-struct Lines(Vec<u8>);
+#[derive(Debug)]
+struct Lines {
+    begun: Vec<u8>,
+    limit: usize,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self {
+            begun: Vec::new(),
+            limit: LINE_LIMIT,
+        }
+    }
+}
 
 impl Lines {
     fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut complete = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let mut piece = piece;
-            while self.0.len() + piece.len() > LINE_LIMIT {
-                let (head, tail) = piece.split_at(LINE_LIMIT - self.0.len());
-                self.0.extend_from_slice(head);
+            while self.begun.len() + piece.len() > self.limit {
+                let (head, tail) = piece.split_at(self.limit - self.begun.len());
+                self.begun.extend_from_slice(head);
                 complete.push(self.take());
                 piece = tail;
             }
-            self.0.extend_from_slice(piece);
-            if self.0.last() == Some(&b'\n') {
+            self.begun.extend_from_slice(piece);
+            if self.begun.last() == Some(&b'\n') {
                 complete.push(self.take());
             }
         }
@@ -235,15 +258,15 @@ impl Lines {
     }
 
     fn rest(&mut self) -> Option<String> {
-        (!self.0.is_empty()).then(|| self.take())
+        (!self.begun.is_empty()).then(|| self.take())
     }
 
     fn take(&mut self) -> String {
-        let text = String::from_utf8_lossy(&self.0);
+        let text = String::from_utf8_lossy(&self.begun);
         let text = text.trim_end_matches(['\n', '\r']);
         // Progress bars rewrite their line; what stands there at the end is what a reader would see.
         let line = text.rsplit('\r').next().unwrap_or_default().to_owned();
-        self.0.clear();
+        self.begun.clear();
         line
     }
 }

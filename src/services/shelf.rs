@@ -38,6 +38,11 @@ impl Shelf {
         Ok(folder.join(format!("{}.snap", at.strftime("%Y%m%dT%H%M%S%3fZ"))))
     }
 
+    /// The directory for copies that are kept beside the snapshots of services, such as Terraform's states.
+    pub fn beside(&self, environment: &str, name: &str) -> PathBuf {
+        self.0.join(environment).join(name)
+    }
+
     /// Writes the account of a snapshot that is in its place.
     ///
     /// # Errors

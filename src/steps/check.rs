@@ -10,7 +10,7 @@ use serde_saphyr::{Location, Spanned};
 use super::handlers;
 use super::order;
 use super::template::{Form, lint};
-use crate::domain::recipe::{Recipe, Selector, Step, Work};
+use crate::domain::recipe::{Recipe, Selector, Step, TerraformAction, Work};
 use crate::domain::resource::Resource;
 use crate::domain::rolling::Rolling;
 
@@ -162,6 +162,9 @@ pub(super) fn faults(recipe: &Recipe, places: &Places) -> Vec<Fault> {
         match step.work() {
             Err(reason) => fault(here, reason),
             Ok(work) => {
+                if let Some(reason) = of_faults(step, &recipe.steps) {
+                    fault(here, format!("step {:?}: {reason}", step.id));
+                }
                 let undo = undo_faults(step, &work, &params);
                 for reason in work_faults(step, &work, &params).into_iter().chain(undo) {
                     fault(here, format!("step {:?}: {reason}", step.id));
@@ -221,6 +224,12 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
     if matches!(work, Work::Approve(_)) && step.on.is_some() {
         reasons.push("an approval is asked for once, so it cannot have `on`".into());
     }
+    if matches!(work, Work::Terraform(_) | Work::Ansible(_)) && step.on.is_some() {
+        reasons.push(format!(
+            "`{}` knows its hosts itself, so it cannot have `on`",
+            work.word()
+        ));
+    }
     match work {
         Work::Ensure([]) => reasons.push("`ensure` declares nothing".into()),
         Work::Ensure(declared) => reasons.extend(
@@ -250,6 +259,8 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
                 .push("`elsewhere` means other nodes than the step's own, so it needs `on`".into());
         }
         Work::Recipe(_) => reasons.extend(call_faults(step)),
+        Work::Terraform(terraform) => reasons.extend(terraform.faults()),
+        Work::Ansible(ansible) => reasons.extend(ansible.faults()),
         Work::Http(_)
         | Work::Tcp(_)
         | Work::Service(_)
@@ -264,6 +275,8 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
     let content = match work {
         Work::Ensure(resources) => serde_json::to_value(resources),
         Work::Run(command) | Work::Local(command) => serde_json::to_value(command),
+        Work::Terraform(step) => serde_json::to_value(step),
+        Work::Ansible(step) => serde_json::to_value(step),
         Work::Http(wait) => serde_json::to_value(wait),
         Work::Tcp(wait) => serde_json::to_value(wait),
         Work::Service(wait) => serde_json::to_value(wait),
@@ -298,6 +311,41 @@ fn call_faults(step: &Step) -> Vec<String> {
     vec![
         "a call of a recipe has `needs` and `when`; nodes, retries, limits and the like are those of the called steps".into(),
     ]
+}
+
+/// What is wrong with the step whose plan this one is about.
+fn of_faults(step: &Step, steps: &[Step]) -> Option<String> {
+    let approve = step
+        .approve
+        .as_ref()
+        .and_then(|approve| approve.of.as_ref());
+    let apply = step.terraform.as_ref().and_then(|apply| apply.of.as_ref());
+    let of = approve.or(apply)?;
+    let plans = |other: &&Step| {
+        let action = other.terraform.as_ref().map(|terraform| terraform.action);
+        other.id == *of && action == Some(TerraformAction::Plan)
+    };
+    let is_needed = |id: &str| {
+        let mut open: Vec<&str> = step.needs.iter().map(String::as_str).collect();
+        let mut seen = BTreeSet::new();
+        while let Some(next) = open.pop() {
+            if next == id {
+                return true;
+            }
+            if seen.insert(next)
+                && let Some(needed) = steps.iter().find(|other| other.id == next)
+            {
+                open.extend(needed.needs.iter().map(String::as_str));
+            }
+        }
+        false
+    };
+    if !steps.iter().any(|other| plans(&other)) {
+        return Some(format!(
+            "`of: {of}` names no step of this recipe with `terraform: {{ do: plan }}`"
+        ));
+    }
+    (!is_needed(of)).then(|| format!("`of: {of}` must come before it: add it to `needs`"))
 }
 
 fn undo_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {

@@ -12,6 +12,7 @@
 //! task does, including whether its `when` holds. In a dry run, [`execute`] looks and tells but changes nothing: `ensure`
 //! shows its differences, commands that change are named and not run, waits look once.
 
+mod ansible;
 mod approve;
 mod check;
 mod copy;
@@ -23,6 +24,7 @@ mod machine;
 mod order;
 pub mod plan;
 mod preview;
+mod program;
 mod report;
 mod resume;
 mod run;
@@ -30,19 +32,22 @@ mod service;
 mod snapshot;
 mod tcp;
 pub mod template;
+mod terraform;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod undo;
 mod wait;
+mod workshop;
 
-pub use approve::AskOperator;
+pub use approve::{AskOperator, Bound, Question};
 pub use handlers::{Debts, NoDebts};
 pub use library::Library;
 pub use plan::{PlanError, plan, seal};
 pub use resume::{Earlier, resume};
 pub use undo::{Past, Trace, plan_undo, take_back, traces};
+pub use workshop::{Matrices, Secrets, Workshop};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -90,6 +95,8 @@ pub struct Context {
     pub cache: PathBuf,
     /// Where snapshots are kept.
     pub snapshots: Shelf,
+    /// What steps need that let other programs work.
+    pub workshop: Workshop,
     /// Where the task's lines go.
     pub log: Arc<dyn Log>,
     /// Stops the task.
@@ -293,6 +300,16 @@ async fn carry_out(
             owe_for(&command, step, host, context).await?;
             run::execute_here(&command, host, scope, context).await
         }
+        Work::Terraform(asked) => {
+            let asked = scope.render(*asked)?;
+            owe_unless_looking(asked.action.is_read_only(), step, context).await?;
+            terraform::execute(&asked, step, context).await
+        }
+        Work::Ansible(asked) => {
+            let asked = scope.render(*asked)?;
+            owe_unless_looking(asked.action.is_read_only(), step, context).await?;
+            ansible::execute(&asked, step, context).await
+        }
         Work::Http(wait) => http::execute(&scope.render(*wait)?, step, context).await,
         Work::Tcp(wait) => tcp::execute(&scope.render(*wait)?, step, context).await,
         Work::Service(wait) => service::execute(&scope.render(*wait)?, step, host, context).await,
@@ -330,6 +347,14 @@ async fn owe_for(
         context.owe(&step.notify, host).await?;
     }
     Ok(())
+}
+
+/// The same for programs that change several hosts at once.
+async fn owe_unless_looking(looks: bool, step: &Step, context: &Context) -> Result<(), StepError> {
+    if looks {
+        return Ok(());
+    }
+    context.owe(&step.notify, None).await
 }
 
 fn node(step: &Step, host: Option<&str>, context: &Context) -> Result<Arc<dyn Host>, StepError> {

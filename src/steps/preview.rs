@@ -4,7 +4,10 @@ use super::service;
 use super::template::{Scope, TemplateError};
 use crate::domain::approval::Approver;
 use crate::domain::handler;
-use crate::domain::recipe::{HttpWait, RunCommand, ServiceWait, Step, Work};
+use crate::domain::recipe::{
+    AnsibleAction, AnsibleStep, HttpWait, RunCommand, ServiceWait, Step, TerraformAction,
+    TerraformStep, Work,
+};
 use crate::domain::resource::{Declared, PackageSpec, Presence, RebootCause, Resource};
 use crate::transport::quote;
 
@@ -20,6 +23,8 @@ pub(super) fn lines(work: &Work<'_>, scope: &Scope<'_>) -> Result<Vec<String>, T
             .collect::<Result<_, TemplateError>>()?,
         Work::Run(command) => vec![run_line("run", &scope.render(*command)?)],
         Work::Local(command) => vec![run_line("run here", &scope.render(*command)?)],
+        Work::Terraform(step) => vec![terraform_line(&scope.render(*step)?)],
+        Work::Ansible(step) => vec![ansible_line(&scope.render(*step)?)],
         Work::Http(wait) => vec![http_line(&scope.render(*wait)?)],
         Work::Tcp(wait) => {
             let wait = scope.render(*wait)?;
@@ -40,7 +45,14 @@ pub(super) fn lines(work: &Work<'_>, scope: &Scope<'_>) -> Result<Vec<String>, T
                 Approver::Anyone => "an operator",
                 Approver::Second => "a second operator",
             };
-            vec![format!("wait until {who} approves: {}", question.text)]
+            let what = match &question.of {
+                Some(of) => format!(" (the plan of {of}, if it changes anything)"),
+                None => String::new(),
+            };
+            vec![format!(
+                "wait until {who} approves{what}: {}",
+                question.text
+            )]
         }
         Work::Upload(files) => {
             let files = scope.render(*files)?;
@@ -227,6 +239,57 @@ fn run_line(verb: &str, command: &RunCommand) -> String {
         (Some(expect), _) => format!("{line} (expects {expect:?})"),
         (None, Some(check)) => format!("{line} (expects {check})"),
         (None, None) => line,
+    }
+}
+
+fn terraform_line(step: &TerraformStep) -> String {
+    let place = format!(
+        "{}, workspace {}",
+        step.root.directory,
+        step.root.workspace()
+    );
+    match step.action {
+        TerraformAction::Check => format!("validate the Terraform configuration in {place}"),
+        TerraformAction::Snapshot => {
+            format!("keep a verified copy of Terraform's state of {place}")
+        }
+        TerraformAction::Plan if step.destroy => {
+            format!("terraform plan -destroy in {place}: shown, nothing is changed")
+        }
+        TerraformAction::Plan => format!("terraform plan in {place}: shown, nothing is changed"),
+        TerraformAction::Apply => format!(
+            "terraform apply of the plan of {}, if nothing has moved since it was shown",
+            step.of.as_deref().unwrap_or_default()
+        ),
+        TerraformAction::Drift => format!("look what has changed outside of Terraform in {place}"),
+    }
+}
+
+fn ansible_line(step: &AnsibleStep) -> String {
+    let mut sources = Vec::new();
+    if step.inventory.nodes.is_on() != Ok(false) {
+        sources.push("the environment's nodes".to_owned());
+    }
+    if let Some(source) = &step.inventory.terraform {
+        sources.push(format!(
+            "Terraform's output {} ({}, workspace {})",
+            source.output,
+            source.root.directory,
+            source.root.workspace()
+        ));
+    }
+    let hosts = sources.join(" and ");
+    let book = step.playbook.as_deref().unwrap_or_default();
+    let optional = if step.optional {
+        ", if it is there"
+    } else {
+        ""
+    };
+    match step.action {
+        AnsibleAction::Check => format!("check the syntax of {book}{optional}"),
+        AnsibleAction::Inventory => format!("make the inventory from {hosts}"),
+        AnsibleAction::Wait => format!("wait until every host lets us in by SSH: {hosts}"),
+        AnsibleAction::Playbook => format!("ansible-playbook {book}{optional} on {hosts}"),
     }
 }
 

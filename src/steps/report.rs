@@ -11,6 +11,16 @@ pub(super) async fn execute(report: &Report, context: &Context) -> Outcome {
     for line in table(&context.tasks.tasks()) {
         context.note(line).await;
     }
+    for shown in context.workshop.matrices.shown() {
+        for (number, line) in shown.matrix.summary.iter().enumerate() {
+            let id = if number == 0 {
+                shown.task.step.as_str()
+            } else {
+                ""
+            };
+            context.note(format!("{id:<12}  {line}")).await;
+        }
+    }
     Outcome::Ok
 }
 

@@ -363,7 +363,26 @@ impl Sorting {
                 sorting.to_do.push(key);
             }
         }
+        sorting.plan_anew(steps);
         sorting
+    }
+
+    /// What is to be applied is planned and shown again: the plan of the earlier run is gone with it, and what it was made
+    /// from may have moved.
+    fn plan_anew(&mut self, steps: &[PlannedStep]) {
+        let open: BTreeSet<&str> = self.to_do.iter().map(|key| key.step.as_str()).collect();
+        let applies = |planned: &&PlannedStep| open.contains(planned.step.id.as_str());
+        let plans: BTreeSet<&str> = steps
+            .iter()
+            .filter(applies)
+            .filter_map(|planned| planned.step.terraform.as_ref()?.of.as_deref())
+            .collect();
+        let (again, kept) = std::mem::take(&mut self.kept)
+            .into_iter()
+            .partition(|task| plans.contains(task.key.step.as_str()));
+        self.kept = kept;
+        self.to_do
+            .extend(again.into_iter().map(|task: Task| task.key));
     }
 
     /// Whether a handler that was carried out, or not needed, may have to be again: it is owed still, or something is to be

@@ -1,12 +1,18 @@
 //! An environment and helpers for the tests of this room.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use super::{Matrices, Secrets, Workshop};
 use crate::domain::environment::{Artifact, Environment, Protection};
+use crate::domain::matrix::{Matrix, TaskMatrix};
 use crate::domain::node::{Node, Role, SshAccess};
 use crate::domain::plan::PlanRequest;
 use crate::domain::platform::{Arch, Platform};
-use crate::domain::service::{ServiceKind, ServiceSpec};
+use crate::domain::service::{SecretRef, ServiceKind, ServiceSpec};
 use crate::domain::stack::Stack;
 
 /// Three Consul servers (two of them arm64) and a client.
@@ -53,6 +59,44 @@ pub(crate) fn staging() -> Environment {
             ]),
         )]),
         variables: BTreeMap::from([("motd".into(), "hello".into())]),
+    }
+}
+
+/// A workshop in `dir` whose secrets are what they are called, and that shows nothing.
+pub(super) fn workshop(dir: &std::path::Path) -> Workshop {
+    Workshop {
+        root: Some(dir.join("workspace")),
+        run: dir.join("work"),
+        tools: dir.join("tools"),
+        secrets: Arc::new(Nothing),
+        matrices: Arc::new(Nothing),
+    }
+}
+
+struct Nothing;
+
+#[async_trait]
+impl Secrets for Nothing {
+    async fn read(&self, reference: &SecretRef) -> Result<SecretString, String> {
+        match reference {
+            SecretRef::Env(name) => Ok(SecretString::from(name.clone())),
+            _ => Err("there are no secrets here".into()),
+        }
+    }
+
+    fn hide(&self, _: &str) {}
+
+    fn clean(&self, text: String) -> String {
+        text
+    }
+}
+
+#[async_trait]
+impl Matrices for Nothing {
+    async fn show(&self, _: Matrix) {}
+
+    fn shown(&self) -> Vec<TaskMatrix> {
+        Vec::new()
     }
 }
 

@@ -85,7 +85,8 @@ struct Ada;
 
 #[async_trait]
 impl AskOperator for Ada {
-    async fn ask(&self, step: &str, text: &str, approver: Approver) -> Result<String, String> {
+    async fn ask(&self, step: &str, question: Question) -> Result<String, String> {
+        let Question { text, approver, .. } = question;
         if text.contains("moon") {
             return Err(format!("refused by ada@bastion: {step} is too far"));
         }
@@ -112,6 +113,7 @@ pub(super) fn context(host: &Arc<TempHost>) -> Context {
         dry_run: false,
         cache: host.cache.path().to_owned(),
         snapshots: Shelf::of(host.cache.path()),
+        workshop: testing::workshop(host.cache.path()),
         log: host.lines(),
         cancel: CancellationToken::new(),
         records: host.records(),
@@ -633,6 +635,7 @@ fn approve(text: &str) -> Step {
     Step {
         on: None,
         approve: Some(Approve {
+            of: None,
             text: text.into(),
             by: Approver::Second,
         }),

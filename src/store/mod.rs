@@ -11,6 +11,7 @@ mod damage;
 mod erase;
 mod ledger;
 mod marks;
+mod matrices;
 mod notices;
 mod open;
 mod owed;

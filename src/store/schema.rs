@@ -205,6 +205,15 @@ CREATE TABLE node_marks (
     PRIMARY KEY (environment, node)
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- what the program of a task works on, as it was last shown; matrix: JSON
+CREATE TABLE matrices (
+    run    INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    task   TEXT    NOT NULL,
+    matrix TEXT    NOT NULL,
+    PRIMARY KEY (run, task)
+) STRICT;
+",
 ];
 
 /// Bits of a line's key that hold its position: 68 thousand million lines a run, 134 million runs.

@@ -11,6 +11,7 @@ use crate::domain::action::Gate;
 use crate::domain::approval::Waiting;
 use crate::domain::history::Point;
 use crate::domain::live::EnvironmentLive;
+use crate::domain::matrix::TaskMatrix;
 use crate::domain::plan::Plan;
 use crate::domain::question::OpenQuestion;
 use crate::domain::run::{LogLine, Run, RunId, Task, TaskState};
@@ -252,6 +253,8 @@ pub struct RunRecord {
     pub tasks: Vec<Task>,
     /// What it was started from.
     pub plan: Option<Plan>,
+    /// What programs of its tasks work on.
+    pub matrices: Vec<TaskMatrix>,
 }
 
 /// Which log view asks.

@@ -745,6 +745,7 @@ fn reply(effect: Effect) -> Option<Answer> {
                     tasks: tasks(run.state),
                     run,
                     plan: Some(plan()),
+                    matrices: Vec::new(),
                 })
             })))
         }

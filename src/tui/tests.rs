@@ -396,6 +396,7 @@ fn waiting(size: (u16, u16)) -> super::model::Model {
         environment: "lab".into(),
         step: Some("start".into()),
         text: "Is the maintenance window open?".into(),
+        details: Vec::new(),
         approver: Approver::Second,
         asked_by: "ada@bastion".into(),
         hash: plan.hash,

@@ -383,6 +383,12 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Event::Matrix { run, shown } => {
+            if screens.run.id == Some(run) {
+                screens.run.show(*shown);
+            }
+            Vec::new()
+        }
         Event::Lines { run, total } => {
             let mut effects = Vec::new();
             if screens.bridge.dock.run == Some(run) && *place == Place::Bridge {

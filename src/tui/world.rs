@@ -310,6 +310,7 @@ impl World {
                 }
             }
             Event::Task { .. }
+            | Event::Matrix { .. }
             | Event::Question(_)
             | Event::Settled { .. }
             | Event::Connection { .. }

@@ -21,8 +21,9 @@ use crate::engine::desk::Seat;
 use crate::engine::left_behind::{clear_spools, detached_hosts};
 use crate::engine::run::{Drive, Executor, Questions, Stop, Tasks, given_up, panicked};
 use crate::engine::undo::{RunRecords, TakeBack};
+use crate::engine::workshop::RunWorkshop;
 use crate::engine::world::Steps;
-use crate::steps::Past;
+use crate::steps::{Past, Question};
 use crate::store::{Handle, NewRun};
 
 /// A run that is on record and has not begun to work.
@@ -180,10 +181,20 @@ impl Core {
             questions: Questions::default(),
         };
         let questions = asker.questions.clone();
-        let consent = waits.then(|| asker.open(None, "may this run begin?", Approver::Second));
+        let consent = waits.then(|| asker.open(None, may_begin()));
         let first = self.first_of(&run).await;
         let spools = (Arc::clone(&room.reach), detached_hosts(&plan));
+        let workshop = RunWorkshop::new(
+            id,
+            &plan,
+            self.birth.root.clone(),
+            &self.birth.state_dir,
+            self.store.clone(),
+            self.bus.clone(),
+            self.redactor.clone(),
+        );
         let steps = Steps {
+            workshop: workshop.clone(),
             environment: Arc::new(self.marked(&room.environment)),
             reach: Arc::clone(&room.reach),
             services: room.directory.clone(),
@@ -232,6 +243,7 @@ impl Core {
                     bury(id, &tasks, reason, &store, &bus, &clock).await
                 }
             };
+            workshop.clear().await;
             if let Some(run) = ended {
                 audit.run_ended(&run).await;
                 // Only now are all ends on record.
@@ -256,6 +268,15 @@ impl Core {
             .cancel(run, &caller.operator)
             .then_some(())
             .ok_or_else(gone)
+    }
+}
+
+/// What a second operator is asked before a run begins.
+fn may_begin() -> Question {
+    Question {
+        text: "may this run begin?".into(),
+        approver: Approver::Second,
+        bound: None,
     }
 }
 

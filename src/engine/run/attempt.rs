@@ -142,7 +142,9 @@ impl Work<'_> {
             () = self.cancel.cancelled() => false,
         };
         token.cancel();
-        let late = timeout(GRACE, &mut work).await;
+        // Programs that hold state get what their step gives them, and then a moment to be killed in.
+        let grace = self.step.grace().map_or(GRACE, |grace| grace + GRACE);
+        let late = timeout(grace, &mut work).await;
         // It may have reached its end in the same moment; then that is what happened.
         if let Ok(Ok(Ok(outcome))) = late {
             return Attempt::Done(outcome);
@@ -152,7 +154,7 @@ impl Work<'_> {
             Ok(Err(panic)) => format!(": {}", panicked(panic.as_ref())),
             _ => format!(
                 "; it did not stop within {} s and was abandoned",
-                GRACE.as_secs()
+                grace.as_secs()
             ),
         };
         if out_of_time {

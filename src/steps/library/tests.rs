@@ -37,6 +37,7 @@ fn every_built_in_recipe_is_sound() {
         "drain",
         "exec",
         "join",
+        "pipeline",
         "power-off",
         "power-on",
         "reboot",
@@ -45,6 +46,8 @@ fn every_built_in_recipe_is_sound() {
         "snapshot",
         "start-unit",
         "stop-unit",
+        "terraform-destroy",
+        "terraform-drift",
         "verify",
     ];
     assert_eq!(names, expected);

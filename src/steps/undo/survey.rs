@@ -24,6 +24,17 @@ pub(super) struct Found {
     pub(super) ended: Option<Timestamp>,
 }
 
+/// What an operator can do instead about what a program of its own has changed.
+const fn the_way_back(work: &Work<'_>) -> &'static str {
+    match work {
+        Work::Terraform(_) => {
+            "an older state does not bring back what Terraform destroyed, nor remove what it made; the state of before is among \
+             the snapshots, and the way back is the earlier configuration, planned and approved anew, or terraform-destroy"
+        }
+        _ => "a playbook does not know its opposite; run one that says what shall be there instead",
+    }
+}
+
 /// Looks through what the tasks left behind.
 pub(super) struct Survey<'a> {
     pub(super) environment: &'a Environment,
@@ -106,6 +117,11 @@ impl Survey<'_> {
                 on: host.map(|host| format!(" on {host}")).unwrap_or_default(),
                 error,
             })?);
+        } else if let Ok(work @ (Work::Terraform(_) | Work::Ansible(_))) = step.work() {
+            if runs_commands(step, traces) {
+                let why = the_way_back(&work);
+                self.caution(format!("{} cannot be undone: {why}", step.id), host);
+            }
         } else if matches!(step.work(), Ok(Work::Run(_) | Work::Local(_)))
             && runs_commands(step, traces)
             // A handler runs again when what it was for is taken back.

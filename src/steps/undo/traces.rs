@@ -75,7 +75,11 @@ pub(super) fn runs_commands(step: &Step, traces: &[Trace]) -> bool {
         .iter()
         .flat_map(|trace| &trace.records)
         .any(|before| matches!(before, Before::Command { .. }));
-    let ran = matches!(step.work(), Ok(Work::Run(command) | Work::Local(command)) if command.changes)
-        && traces.iter().any(|trace| trace.own);
+    let changes = match step.work() {
+        Ok(Work::Run(command) | Work::Local(command)) => command.changes,
+        Ok(work @ (Work::Terraform(_) | Work::Ansible(_))) => !work.is_read_only(),
+        _ => false,
+    };
+    let ran = changes && traces.iter().any(|trace| trace.own);
     recorded || ran
 }

@@ -76,6 +76,33 @@ impl ApprovalDialog {
         vec![Wish::Close, Wish::Screen(Intent::Do(tell))]
     }
 
+    /// What is asked about beside the plan: lines as a diff has them.
+    fn details(&self, paint: &Paint<'_>, inner: usize) -> Vec<Line<'static>> {
+        let theme = &paint.look.theme;
+        let style = |line: &str| match line.trim_start().chars().next() {
+            Some('-') => theme.bad,
+            Some('+') => theme.good,
+            Some('~' | '!') => theme.warn,
+            _ => theme.text,
+        };
+        let mut lines = Vec::new();
+        for detail in &self.asked.details {
+            let style = Style {
+                bg: None,
+                ..style(detail)
+            };
+            let indent = detail.len() - detail.trim_start().len();
+            let room = inner.saturating_sub(indent).max(8);
+            for line in text::wrap(&paint.look.plain(detail.trim_start()), room) {
+                lines.push(Line::styled(format!("{:indent$}{line}", ""), style));
+            }
+        }
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        lines
+    }
+
     pub(crate) fn draw(&self, world: &World, paint: &mut Paint<'_>) {
         let theme = paint.look.theme.clone();
         let screen = paint.buf.area;
@@ -108,7 +135,8 @@ impl ApprovalDialog {
                 head.push(Line::styled(line, style));
             }
         }
-        let lines = super::plan::body(paint.look, &self.plan, inner);
+        let mut lines = self.details(paint, inner);
+        lines.extend(super::plan::body(paint.look, &self.plan, inner));
         let tall = u16::try_from(head.len() + lines.len())
             .unwrap_or(u16::MAX)
             .saturating_add(5);

@@ -231,6 +231,7 @@ fn record(history: &Reader, id: RunId) -> Result<Option<Box<RunRecord>>, StoreEr
         run,
         tasks: history.tasks(id)?,
         plan: history.plan(id)?,
+        matrices: history.matrices(id)?,
     })))
 }
 

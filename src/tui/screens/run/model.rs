@@ -3,6 +3,7 @@
 use super::super::list::step;
 use super::super::{Intent, Screen, Target, take_up};
 use super::steps::{self, StepRow};
+use crate::domain::matrix::TaskMatrix;
 use crate::domain::plan::Plan;
 use crate::domain::run::{RunId, Task, TaskState};
 use crate::tui::cursor::{Cursor, Step};
@@ -37,6 +38,8 @@ pub(crate) struct RunScreen {
     pub log: LogModel,
     /// Whether the log has the whole screen.
     pub zoomed: bool,
+    /// What programs of its tasks work on, each as it was last shown.
+    pub matrices: Vec<TaskMatrix>,
 }
 
 impl RunScreen {
@@ -52,6 +55,7 @@ impl RunScreen {
             host: None,
             log: LogModel::new(LogOwner::Run),
             zoomed: false,
+            matrices: Vec::new(),
         }
     }
 
@@ -81,6 +85,24 @@ impl RunScreen {
             self.see(task);
         }
         self.plan = record.plan.or(self.plan.take());
+        for matrix in record.matrices {
+            // One that an event brought is newer.
+            if !self.matrices.iter().any(|known| known.task == matrix.task) {
+                self.matrices.push(matrix);
+            }
+        }
+    }
+
+    /// What a task works on stands so now.
+    pub(crate) fn show(&mut self, shown: TaskMatrix) {
+        match self
+            .matrices
+            .iter_mut()
+            .find(|known| known.task == shown.task)
+        {
+            Some(known) => *known = shown,
+            None => self.matrices.push(shown),
+        }
     }
 
     /// A task moved on.
