@@ -134,6 +134,9 @@ fn placed(mut step: Step, call: &Step) -> Step {
         declared.notify.iter_mut().for_each(rename);
     }
     step.flush.iter_mut().flatten().for_each(rename);
+    let approved = step.approve.iter_mut().filter_map(|one| one.of.as_mut());
+    let applied = step.terraform.iter_mut().filter_map(|one| one.of.as_mut());
+    approved.chain(applied).for_each(rename);
     step
 }
 
