@@ -7,8 +7,7 @@
 
 use std::fmt::Write as _;
 
-use bytes::Bytes;
-
+use super::edit::write_public;
 use super::exec::look_well;
 use super::file;
 use super::openpgp;
@@ -18,7 +17,7 @@ use super::undo::Back;
 use super::{Difference, Means, ResourceError};
 use crate::domain::resource::{AptRepositorySpec, FileSpec};
 use crate::domain::undo::{AptRepositoryBefore, Before, FileBefore};
-use crate::transport::{FileMeta, Host, Source};
+use crate::transport::Host;
 
 /// Where a new source is tried.
 const TRIAL: &str = "/var/lib/quarterdeck/apt";
@@ -163,14 +162,7 @@ async fn try_out(
 ) -> Result<(), ResourceError> {
     let trial = format!("{TRIAL}/{}.sources", spec.name);
     look_well(host, ["mkdir", "-p", TRIAL], means.cancel).await?;
-    let meta = FileMeta {
-        mode: 0o644,
-        owner: "root".into(),
-        group: "root".into(),
-    };
-    let content = Source::Bytes(Bytes::from(sources.content.clone()));
-    host.write(&trial, content, &meta, &|_, _| {}, means.cancel)
-        .await?;
+    write_public(&trial, sources.content.clone(), host, means).await?;
     let list = format!("Dir::Etc::SourceList={trial}");
     let update = apt::command([
         "apt-get",

@@ -39,6 +39,25 @@ pub(super) fn public() -> Owned {
     }
 }
 
+/// Puts a file that everybody may read in the place of what is at `path`, in one step.
+pub(super) async fn write_public(
+    path: &str,
+    content: String,
+    host: &dyn Host,
+    means: &Means<'_>,
+) -> Result<(), ResourceError> {
+    let Owned { mode, user, group } = public();
+    let meta = FileMeta {
+        mode,
+        owner: user,
+        group,
+    };
+    let source = Source::Bytes(Bytes::from(content));
+    host.write(path, source, &meta, &|_, _| {}, means.cancel)
+        .await?;
+    Ok(())
+}
+
 /// The file as it is.
 struct Found {
     seen: Option<Seen>,

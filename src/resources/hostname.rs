@@ -2,14 +2,13 @@
 //!
 //! Whether the name leads to an address is another matter: see [`hosts`](super::hosts).
 
-use bytes::Bytes;
-
+use super::edit::write_public;
 use super::exec::{look, look_well};
 use super::undo::Back;
 use super::{Difference, Means, ResourceError};
 use crate::domain::resource::HostnameSpec;
 use crate::domain::undo::{Before, HostnameBefore};
-use crate::transport::{Command, Exit, FileMeta, Host, Source};
+use crate::transport::{Command, Exit, Host};
 
 const PATH: &str = "/etc/hostname";
 
@@ -71,14 +70,7 @@ pub(super) async fn apply(
 async fn set(name: &str, host: &dyn Host, means: &Means<'_>) -> Result<(), ResourceError> {
     let names = observe(host, means).await?;
     if names.kept.as_deref() != Some(name) {
-        let meta = FileMeta {
-            mode: 0o644,
-            owner: "root".into(),
-            group: "root".into(),
-        };
-        let content = Source::Bytes(Bytes::from(format!("{name}\n")));
-        host.write(PATH, content, &meta, &|_, _| {}, means.cancel)
-            .await?;
+        write_public(PATH, format!("{name}\n"), host, means).await?;
     }
     if names.running != name {
         // In the package hostname or in BusyBox; without either, the kernel takes it as a parameter.

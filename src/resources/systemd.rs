@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::sleep;
 
+use super::edit::write_public;
 use super::exec::{look, look_well, perform, succeeds};
 use super::{Difference, Means, ResourceError, file, stat, supervised};
 use crate::domain::resource::UnitSpec;
 use crate::domain::run::Stream;
-use crate::transport::{Command, FileMeta, Host, ReachError, Source};
+use crate::transport::{Command, Host, ReachError};
 
 /// Units of the administrator, which come before those of packages.
 const DIRECTORY: &str = "/etc/systemd/system";
@@ -286,14 +286,7 @@ pub(super) async fn apply(
     };
     let rewritten = is_rewritten(spec, &seen);
     if let (true, Some(content)) = (rewritten, &spec.content) {
-        let meta = FileMeta {
-            mode: 0o644,
-            owner: "root".into(),
-            group: "root".into(),
-        };
-        let source = Source::Bytes(Bytes::from(content.clone()));
-        host.write(&path(spec), source, &meta, &|_, _| {}, means.cancel)
-            .await?;
+        write_public(&path(spec), content.clone(), host, means).await?;
     }
     let state = if rewritten || seen.state.needs_reload {
         systemctl(&["daemon-reload"], host, means).await?;

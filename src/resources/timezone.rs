@@ -1,8 +1,7 @@
 //! The node's time zone: the symbolic link `/etc/localtime` (localtime(5)), and `/etc/timezone` where a distribution keeps
 //! that beside it.
 
-use bytes::Bytes;
-
+use super::edit::write_public;
 use super::exec::{look_well, perform, succeeds};
 use super::file::undo::{RELINK, beside};
 use super::stat::{self, Kind};
@@ -10,7 +9,7 @@ use super::undo::Back;
 use super::{Difference, Means, ResourceError};
 use crate::domain::resource::TimezoneSpec;
 use crate::domain::undo::{Before, TimezoneBefore};
-use crate::transport::{Command, FileMeta, Host, Source};
+use crate::transport::{Command, Host};
 
 const LINK: &str = "/etc/localtime";
 const FILE: &str = "/etc/timezone";
@@ -108,14 +107,7 @@ async fn set(name: &str, host: &dyn Host, means: &Means<'_>) -> Result<(), Resou
         perform(host, &Command::new(script), means).await?;
     }
     if zone.file.is_some_and(|file| file != name) {
-        let meta = FileMeta {
-            mode: 0o644,
-            owner: "root".into(),
-            group: "root".into(),
-        };
-        let content = Source::Bytes(Bytes::from(format!("{name}\n")));
-        host.write(FILE, content, &meta, &|_, _| {}, means.cancel)
-            .await?;
+        write_public(FILE, format!("{name}\n"), host, means).await?;
     }
     Ok(())
 }

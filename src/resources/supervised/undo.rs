@@ -1,12 +1,13 @@
 //! Supervised units taken back: the supervisor's directory is ours, so it goes as a whole where there was none.
 
 use super::super::checksum::sha256_of_bytes;
+use super::super::edit::public;
 use super::super::exec::look_well;
 use super::super::undo::{Back, reads_changed};
 use super::super::{Means, ResourceError, file};
 use super::{ROOT, Status, Unit, find, last_words, run, settings, status, stays_up};
 use crate::domain::resource::UnitSpec;
-use crate::domain::undo::{Before, Owned, UnitBefore, UnitMode, Was};
+use crate::domain::undo::{Before, UnitBefore, UnitMode, Was};
 use crate::transport::Host;
 
 pub(in crate::resources) async fn remember(
@@ -24,13 +25,8 @@ pub(in crate::resources) async fn remember(
     let file = if host.read(&path).await?.as_deref() == Some(wanted.as_bytes()) {
         None
     } else {
-        let left = Owned {
-            mode: 0o644,
-            user: "root".into(),
-            group: "root".into(),
-        };
         let sha256 = sha256_of_bytes(wanted.as_bytes());
-        file::undo::observe(&path, sha256, left, name, host, means).await?
+        file::undo::observe(&path, sha256, public(), name, host, means).await?
     };
     let active = status(&unit, host, means).await? != Status::Inactive;
     Ok(Some(Before::Unit(UnitBefore {

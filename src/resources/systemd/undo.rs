@@ -1,11 +1,12 @@
 //! Units taken back: stopped and disabled before their file goes, started when everything they read is there again.
 
 use super::super::checksum::sha256_of_bytes;
+use super::super::edit::public;
 use super::super::undo::{Back, reads_changed};
 use super::super::{Means, ResourceError, file, supervised};
 use super::{State, has_systemd, is_rewritten, observe, path, show, start, systemctl};
 use crate::domain::resource::UnitSpec;
-use crate::domain::undo::{Before, Owned, UnitBefore, UnitMode};
+use crate::domain::undo::{Before, UnitBefore, UnitMode};
 use crate::transport::Host;
 
 pub(in crate::resources) async fn remember(
@@ -20,13 +21,8 @@ pub(in crate::resources) async fn remember(
     let seen = observe(spec, host, means).await?;
     let file = match &spec.content {
         Some(content) if is_rewritten(spec, &seen) => {
-            let left = Owned {
-                mode: 0o644,
-                user: "root".into(),
-                group: "root".into(),
-            };
             let sha256 = sha256_of_bytes(content.as_bytes());
-            file::undo::observe(&path(spec), sha256, left, name, host, means).await?
+            file::undo::observe(&path(spec), sha256, public(), name, host, means).await?
         }
         _ => None,
     };
