@@ -304,6 +304,10 @@ fn an_interrupt_cancels_the_run_a_second_change_is_refused_meanwhile_and_the_res
 
     let (locks, _) = expect(&run(home, &lab.args(&["locks", "--json"])), 0);
     assert_eq!(locks.trim(), "{}");
+    let (_, refused) = expect(&run(home, &lab.args(&["cancel"])), 4);
+    assert!(refused.contains("no run is under way"), "{refused}");
+    let (_, refused) = expect(&run(home, &lab.args(&["cancel", "1"])), 4);
+    assert!(refused.contains("ended already"), "{refused}");
     let (nothing, _) = expect(&run(home, &lab.args(&["approvals", "--json"])), 0);
     assert_eq!(nothing.trim(), "[]");
     let (_, refused) = expect(&run(home, &lab.args(&["approve", "1"])), 4);
@@ -319,4 +323,20 @@ fn an_interrupt_cancels_the_run_a_second_change_is_refused_meanwhile_and_the_res
     let runs: Value = serde_json::from_str(&runs).unwrap();
     assert_eq!(runs[0]["state"], "succeeded", "{runs}");
     assert_eq!(runs[0]["origin"]["run"], runs[1]["id"], "{runs}");
+}
+
+#[test]
+fn a_run_that_somebody_else_started_is_cancelled_from_another_terminal() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let lab = Lab::start(home);
+    let (number, _) = expect(
+        &run(home, &lab.args(&["run", "deploy", "--yes", "--detach"])),
+        0,
+    );
+    assert_eq!(number.trim(), "1");
+    let (ended, _) = expect(&run(home, &lab.args(&["cancel", "--json"])), 0);
+    let ended: Value = serde_json::from_str(&ended).unwrap();
+    assert_eq!(ended["state"], "cancelled", "{ended}");
+    assert_eq!(ended["number"], 1, "{ended}");
 }

@@ -162,6 +162,28 @@ impl<'a> Watch<'a> {
         })
     }
 
+    /// A run that was started before, by whomever.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(super) fn attach(session: &'a Session, run: Run) -> color_eyre::Result<Self> {
+        let endings = Endings::listen();
+        // Subscribed before it is read once more, so that its end is not missed.
+        let events = session.client().subscribe();
+        let run = session.client().history.run(run.id)?.unwrap_or(run);
+        Ok(Self {
+            session,
+            events,
+            endings,
+            run,
+        })
+    }
+
+    /// The run as it was last heard of.
+    pub(super) const fn run(&self) -> &Run {
+        &self.run
+    }
+
     /// Waits for the end, telling of every step of the way; `None` when the operator leaves before. The first ctrl-c
     /// cancels the run, the second leaves.
     ///

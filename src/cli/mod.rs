@@ -7,6 +7,7 @@ mod answers;
 mod approvals;
 mod audit;
 mod background;
+mod cancel;
 mod copy;
 mod engine;
 mod exec;
@@ -88,6 +89,8 @@ enum Command {
     Lab(lab::LabArgs),
     /// Run a recipe and follow its log
     Run(run::RunArgs),
+    /// Stop a run that is under way
+    Cancel(cancel::CancelArgs),
     /// Take up a run that failed, was cancelled or cut off, at its first unfinished task
     Resume(resume::ResumeArgs),
     /// Take back what a run changed, in reverse order, as a run of its own
@@ -206,6 +209,7 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Undo(args)) => undo::undo(global, args).await,
         Some(Command::Approvals(args)) => approvals::list(global, &args).await,
         Some(Command::Approve(args)) => approvals::approve(global, args).await,
+        Some(Command::Cancel(args)) => cancel::cancel(global, args).await,
         Some(Command::Refuse(args)) => approvals::refuse(global, args).await,
         Some(Command::Locks(args)) => locks::list(global, &args).await,
         Some(Command::Unlock(args)) => locks::unlock(global, args).await,
