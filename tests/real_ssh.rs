@@ -16,6 +16,8 @@ mod proxy;
 #[allow(dead_code, unreachable_pub)] // shared: each test uses its part
 mod sshd;
 
+#[path = "real_ssh/busybox.rs"]
+mod busybox;
 #[path = "real_ssh/certificates.rs"]
 mod certificates;
 #[path = "real_ssh/client_config.rs"]

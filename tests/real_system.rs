@@ -17,9 +17,11 @@ mod support {
     pub mod nodes;
 }
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use quarterdeck::client::conversation::{Down, SourceWord};
 use quarterdeck::domain::recipe::Recipe;
 use quarterdeck::domain::run::{RunState, Stream};
 use quarterdeck::steps::library;
@@ -272,5 +274,74 @@ async fn a_large_file_whose_way_is_cut_goes_on_where_it_was() {
     assert!(found.starts_with(&sum), "{found}");
     let left = nodes.exec("n1", &["sh", "-c", "ls /var/tmp | grep quarterdeck-"]);
     assert_eq!(left, None, "{ended}");
+    cockpit.stop(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real nodes: run tests/run nodes"]
+async fn journals_are_followed_through_a_pulled_cable_without_a_gap_or_a_repeat() {
+    const LINES: usize = 12;
+    let nodes = Nodes::from_environment();
+    let cockpit = Cockpit::with_recipes(&nodes, Vec::new()).await;
+    let mut conversation = cockpit.follow(&["n1", "n2"]).await;
+    let mut following = BTreeSet::new();
+    let mut lost = false;
+    let mut heard: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let log = |number: usize| {
+        for node in ["n1", "n2"] {
+            let line = format!("tick {number}");
+            nodes
+                .exec(node, &["logger", "-t", "ticker", &line])
+                .unwrap();
+        }
+    };
+    let whole = tokio::time::timeout(Duration::from_secs(180), async {
+        let mut said = 0;
+        while let Some(down) = conversation.down.recv().await {
+            match down {
+                Down::Lines(lines) => {
+                    for line in lines
+                        .into_iter()
+                        .filter(|line| line.text.starts_with("tick "))
+                    {
+                        heard.entry(line.node).or_default().push(line.text);
+                    }
+                }
+                Down::Source(state) if state.word == SourceWord::Following => {
+                    following.insert(state.node);
+                }
+                Down::Source(state) if state.word == SourceWord::Lost && state.node == "n1" => {
+                    lost = true;
+                    // What is said while nobody hears it.
+                    while said < LINES - 2 {
+                        said += 1;
+                        log(said);
+                    }
+                    nodes.power("heal", "n1");
+                }
+                Down::Ended(ending) => panic!("{ending}"),
+                _ => {}
+            }
+            if said == 0 && following.len() == 2 {
+                said = 3;
+                (1..=said).for_each(log);
+                nodes.power("cut", "n1");
+            }
+            let all_of = |node: &str| heard.get(node).map_or(0, Vec::len);
+            if lost && said < LINES && all_of("n1") == said {
+                said = LINES;
+                (LINES - 1..=LINES).for_each(log);
+            }
+            if all_of("n1") >= LINES && all_of("n2") >= LINES {
+                return;
+            }
+        }
+    });
+    let whole = whole.await;
+    nodes.power("heal", "n1");
+    whole.unwrap_or_else(|_| panic!("not everything was heard: {heard:?}"));
+    let every: Vec<String> = (1..=LINES).map(|number| format!("tick {number}")).collect();
+    assert_eq!(heard["n1"], every);
+    assert_eq!(heard["n2"], every);
     cockpit.stop(Duration::from_secs(10)).await;
 }

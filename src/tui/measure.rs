@@ -29,8 +29,11 @@ pub(crate) fn length(from: Timestamp, to: Timestamp) -> String {
     }
 }
 
-/// `3d 4h`, `4h 12m`, `12m`: time since boot.
+/// `3d 4h`, `4h 12m`, `12m`: time since boot; `-` for 0, which a node without `/proc` gives.
 pub(crate) fn uptime(seconds: u64) -> String {
+    if seconds == 0 {
+        return "-".into();
+    }
     let (days, hours, minutes) = (
         seconds / 86_400,
         seconds % 86_400 / 3600,

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quarterdeck::client::conversation::{Conversation, FollowOpening, Opening, Source};
 use quarterdeck::client::{Client, Event, Request, Response, Subscription};
 use quarterdeck::domain::action::Consent;
 use quarterdeck::domain::environment::{Artifact, Environment, Protection};
@@ -164,6 +165,8 @@ impl Cockpit {
         let state = tempfile::tempdir().expect("a temporary directory");
         let ssh = SshSettings {
             agent: None,
+            // Power cuts and pulled cables are noticed after 15 s, not 45.
+            keepalive: Duration::from_secs(5),
             ..SshSettings::default()
         };
         let world = Network::new(move |environment| -> Arc<dyn Reach> {
@@ -321,6 +324,18 @@ impl Cockpit {
             node: node.to_owned(),
             events: self.client.subscribe(),
         }
+    }
+
+    /// Follows the journals of these nodes from now on.
+    pub async fn follow(&self, nodes: &[&str]) -> Conversation {
+        let opening = Opening::Follow(FollowOpening {
+            environment: "real".into(),
+            nodes: nodes.iter().map(|&node| node.into()).collect(),
+            source: Source::Journal { units: Vec::new() },
+            tail: 0,
+        });
+        let opened = self.client.open(opening).await;
+        opened.expect("journals can be followed")
     }
 
     pub async fn stop(self, grace: Duration) {

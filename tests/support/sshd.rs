@@ -20,7 +20,7 @@ use quarterdeck::transport::ssh::{Pool, SshSettings};
 /// Where the server program is; it insists on being started by its full path.
 const SSHD: &str = "/usr/sbin/sshd";
 /// User and group number of the user who is made when root runs the tests; nobody's, as Debian numbers them.
-const GUEST: u32 = 64_321;
+pub const GUEST: u32 = 64_321;
 
 /// Who that is.
 pub const GUEST_NAME: &str = "qdguest";
