@@ -15,7 +15,7 @@ pub(super) fn told(model: &mut Model, about: About, nodes: Vec<String>, text: &s
         About::Cordon => MarkChange::Cordon {
             reason: text.into(),
         },
-        About::Label if text.is_empty() => return Vec::new(),
+        About::Label | About::File if text.is_empty() => return Vec::new(),
         About::Label => match MarkChange::label(text) {
             Ok(change) => change,
             Err(mistake) => {
@@ -27,7 +27,6 @@ pub(super) fn told(model: &mut Model, about: About, nodes: Vec<String>, text: &s
             let units = text.split_whitespace().map(ToOwned::to_owned).collect();
             return follow(model, nodes, Source::Journal { units });
         }
-        About::File if text.is_empty() => return Vec::new(),
         About::File => {
             return follow(model, nodes, Source::File { path: text.into() });
         }
