@@ -108,6 +108,17 @@ async fn put(
     }
 }
 
+/// Asks for one secret on the terminal; `None` when it was refused, or nothing was typed. Dropped, it gives the terminal back.
+pub(super) async fn secret(prompt: Prompt) -> Option<Secret> {
+    let quiet = Quiet::begin().ok()?;
+    match quiet.ask(vec![prompt]).await {
+        QuestionAnswer::Filled(mut filled) => {
+            filled.pop().filter(|secret| !secret.expose().is_empty())
+        }
+        QuestionAnswer::Yes | QuestionAnswer::No => None,
+    }
+}
+
 /// A terminal that does not show what is typed; as it was when dropped.
 struct Quiet {
     terminal: File,

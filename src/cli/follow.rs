@@ -39,6 +39,11 @@ pub(super) struct Planned {
 }
 
 impl Planned {
+    /// The plan and its gate, for commands that start it themselves.
+    pub(super) fn into_parts(self) -> (Plan, Gate) {
+        (self.plan, self.gate)
+    }
+
     /// Shows the plan: as JSON on standard output, or in words on standard error.
     ///
     /// # Errors
@@ -95,7 +100,7 @@ pub(super) async fn carry_out(
     }
     // What the run must know, such as a password, is asked here; without a terminal it fails and says so.
     let _answering = answers::on_terminal(client).await;
-    let mut follower = Follower::new(client, *run, &plan, give.json);
+    let mut follower = Follower::new(client, *run, width(&plan), give.json);
     let mut stopping = false;
     loop {
         tokio::select! {
@@ -228,10 +233,21 @@ impl<'a> Watch<'a> {
     }
 }
 
+/// Columns that the names of a plan's tasks take.
+pub(super) fn width(plan: &Plan) -> usize {
+    plan.steps
+        .iter()
+        .flat_map(crate::domain::plan::PlannedStep::tasks)
+        .map(|task| task.to_string().chars().count())
+        .max()
+        .unwrap_or(0)
+}
+
 /// Copies a run's lines from the store to standard output as events say that there are more.
-struct Follower<'a> {
+pub(super) struct Follower<'a> {
     client: &'a Client,
-    run: Run,
+    /// The run as it is now.
+    pub(super) run: Run,
     next: u64,
     printer: Printer,
     /// Whether anybody reads standard output; a run goes on without a reader.
@@ -239,14 +255,8 @@ struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    fn new(client: &'a Client, run: Run, plan: &Plan, json: bool) -> Self {
-        let width = plan
-            .steps
-            .iter()
-            .flat_map(crate::domain::plan::PlannedStep::tasks)
-            .map(|task| task.to_string().chars().count())
-            .max()
-            .unwrap_or(0);
+    /// Follows `run` from its first line; names of tasks take `width` columns.
+    pub(super) fn new(client: &'a Client, run: Run, width: usize, json: bool) -> Self {
         Self {
             client,
             run,
@@ -260,7 +270,16 @@ impl<'a> Follower<'a> {
         }
     }
 
-    async fn take(&mut self, event: &Event) -> color_eyre::Result<()> {
+    /// Whether lines are printed as JSON.
+    pub(super) const fn is_json(&self) -> bool {
+        self.printer.json
+    }
+
+    /// Takes in an event.
+    ///
+    /// # Errors
+    /// When the store cannot be read or standard output not be written.
+    pub(super) async fn take(&mut self, event: &Event) -> color_eyre::Result<()> {
         match event {
             Event::Run(run) if run.id == self.run.id => {
                 if run.state == RunState::WaitingApproval && run.state != self.run.state {
@@ -306,7 +325,11 @@ impl<'a> Follower<'a> {
         }
     }
 
-    async fn finish(mut self) -> color_eyre::Result<Exit> {
+    /// Prints the rest, and how it ended.
+    ///
+    /// # Errors
+    /// As [`Follower::take`].
+    pub(super) async fn finish(mut self) -> color_eyre::Result<Exit> {
         self.copy().await?;
         if !self.read {
             return Ok(exit_of(self.run.state));

@@ -15,6 +15,7 @@ mod exit;
 mod export;
 mod facts;
 mod follow;
+mod guide;
 mod lab;
 mod locks;
 mod look;
@@ -29,12 +30,15 @@ mod run;
 mod schedules;
 mod screens;
 mod session;
+mod shares;
 mod shell;
 mod snapshots;
 mod store;
 mod tail;
 mod trace;
 mod undo;
+mod unseal;
+mod vault;
 mod workspace;
 
 use std::path::PathBuf;
@@ -47,7 +51,7 @@ pub use exit::Exit;
 ///
 /// Without a command it opens the Bridge on the workspace found upwards from here.
 #[derive(Debug, Parser)]
-#[command(name = "quarterdeck", version, after_help = exit::HELP, max_term_width = 100)]
+#[command(name = "quarterdeck", version, disable_help_subcommand = true, after_help = exit::HELP, max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -129,6 +133,11 @@ enum Command {
     Label(marks::LabelArgs),
     /// List the saved states of services, or check that they are still whole
     Snapshots(snapshots::SnapshotsArgs),
+    /// Unseal a Vault share by share, on all its nodes; or take part where somebody else does
+    Unseal(unseal::UnsealArgs),
+    /// The seal of a Vault: status, init, unseal, seal, step-down, rekey
+    #[command(subcommand)]
+    Vault(vault::VaultCommand),
     /// Open a terminal on a node
     Shell(shell::ShellArgs),
     /// Probe the nodes of an environment and list them
@@ -150,6 +159,8 @@ enum Command {
     Check(workspace::CheckArgs),
     /// Print the JSON Schema of a file, for editors that complete and validate
     Schema(workspace::SchemaArgs),
+    /// Print a guide, such as `unseal`, or the help of a command
+    Help(guide::HelpArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -225,6 +236,9 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Uncordon(args)) => marks::uncordon(global, args).await,
         Some(Command::Label(args)) => marks::label(global, args).await,
         Some(Command::Snapshots(args)) => snapshots::snapshots(global, args).await,
+        Some(Command::Unseal(args)) => unseal::unseal(global, args).await,
+        Some(Command::Vault(command)) => vault::vault(global, command).await,
+        Some(Command::Help(args)) => guide::help(&args),
         Some(Command::Shell(args)) => shell::shell(global, args).await,
         Some(Command::Nodes(args)) => look::nodes(global, &args).await,
         Some(Command::Reach(args)) => reach::reach(global, &args).await,

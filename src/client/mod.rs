@@ -35,6 +35,7 @@ use crate::domain::recipe::Recipe;
 use crate::domain::retention::Kept;
 use crate::domain::run::{Run, RunId, Task, TaskKey};
 use crate::domain::schedule::ScheduleStatus;
+use crate::domain::seal::{Ceremony, NewKeys, SealBoard, Word};
 use crate::domain::table::Table;
 
 /// What a client can ask.
@@ -165,6 +166,21 @@ pub enum Request {
         /// What.
         change: MarkChange,
     },
+    /// The nodes of every Vault of an environment, each as it says itself now. Answered by [`Response::Seals`].
+    Seals {
+        /// The environment's name.
+        environment: String,
+    },
+    /// Which runs wait for shares, or for somebody who takes new ones. Answered by [`Response::Ceremonies`].
+    Ceremonies,
+    /// Say something to a run that waits for it. Answered by [`Response::Ceremony`] when it was taken, and by
+    /// [`Response::Keys`] to whoever takes new keys.
+    Ceremony {
+        /// The run.
+        run: RunId,
+        /// What.
+        word: Word,
+    },
     /// Send a test notification. Answered by [`Response::Done`] once it arrived.
     TestChannel {
         /// The channel's name.
@@ -204,6 +220,7 @@ impl Request {
             | Self::PauseSchedule { .. }
             | Self::Mark { .. }
             | Self::Approve { .. }
+            | Self::Ceremony { .. }
             | Self::BreakLock { .. } => true,
             Self::Prune(request) => !request.dry_run,
             Self::Workspace
@@ -221,6 +238,8 @@ impl Request {
             | Self::LetIn { .. }
             | Self::Table { .. }
             | Self::Schedules
+            | Self::Seals { .. }
+            | Self::Ceremonies
             | Self::TestChannel { .. } => false,
         }
     }
@@ -266,6 +285,14 @@ pub enum Response {
     Engine(Box<EngineReport>),
     /// To [`Request::Prune`].
     Pruned(Pruned),
+    /// To [`Request::Seals`]: in the order of the environment's services.
+    Seals(Vec<SealBoard>),
+    /// To [`Request::Ceremonies`]: in the order of the runs.
+    Ceremonies(Vec<Ceremony>),
+    /// To [`Request::Ceremony`]: how it stands now; `None` when it is over.
+    Ceremony(Option<Box<Ceremony>>),
+    /// To [`Request::Ceremony`] with [`Word::Take`].
+    Keys(Box<NewKeys>),
     /// Accepted.
     Done,
 }
@@ -431,6 +458,13 @@ pub enum Event {
     Settled {
         /// [`OpenQuestion::id`].
         question: u64,
+    },
+    /// A run waits for shares, or for somebody who takes new ones, or one that does moved on.
+    Ceremony(Box<Ceremony>),
+    /// A run waits for nothing of that kind any more.
+    CeremonyOver {
+        /// The run.
+        run: RunId,
     },
     /// The connection to the engine was lost and is being made again, or is there again.
     Connection {

@@ -32,6 +32,7 @@ pub mod retention;
 pub mod rolling;
 pub mod run;
 pub mod schedule;
+pub mod seal;
 pub mod secret;
 pub mod selector;
 pub mod service;

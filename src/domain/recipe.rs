@@ -80,7 +80,7 @@ pub struct Param {
 }
 
 /// One step. Exactly one of `ensure`, `run`, `local`, `terraform`, `ansible`, `http`, `tcp`, `service`, `snapshot`,
-/// `upload`, `fetch`, `machine`, `approve`, `report`, `recipe` and `flush` says what it does.
+/// `vault`, `upload`, `fetch`, `machine`, `approve`, `report`, `recipe` and `flush` says what it does.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -158,6 +158,9 @@ pub struct Step {
     /// Save the state of services where the engine is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<TakeSnapshot>,
+    /// Do something to the seal of a Vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<VaultStep>,
     /// Wait until an operator has approved; without a `timeout` for as long as it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve: Option<Approve>,
@@ -239,6 +242,8 @@ pub enum Work<'a> {
     Machine(Machine),
     /// See [`Step::snapshot`].
     Snapshot(&'a TakeSnapshot),
+    /// See [`Step::vault`].
+    Vault(&'a VaultStep),
     /// See [`Step::approve`].
     Approve(&'a Approve),
     /// See [`Step::report`].
@@ -265,6 +270,7 @@ impl Work<'_> {
             Self::Fetch(_) => "fetch",
             Self::Machine(_) => "machine",
             Self::Snapshot(_) => "snapshot",
+            Self::Vault(_) => "vault",
             Self::Approve(_) => "approve",
             Self::Report(_) => "report",
             Self::Recipe(_) => "recipe",
@@ -275,7 +281,11 @@ impl Work<'_> {
     /// Whether the step only waits or tells, so that a dry run can carry it out as it is.
     pub const fn is_read_only(&self) -> bool {
         match self {
-            Self::Ensure(_) | Self::Upload(_) | Self::Fetch(_) | Self::Machine(_) => false,
+            Self::Ensure(_)
+            | Self::Upload(_)
+            | Self::Fetch(_)
+            | Self::Machine(_)
+            | Self::Vault(_) => false,
             Self::Run(command) | Self::Local(command) => !command.changes,
             Self::Service(service) => service.act.is_none(),
             Self::Terraform(step) => step.action.is_read_only(),
@@ -317,6 +327,7 @@ impl Step {
             self.fetch.as_ref().map(Work::Fetch),
             self.machine.map(Work::Machine),
             self.snapshot.as_ref().map(Work::Snapshot),
+            self.vault.as_ref().map(Work::Vault),
             self.approve.as_ref().map(Work::Approve),
             self.report.as_ref().map(Work::Report),
             self.recipe.as_ref().map(Work::Recipe),
@@ -328,7 +339,7 @@ impl Step {
         match all.as_slice() {
             [work] => Ok(*work),
             [] => Err(format!(
-                "step {:?} does nothing: give it one of ensure, run, local, terraform, ansible, http, tcp, service, snapshot, upload, fetch, machine, approve, report, recipe and flush",
+                "step {:?} does nothing: give it one of ensure, run, local, terraform, ansible, http, tcp, service, snapshot, vault, upload, fetch, machine, approve, report, recipe and flush",
                 self.id
             )),
             several => Err(format!(
@@ -546,6 +557,70 @@ pub struct TakeSnapshot {
     /// How many are kept of each service, the newest; a template, because it often comes from a parameter. Default: 14.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<String>,
+}
+
+/// See [`Step::vault`]. What is a text here is a template, because it often comes from a parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VaultStep {
+    /// The service's name in the environment, or `*` for its only Vault.
+    pub name: String,
+    /// What is done.
+    #[serde(rename = "do")]
+    pub act: VaultAct,
+    /// Only these nodes, apart by commas; empty means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<String>,
+    /// Whether each operator may give only one share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separate: Option<String>,
+    /// How many shares there shall be; default: 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<String>,
+    /// How many of them shall unseal; default: 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<String>,
+    /// age recipients (`age1…`) for the new shares, apart by commas: one for each share, or one for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipients: Option<String>,
+    /// PGP public keys in base64, apart by commas, one for each share: Vault itself encrypts for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pgp_keys: Option<String>,
+}
+
+words! {
+    /// What is done to the seal of a Vault.
+    pub enum VaultAct {
+        /// Ask for shares and give them to every node that is sealed, until none is.
+        Unseal = "unseal",
+        /// Make a new Vault and hand over its keys.
+        Init = "init",
+        /// Replace the shares by others.
+        Rekey = "rekey",
+        /// Seal nodes.
+        Seal = "seal",
+        /// Have the active node give way to another.
+        StepDown = "step-down",
+    }
+}
+
+impl VaultAct {
+    /// What is done, as in "would …".
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::Unseal => {
+                "ask for shares and give each to every node that is sealed, until every node says that it is open"
+            }
+            Self::Init => "initialise a new Vault and hand over its shares and its root token",
+            Self::Rekey => {
+                "ask for the present shares, make others, hand them over, and only then put them into force"
+            }
+            Self::Seal => {
+                "seal it: nothing can be read or written until it is unsealed with its shares"
+            }
+            Self::StepDown => "have the active node give way, until another says that it is active",
+        }
+    }
 }
 
 /// See [`Step::approve`].

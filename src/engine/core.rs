@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::approvals::Approvals;
 use super::audit::Audit;
 use super::bus::Bus;
+use super::ceremonies::Hall;
 use super::desk::Desk;
 use super::directory::Directory;
 use super::door::Guestbook;
@@ -62,6 +63,7 @@ pub(super) struct Core {
     pub(super) approvals: Approvals,
     pub(super) board: Board,
     pub(super) questions: Broker,
+    pub(super) ceremonies: Hall,
     pruner: Pruner,
     pub(super) schedules: Schedules,
     pub(super) notifier: Notifier,
@@ -71,6 +73,7 @@ pub(super) struct Core {
     pub(super) clock: SharedClock,
     cache: PathBuf,
     snapshots: Shelf,
+    keys: PathBuf,
     concurrency: usize,
     node_rhythm: Rhythm,
     service_rhythm: Rhythm,
@@ -95,7 +98,7 @@ struct Birth {
 pub(super) struct Room {
     pub(super) environment: Arc<Environment>,
     pub(super) reach: Arc<dyn Reach>,
-    directory: Arc<Directory>,
+    pub(super) directory: Arc<Directory>,
     wakes: BTreeMap<Subject, Arc<Notify>>,
 }
 
@@ -166,6 +169,7 @@ impl Core {
             .questions
             .serve(bus.clone(), Arc::clone(&settings.clock));
         let snapshots = Shelf::of(&settings.state_dir);
+        let keys = settings.state_dir.join("keys");
         let birth = Birth {
             at: settings.clock.now(),
             state_dir: settings.state_dir,
@@ -188,6 +192,7 @@ impl Core {
             rooms,
             audit,
             questions: settings.questions,
+            ceremonies: Hall::default(),
             pruner,
             live: Arc::new(live),
             bus: bus.clone(),
@@ -202,6 +207,7 @@ impl Core {
             clock: settings.clock,
             cache: settings.cache_dir,
             snapshots,
+            keys,
             concurrency: settings.concurrency,
             tasks,
             stopped: CancellationToken::new(),

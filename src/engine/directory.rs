@@ -13,10 +13,10 @@ use super::world::World;
 use crate::domain::environment::Environment;
 use crate::domain::live::ServiceReport;
 use crate::domain::quorum::Voter;
-use crate::domain::service::ServiceSpec;
+use crate::domain::service::{ServiceKind, ServiceSpec};
 use crate::domain::service_action::ServiceAction;
 use crate::domain::table::Table;
-use crate::services::{Acted, Service, ServiceError, Taken, Tell};
+use crate::services::{Acted, Seals, Service, ServiceError, Taken, Tell};
 use crate::steps::AskService;
 use crate::store::Redactor;
 
@@ -85,11 +85,14 @@ impl Directory {
         let name = &spec.name;
         let secret = match &spec.secret {
             None => None,
-            Some(reference) => Some(
-                secrets::resolve(reference, &self.redactor)
-                    .await
-                    .map_err(|error| ServiceError::Setup(format!("{name}: {error}")))?,
-            ),
+            Some(reference) => match secrets::resolve(reference, &self.redactor).await {
+                Ok(secret) => Some(secret),
+                // A Vault has no token before it is initialised, and how it stands is told without one.
+                Err(_) if spec.kind == ServiceKind::Vault => {
+                    return Ok(self.world.service(spec, None)?.into());
+                }
+                Err(error) => return Err(ServiceError::Setup(format!("{name}: {error}"))),
+            },
         };
         Ok(self.world.service(spec, secret)?.into())
     }
@@ -207,5 +210,15 @@ impl AskService for Directory {
         };
         let voters = self.reconsider(service, voters.await);
         voters.map_err(|error| error.to_string())
+    }
+
+    async fn seals(&self, service: &str) -> Result<Arc<dyn Seals>, String> {
+        // A root token may have been written down since: ask with the secret as it is now.
+        self.adapters().remove(service);
+        let adapter = self.adapter(service).await;
+        let adapter = adapter.map_err(|error| error.to_string())?;
+        adapter
+            .seals()
+            .ok_or_else(|| format!("{service} has no seal"))
     }
 }

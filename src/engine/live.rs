@@ -7,7 +7,7 @@ use super::bus::Bus;
 use crate::client::Event;
 use crate::clock::SharedClock;
 use crate::domain::environment::Environment;
-use crate::domain::finding::{self, Finding};
+use crate::domain::finding::{self, Finding, Subject};
 use crate::domain::history::{History, Point};
 use crate::domain::live::{EnvironmentLive, NodeReport, Observed, ServiceReport};
 
@@ -76,6 +76,22 @@ impl Live {
             })
             .map(|((_, name), history)| (name.clone(), history.newest(most)))
             .collect()
+    }
+
+    /// Since when a service has had a problem with one of its nodes, by the findings that are open.
+    pub(super) fn problem_since(
+        &self,
+        environment: &str,
+        service: &str,
+        node: &str,
+    ) -> Option<jiff::Timestamp> {
+        let live = self.lock();
+        let findings = &live.get(environment)?.findings;
+        let about = findings.iter().filter(|finding| {
+            finding.subject == Subject::Service(service.to_owned())
+                && finding.key.ends_with(&format!(":{node}"))
+        });
+        about.map(|finding| finding.since).min()
     }
 
     /// Takes in a probe of a node: what it brought, or why it failed.

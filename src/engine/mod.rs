@@ -17,6 +17,7 @@ mod approvals;
 mod attend;
 mod audit;
 mod bus;
+mod ceremonies;
 mod core;
 mod debts;
 mod desk;

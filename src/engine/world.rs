@@ -22,7 +22,7 @@ use crate::resources::Log;
 use crate::resources::undo::Records;
 use crate::services::shelf::Shelf;
 use crate::services::{self, Service, ServiceError};
-use crate::steps::{self, AskService, Context, Outcome, SeeTasks, StepError};
+use crate::steps::{self, AskService, Ceremonies, Context, Outcome, SeeTasks, StepError};
 use crate::transport::ask::{Wallet, attended_with};
 use crate::transport::{Reach, job};
 
@@ -86,6 +86,8 @@ pub(super) struct Steps {
     pub(super) dry_run: bool,
     pub(super) cache: PathBuf,
     pub(super) snapshots: Shelf,
+    pub(super) keys: PathBuf,
+    pub(super) ceremonies: Arc<dyn Ceremonies>,
     pub(super) records: RunRecords,
     pub(super) debts: RunDebts,
     pub(super) workshop: RunWorkshop,
@@ -119,6 +121,8 @@ impl Steps {
             cache: self.cache.clone(),
             snapshots: self.snapshots.clone(),
             workshop: self.workshop.of_task(task),
+            keys: self.keys.clone(),
+            ceremonies: Arc::clone(&self.ceremonies),
             log,
             cancel,
             records,

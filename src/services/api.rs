@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::ServiceError;
 use crate::domain::service::ServiceSpec;
@@ -160,6 +161,29 @@ impl Endpoint {
         self.send("PUT", path, None, until).await
     }
 
+    /// Sends JSON with something secret in it, which is wiped when it was sent; takes whatever status comes.
+    pub(super) async fn post_secret(
+        &self,
+        path: &str,
+        body: Zeroizing<String>,
+        until: Until,
+    ) -> Result<Answer, ServiceError> {
+        // Taken as it is, not copied: whoever drops the last handle on it wipes it.
+        self.send("POST", path, Some(Bytes::from_owner(body)), until)
+            .await
+    }
+
+    /// Sends JSON with DELETE and takes whatever status comes.
+    pub(super) async fn delete(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+        until: Until,
+    ) -> Result<Answer, ServiceError> {
+        let body = Some(Bytes::from(body.to_string()));
+        self.send("DELETE", path, body, until).await
+    }
+
     /// Asks with GET; any status but 2xx is an error.
     pub(super) async fn get<T: DeserializeOwned>(
         &self,
@@ -283,6 +307,25 @@ impl Answer {
                 url: self.url.clone(),
                 reason,
             }
+        })
+    }
+
+    /// As [`Answer::json`], for a body with something secret in it: it is wiped.
+    ///
+    /// # Errors
+    /// As [`Answer::json`].
+    pub(super) fn json_wiped<T: DeserializeOwned>(self) -> Result<T, ServiceError> {
+        let read = self.json();
+        if let Ok(mut body) = self.reply.body.try_into_mut() {
+            body.as_mut().zeroize();
+        }
+        // What went wrong may quote what it was found in.
+        read.map_err(|error| match error {
+            ServiceError::Malformed { url, .. } => ServiceError::Malformed {
+                url,
+                reason: "it is not shown, because there may be keys in it".into(),
+            },
+            other => other,
         })
     }
 

@@ -17,6 +17,7 @@ mod traefik;
 mod vault;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -30,6 +31,8 @@ use crate::domain::service_action::ServiceAction;
 use crate::domain::table::Table;
 use crate::transport::Progress;
 use crate::transport::http::{HttpClient, Saved};
+
+pub use self::vault::seals::{Rekey, Rekeyed, Scheme, Seals};
 
 /// A list that an adapter can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +100,11 @@ pub trait Service: Send + Sync {
     async fn voters(&self, deadline: Duration) -> Result<Option<Vec<Voter>>, ServiceError> {
         let _ = deadline;
         Ok(None)
+    }
+
+    /// Its seal, where it has one.
+    fn seals(self: Arc<Self>) -> Option<Arc<dyn Seals>> {
+        None
     }
 }
 
@@ -224,7 +232,7 @@ pub fn connect(
     let endpoints = api::endpoints(spec, &http, &auth)?;
     Ok(match spec.kind {
         ServiceKind::Consul => Box::new(consul::Consul::new(endpoints)),
-        ServiceKind::Vault => Box::new(vault::Vault::new(endpoints)),
+        ServiceKind::Vault => Box::new(vault::Vault::new(endpoints, spec.ca.clone())),
         ServiceKind::Nomad => Box::new(nomad::Nomad::new(endpoints)),
         ServiceKind::Harbor => Box::new(harbor::Harbor::new(endpoints)),
         ServiceKind::Traefik => Box::new(traefik::Traefik::new(endpoints)),

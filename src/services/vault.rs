@@ -2,8 +2,11 @@
 //!
 //! Seal state is per node: every endpoint is asked on its own, never one for all.
 
+pub(super) mod seals;
+
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -26,6 +29,8 @@ const LOOK: Duration = Duration::from_secs(10);
 /// See the module.
 pub(super) struct Vault {
     endpoints: Vec<Endpoint>,
+    /// The authority of its certificates, which nodes that join must know too.
+    ca: Option<PathBuf>,
 }
 
 /// The lists of a Vault cluster.
@@ -67,6 +72,8 @@ struct SealStatus {
     t: u32,
     n: u32,
     progress: u32,
+    #[serde(default)]
+    nonce: String,
     version: String,
     storage_type: Option<String>,
     cluster_name: Option<String>,
@@ -100,8 +107,8 @@ impl Seen<'_> {
 }
 
 impl Vault {
-    pub(super) fn new(endpoints: Vec<Endpoint>) -> Self {
-        Self { endpoints }
+    pub(super) fn new(endpoints: Vec<Endpoint>, ca: Option<PathBuf>) -> Self {
+        Self { endpoints, ca }
     }
 
     async fn look(&self, until: Until) -> Vec<Seen<'_>> {
@@ -279,6 +286,10 @@ impl Service for Vault {
             "policies" => policies(self.front(until).await?, until).await,
             other => Err(ServiceError::NoSuchView(other.into())),
         }
+    }
+
+    fn seals(self: Arc<Self>) -> Option<Arc<dyn seals::Seals>> {
+        Some(self)
     }
 
     /// From the active node itself: through a standby it may be empty or cut off.

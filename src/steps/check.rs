@@ -221,6 +221,11 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
     if matches!(work, Work::Snapshot(_)) && step.on.is_some() {
         reasons.push("a snapshot is of a service, not of a node, so it cannot have `on`".into());
     }
+    if matches!(work, Work::Vault(_)) && step.on.is_some() {
+        reasons.push(
+            "a Vault is one service; say which of its nodes with `nodes`, not with `on`".into(),
+        );
+    }
     if matches!(work, Work::Approve(_)) && step.on.is_some() {
         reasons.push("an approval is asked for once, so it cannot have `on`".into());
     }
@@ -268,6 +273,7 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         | Work::Fetch(_)
         | Work::Machine(_)
         | Work::Snapshot(_)
+        | Work::Vault(_)
         | Work::Approve(_)
         | Work::Report(_)
         | Work::Flush(_) => {}
@@ -281,6 +287,7 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         Work::Tcp(wait) => serde_json::to_value(wait),
         Work::Service(wait) => serde_json::to_value(wait),
         Work::Snapshot(take) => serde_json::to_value(take),
+        Work::Vault(step) => serde_json::to_value(step),
         Work::Approve(question) => serde_json::to_value(question),
         Work::Upload(files) | Work::Fetch(files) => serde_json::to_value(files),
         Work::Machine(machine) => serde_json::to_value(machine),

@@ -38,6 +38,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod undo;
+mod vault;
 mod wait;
 mod workshop;
 
@@ -47,6 +48,7 @@ pub use library::Library;
 pub use plan::{PlanError, plan, seal};
 pub use resume::{Earlier, resume};
 pub use undo::{Past, Trace, plan_undo, take_back, traces};
+pub use vault::{Ceremonies, Chair, Heard, Spoken};
 pub use workshop::{Matrices, Secrets, Workshop};
 
 use std::collections::BTreeMap;
@@ -69,7 +71,7 @@ use crate::domain::table::Table;
 use crate::resources::Log;
 use crate::resources::undo::Records;
 use crate::services::shelf::Shelf;
-use crate::services::{Acted, Taken, Tell};
+use crate::services::{Acted, Seals, Taken, Tell};
 use crate::transport::{Host, Reach, ReachError};
 
 use self::template::{Scope, TemplateError, Templates};
@@ -97,6 +99,10 @@ pub struct Context {
     pub snapshots: Shelf,
     /// What steps need that let other programs work.
     pub workshop: Workshop,
+    /// Where new keys are kept that are encrypted for others.
+    pub keys: PathBuf,
+    /// Where operators give shares and take new keys.
+    pub ceremonies: Arc<dyn Ceremonies>,
     /// Where the task's lines go.
     pub log: Arc<dyn Log>,
     /// Stops the task.
@@ -157,6 +163,14 @@ pub trait AskService: Send + Sync {
     /// A sentence that says why that cannot be learned.
     async fn voters(&self, service: &str, deadline: Duration)
     -> Result<Option<Vec<Voter>>, String>;
+
+    /// Its seal.
+    ///
+    /// # Errors
+    /// A sentence that says why there is none.
+    async fn seals(&self, service: &str) -> Result<Arc<dyn Seals>, String> {
+        Err(format!("{service} has no seal"))
+    }
 }
 
 /// Sees how the tasks of the run stand, for its report.
@@ -314,6 +328,7 @@ async fn carry_out(
         Work::Tcp(wait) => tcp::execute(&scope.render(*wait)?, step, context).await,
         Work::Service(wait) => service::execute(&scope.render(*wait)?, step, host, context).await,
         Work::Snapshot(take) => snapshot::execute(&scope.render(*take)?, context).await,
+        Work::Vault(step) => vault::execute(&scope.render(*step)?, context).await,
         Work::Approve(question) => approve::execute(&scope.render(*question)?, step, context).await,
         Work::Upload(files) => {
             let files = scope.render(*files)?;

@@ -6,7 +6,7 @@ use crate::domain::approval::Approver;
 use crate::domain::handler;
 use crate::domain::recipe::{
     AnsibleAction, AnsibleStep, HttpWait, RunCommand, ServiceWait, Step, TerraformAction,
-    TerraformStep, Work,
+    TerraformStep, VaultAct, VaultStep, Work,
 };
 use crate::domain::resource::{Declared, PackageSpec, Presence, RebootCause, Resource};
 use crate::transport::quote;
@@ -54,6 +54,7 @@ pub(super) fn lines(work: &Work<'_>, scope: &Scope<'_>) -> Result<Vec<String>, T
                 question.text
             )]
         }
+        Work::Vault(step) => vec![vault_line(&scope.render(*step)?)],
         Work::Upload(files) => {
             let files = scope.render(*files)?;
             vec![format!("copy {} from here to {}", files.from, files.to)]
@@ -300,6 +301,25 @@ fn http_line(wait: &HttpWait) -> String {
         .map(|body| format!(" and matches /{body}/"))
         .unwrap_or_default();
     format!("wait until {} answers {}{body}", wait.url, wait.status)
+}
+
+fn vault_line(step: &VaultStep) -> String {
+    let name = match step.name.as_str() {
+        "" | "*" => "the Vault",
+        name => name,
+    };
+    let filled = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+    let nodes = filled(&step.nodes).map_or_else(String::new, |nodes| format!(" on {nodes}"));
+    let mut line = format!("{name}{nodes}: {}", step.act.phrase());
+    if matches!(step.act, VaultAct::Init | VaultAct::Rekey) {
+        let number = |text: &Option<String>, default: &str| filled(text).unwrap_or(default.into());
+        line = format!(
+            "{line}; {} of {} shares will unseal",
+            number(&step.threshold, "3"),
+            number(&step.shares, "5")
+        );
+    }
+    line
 }
 
 fn service_lines(wait: &ServiceWait) -> Vec<String> {

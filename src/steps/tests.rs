@@ -102,6 +102,14 @@ impl SeeTasks for NoTasks {
     }
 }
 
+struct NoCeremonies;
+
+impl Ceremonies for NoCeremonies {
+    fn open(&self, _service: &str, _kind: CeremonyKind) -> Chair {
+        Chair::new(tokio::sync::mpsc::channel(1).1, |_| {}, ())
+    }
+}
+
 pub(super) fn context(host: &Arc<TempHost>) -> Context {
     Context {
         environment: Arc::new(staging()),
@@ -114,6 +122,8 @@ pub(super) fn context(host: &Arc<TempHost>) -> Context {
         cache: host.cache.path().to_owned(),
         snapshots: Shelf::of(host.cache.path()),
         workshop: testing::workshop(host.cache.path()),
+        keys: host.cache.path().join("keys"),
+        ceremonies: Arc::new(NoCeremonies),
         log: host.lines(),
         cancel: CancellationToken::new(),
         records: host.records(),

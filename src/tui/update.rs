@@ -433,7 +433,9 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
         | Event::Findings { .. }
         | Event::Lock { .. }
         | Event::Marks { .. }
-        | Event::Schedule(_) => Vec::new(),
+        | Event::Schedule(_)
+        | Event::Ceremony(_)
+        | Event::CeremonyOver { .. } => Vec::new(),
         Event::Run(run) => {
             let asks = run.state == RunState::WaitingApproval;
             let asked = world.waiting.iter().any(|one| one.run == run.id);

@@ -13,6 +13,7 @@ use crate::domain::history::Point;
 use crate::domain::live::{EnvironmentLive, NodeReport, Observed, ServiceReport};
 use crate::domain::run::{Run, RunId};
 use crate::domain::schedule::ScheduleStatus;
+use crate::domain::seal::{Ceremony, SealBoard};
 use crate::domain::service::ServiceSpec;
 use crate::domain::table::Table;
 
@@ -57,14 +58,25 @@ impl Trend {
 }
 
 /// A service's table and how fresh it is.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Fetched {
-    pub table: Option<Table>,
+#[derive(Debug, Clone)]
+pub(crate) struct Fetched<T = Table> {
+    pub table: Option<T>,
     pub as_of: Option<Timestamp>,
     /// Why the newest attempt failed.
     pub trouble: Option<String>,
     /// A request is under way.
     pub asked: bool,
+}
+
+impl<T> Default for Fetched<T> {
+    fn default() -> Self {
+        Self {
+            table: None,
+            as_of: None,
+            trouble: None,
+            asked: false,
+        }
+    }
 }
 
 /// Environment, service, view.
@@ -84,6 +96,10 @@ pub(crate) struct World {
     pub schedules: Vec<ScheduleStatus>,
     /// What waits for an operator's decision.
     pub waiting: Vec<Waiting>,
+    /// Runs that wait for shares, or for somebody who takes new ones.
+    pub ceremonies: Vec<Ceremony>,
+    /// The nodes of every Vault, by environment.
+    pub seals: BTreeMap<String, Fetched<Vec<SealBoard>>>,
     /// The current environment's name; empty while there is none.
     pub environment: String,
     pub trends: BTreeMap<(String, String), Trend>,
@@ -101,6 +117,8 @@ impl World {
             runs_read: Known::Asked,
             schedules: Vec::new(),
             waiting: Vec::new(),
+            ceremonies: Vec::new(),
+            seals: BTreeMap::new(),
             environment: environment.unwrap_or_default(),
             trends: BTreeMap::new(),
             tables: BTreeMap::new(),
@@ -294,6 +312,14 @@ impl World {
                 live.lock.clone_from(lock);
             }
             Event::Run(run) => self.upsert((**run).clone()),
+            Event::Ceremony(news) => {
+                let known = self.ceremonies.iter_mut().find(|one| one.run == news.run);
+                match known {
+                    Some(known) => known.clone_from(news),
+                    None => self.ceremonies.push((**news).clone()),
+                }
+            }
+            Event::CeremonyOver { run } => self.ceremonies.retain(|one| one.run != *run),
             Event::Schedule(status) => {
                 let same = |known: &&mut ScheduleStatus| {
                     known.environment == status.environment && known.name == status.name

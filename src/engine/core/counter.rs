@@ -157,6 +157,9 @@ impl Core {
             Request::Answer { id, answer } => {
                 self.answer_question(id, answer, &caller.operator).await
             }
+            Request::Seals { environment } => Ok(Response::Seals(self.seals(&environment).await?)),
+            Request::Ceremonies => Ok(Response::Ceremonies(self.ceremonies.held())),
+            Request::Ceremony { run, word } => self.speak(run, word, &caller.operator).await,
             Request::LetIn {
                 environment,
                 node,

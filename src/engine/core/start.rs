@@ -206,6 +206,8 @@ impl Core {
             dry_run: plan.request.dry_run,
             cache: self.cache.clone(),
             snapshots: self.snapshots.clone(),
+            keys: self.keys.clone(),
+            ceremonies: self.ceremonies.room(&run, &self.bus),
             records: RunRecords::new(id, &plan, self.store.clone(), self.redactor.clone()),
             debts,
             wallet: Arc::default(),
