@@ -10,6 +10,7 @@ use crate::domain::recipe::{
     Approve, HttpWait, ListedRow, Report, RunCommand, Selector, ServiceWait, TcpWait,
 };
 use crate::domain::resource::{FileSpec, Resource, UnitSpec};
+use crate::domain::seal::CeremonyKind;
 use crate::domain::service_action::ConsulAction;
 use crate::resources::testing::{TempHost, fails, says};
 

@@ -24,6 +24,7 @@ pub(crate) enum Context {
     Terminals,
     Typing,
     Journal,
+    Unseal,
     Palette,
     Prompt,
     Menu,
@@ -31,11 +32,13 @@ pub(crate) enum Context {
     Plan,
     Question,
     Asked,
+    Share,
+    Keys,
     Sheet,
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::Everywhere,
         Self::List,
         Self::Bridge,
@@ -51,6 +54,7 @@ impl Context {
         Self::Terminals,
         Self::Typing,
         Self::Journal,
+        Self::Unseal,
         Self::Palette,
         Self::Prompt,
         Self::Menu,
@@ -58,6 +62,8 @@ impl Context {
         Self::Plan,
         Self::Question,
         Self::Asked,
+        Self::Share,
+        Self::Keys,
         Self::Sheet,
     ];
 
@@ -79,6 +85,7 @@ impl Context {
             Self::Terminals => "Terminals",
             Self::Typing => "Typing in a terminal",
             Self::Journal => "Journals of nodes",
+            Self::Unseal => "Seals",
             Self::Palette => "Palette",
             Self::Prompt => "Filter and search",
             Self::Menu => "Actions menu",
@@ -86,6 +93,8 @@ impl Context {
             Self::Plan => "Plan",
             Self::Question => "Questions",
             Self::Asked => "Asked by a host",
+            Self::Share => "Giving a share",
+            Self::Keys => "Taking new keys",
             Self::Sheet => "Help and raw views",
         }
     }
@@ -94,7 +103,13 @@ impl Context {
     pub(crate) const fn types(self) -> bool {
         matches!(
             self,
-            Self::Palette | Self::Prompt | Self::Form | Self::Plan | Self::Asked
+            Self::Palette
+                | Self::Prompt
+                | Self::Form
+                | Self::Plan
+                | Self::Asked
+                | Self::Share
+                | Self::Keys
         )
     }
 }
@@ -132,6 +147,7 @@ pub(crate) enum Command {
     HalfUp,
     Help,
     History,
+    Initialise,
     Journal,
     LastView,
     Left,
@@ -152,17 +168,22 @@ pub(crate) enum Command {
     Refresh,
     Release,
     Repaint,
+    Rekey,
     Rerun,
+    ResetShares,
     Resume,
     ResumeFailed,
     Right,
+    Seal,
     Shell,
     Sort(u8),
+    StepDown,
     Suspend,
     Times,
     Top,
     Undo,
     Units,
+    Unseal,
     Up,
     Wide,
     Wrap,

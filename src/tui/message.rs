@@ -16,6 +16,7 @@ use crate::domain::plan::Plan;
 use crate::domain::question::OpenQuestion;
 use crate::domain::run::{LogLine, Run, RunId, Task, TaskState};
 use crate::domain::schedule::ScheduleStatus;
+use crate::domain::seal::{Ceremony, NewKeys, SealBoard, Word};
 use crate::domain::table::Table;
 use crate::store::{LineFilter, Pattern};
 
@@ -46,6 +47,8 @@ pub enum Place {
     Terminals,
     /// The journals of several nodes, merged.
     Journal,
+    /// The seals of every Vault, and the ceremony that is held.
+    Unseal,
 }
 
 /// Everything that can happen to the screens.
@@ -113,6 +116,20 @@ pub enum Effect {
     Schedules,
     /// Ask what waits for an operator's decision.
     Approvals,
+    /// Ask for the seals of an environment.
+    Seals {
+        /// The environment's name.
+        environment: String,
+    },
+    /// Ask which ceremonies are held.
+    Ceremonies,
+    /// Say something to a ceremony.
+    Speak {
+        /// Its run.
+        run: RunId,
+        /// What.
+        word: Word,
+    },
     /// Say that questions are answered here, and ask which wait.
     Attend,
     /// Read the newest runs from the store.
@@ -209,6 +226,22 @@ pub enum Answer {
     Schedules(Result<Vec<ScheduleStatus>, Refusal>),
     /// To [`Effect::Approvals`].
     Approvals(Result<Vec<Waiting>, Refusal>),
+    /// To [`Effect::Seals`].
+    Seals {
+        /// From the effect.
+        environment: String,
+        /// A board for each Vault.
+        result: Result<Vec<SealBoard>, Refusal>,
+    },
+    /// To [`Effect::Ceremonies`].
+    Ceremonies(Result<Vec<Ceremony>, Refusal>),
+    /// To [`Effect::Speak`]: the new keys, where that is what was asked for.
+    Spoken {
+        /// From the effect.
+        run: RunId,
+        /// What became of it.
+        result: Result<Option<NewKeys>, Refusal>,
+    },
     /// To [`Effect::Attend`].
     Questions(Result<Vec<OpenQuestion>, Refusal>),
     /// To [`Effect::Runs`].

@@ -122,6 +122,7 @@ impl Model {
             Effect::Attend,
             Effect::Runs,
             Effect::Schedules,
+            Effect::Ceremonies,
         ];
         if let Place::Run(id) = &self.place {
             effects.push(Effect::Run(*id));

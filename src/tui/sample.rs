@@ -29,6 +29,7 @@ use crate::domain::platform::{Arch, Platform};
 use crate::domain::recipe::{Offer, Param, Recipe, Selector, Step};
 use crate::domain::run::{LogLine, Run, RunId, RunState, Stream, Tally, Task, TaskKey, TaskState};
 use crate::domain::schedule::{Memory, Missed, Outcome, ScheduleStatus};
+use crate::domain::seal::{NodeSeal, SealBoard, SealState};
 use crate::domain::service::{ServiceKind, ServiceSpec};
 use crate::domain::stack::Stack;
 use crate::domain::table::{Cell, Table, Tone};
@@ -729,8 +730,38 @@ fn schedules() -> Vec<ScheduleStatus> {
     ]
 }
 
+/// A Vault with one open node, one sealed and one silent.
+pub(crate) fn seals() -> Vec<SealBoard> {
+    let node = |name: &str, state: SealState| NodeSeal {
+        state,
+        kind: "shamir".into(),
+        t: 3,
+        n: 5,
+        version: "1.20.4".into(),
+        trouble: None,
+        ..NodeSeal::unreachable(name, "")
+    };
+    let mut active = node("pc1", SealState::Active);
+    active.leader = Some("pc1".into());
+    let mut sealed = node("pc2", SealState::Sealed);
+    sealed.since = Some(ago(754));
+    let mut silent = NodeSeal::unreachable("pc3", "http://10.0.0.13:8200: connection refused");
+    silent.since = Some(ago(61));
+    vec![SealBoard {
+        environment: "lab".into(),
+        service: "vault".into(),
+        nodes: vec![active, sealed, silent],
+        as_of: now(),
+    }]
+}
+
 fn reply(effect: Effect) -> Option<Answer> {
     Some(match effect {
+        Effect::Seals { environment } => Answer::Seals {
+            environment,
+            result: Ok(seals()),
+        },
+        Effect::Ceremonies => Answer::Ceremonies(Ok(Vec::new())),
         Effect::Workspace => Answer::Workspace(Ok(workspace())),
         Effect::Live => Answer::Live(Ok(live())),
         Effect::History { environment } => Answer::History {

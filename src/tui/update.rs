@@ -2,6 +2,7 @@
 
 mod about;
 mod answers;
+mod ceremonies;
 mod questions;
 mod terminals;
 mod travel;
@@ -19,6 +20,7 @@ use super::layers::question::Question;
 use super::layers::sheet::Sheet;
 use super::message::{Effect, Message, Place};
 use super::model::Model;
+use super::screens::unseal::Unseal;
 use super::screens::{Intent, Target};
 use crate::client::conversation::Source;
 use crate::client::{Event, Request};
@@ -361,6 +363,17 @@ fn refresh(model: &mut Model) -> Vec<Effect> {
 
 /// Takes in an event.
 fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
+    let wanted = match &event {
+        Event::Ceremony(news) => {
+            let known = model
+                .world
+                .ceremonies
+                .iter()
+                .find(|one| one.run == news.run);
+            known.map(|known| known.standing.wants)
+        }
+        _ => None,
+    };
     model.world.apply(&event);
     let Model {
         screens,
@@ -375,6 +388,7 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             Place::Service(shown) if *shown == name && environment == world.environment => {
                 screens.service.fetch(world)
             }
+            Place::Unseal if environment == world.environment => Unseal::fetch(world),
             _ => Vec::new(),
         },
         Event::Task { run, task } => {
@@ -405,7 +419,7 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
         }
         Event::Connection { lost: None } => {
             model.say("The engine is there again.", Tone::Good);
-            vec![Effect::Attend]
+            vec![Effect::Attend, Effect::Ceremonies]
         }
         Event::Missed(count) => {
             let mut effects = vec![
@@ -413,6 +427,7 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
                 Effect::Approvals,
                 Effect::Runs,
                 Effect::Schedules,
+                Effect::Ceremonies,
             ];
             effects.extend(screens.run.id.map(Effect::Run));
             model.say(
@@ -433,9 +448,9 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
         | Event::Findings { .. }
         | Event::Lock { .. }
         | Event::Marks { .. }
-        | Event::Schedule(_)
-        | Event::Ceremony(_)
-        | Event::CeremonyOver { .. } => Vec::new(),
+        | Event::Schedule(_) => Vec::new(),
+        Event::Ceremony(news) => ceremonies::moved(model, &news, wanted),
+        Event::CeremonyOver { run } => ceremonies::over(model, run),
         Event::Run(run) => {
             let asks = run.state == RunState::WaitingApproval;
             let asked = world.waiting.iter().any(|one| one.run == run.id);

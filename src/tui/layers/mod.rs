@@ -3,11 +3,13 @@
 pub(crate) mod approval;
 pub(crate) mod asked;
 pub(crate) mod form;
+pub(crate) mod keys;
 pub(crate) mod menu;
 pub(crate) mod palette;
 pub(crate) mod plan;
 pub(crate) mod prompt;
 pub(crate) mod question;
+pub(crate) mod share;
 pub(crate) mod sheet;
 
 use crossterm::event::{Event, KeyEvent};
@@ -55,6 +57,8 @@ pub(crate) enum Wish {
     Copy(String),
     /// Answer a question of the engine.
     Answer { id: u64, answer: QuestionAnswer },
+    /// Say something to the ceremony of this run.
+    Speak(crate::domain::run::RunId, crate::domain::seal::Word),
     /// Cancel this run.
     Cancel(crate::domain::run::RunId),
     /// Leave the program.
@@ -72,6 +76,8 @@ pub(crate) enum Layer {
     Approval(Box<approval::ApprovalDialog>),
     Question(question::Question),
     Asked(asked::Asked),
+    Share(share::ShareDialog),
+    Keys(Box<keys::KeysDialog>),
     Sheet(sheet::Sheet),
 }
 
@@ -85,6 +91,8 @@ impl Layer {
             Self::Plan(_) | Self::Approval(_) => Context::Plan,
             Self::Question(_) => Context::Question,
             Self::Asked(_) => Context::Asked,
+            Self::Share(_) => Context::Share,
+            Self::Keys(_) => Context::Keys,
             Self::Sheet(_) => Context::Sheet,
         }
     }
@@ -102,6 +110,8 @@ impl Layer {
             Self::Approval(layer) => layer.update(command),
             Self::Question(layer) => layer.update(command),
             Self::Asked(layer) => layer.update(command),
+            Self::Share(layer) => layer.update(command),
+            Self::Keys(layer) => layer.update(command),
             Self::Sheet(layer) => layer.update(world, command),
         }
     }
@@ -126,6 +136,14 @@ impl Layer {
             }
             Self::Plan(layer) => layer.edit(key),
             Self::Asked(layer) => {
+                layer.edit(key);
+                Vec::new()
+            }
+            Self::Share(layer) => {
+                layer.edit(key);
+                Vec::new()
+            }
+            Self::Keys(layer) => {
                 layer.edit(key);
                 Vec::new()
             }
@@ -156,6 +174,8 @@ impl Layer {
             Self::Approval(layer) => layer.draw(world, paint),
             Self::Question(layer) => layer.draw(world, paint),
             Self::Asked(layer) => layer.draw(world, paint),
+            Self::Share(layer) => layer.draw(world, paint),
+            Self::Keys(layer) => layer.draw(world, paint),
             Self::Sheet(layer) => layer.draw(world, paint),
         }
     }

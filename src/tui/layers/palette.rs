@@ -275,6 +275,7 @@ fn entries(world: &World, extra: &[ExtraCommand]) -> Vec<Entry> {
         ("environments", Place::Environments),
         ("terminals", Place::Terminals),
         ("journal", Place::Journal),
+        ("unseal", Place::Unseal),
     ] {
         entries.push(entry(text, "screen", Deed::Go(place)));
     }

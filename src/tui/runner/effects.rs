@@ -121,6 +121,34 @@ pub async fn answer(client: &Client, options: &Options, effect: Effect) -> Optio
             what,
             result: call(client, request).await.map(|_| ()),
         },
+        Effect::Seals { environment } => {
+            let request = Request::Seals {
+                environment: environment.clone(),
+            };
+            Answer::Seals {
+                environment,
+                result: match call(client, request).await {
+                    Ok(Response::Seals(boards)) => Ok(boards),
+                    other => Err(unexpected(other)),
+                },
+            }
+        }
+        Effect::Ceremonies => Answer::Ceremonies(match call(client, Request::Ceremonies).await {
+            Ok(Response::Ceremonies(held)) => Ok(held),
+            other => Err(unexpected(other)),
+        }),
+        Effect::Speak { run, word } => {
+            // A share goes to every node: as long as the slowest of them takes.
+            let answer = client.call(Request::Ceremony { run, word }).await;
+            Answer::Spoken {
+                run,
+                result: match answer {
+                    Ok(Response::Keys(keys)) => Ok(Some(*keys)),
+                    Ok(Response::Ceremony(_)) => Ok(None),
+                    other => Err(unexpected(other)),
+                },
+            }
+        }
         Effect::Attend => Answer::Questions(match call(client, Request::Attend).await {
             Ok(Response::Questions(questions)) => Ok(questions),
             other => Err(unexpected(other)),

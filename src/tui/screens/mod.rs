@@ -15,6 +15,7 @@ pub(crate) mod runs;
 pub(crate) mod service;
 pub(crate) mod services;
 pub(crate) mod terminals;
+pub(crate) mod unseal;
 
 use ratatui::layout::Rect;
 
@@ -26,6 +27,7 @@ use super::paint::Paint;
 use super::world::World;
 use crate::domain::plan::Origin;
 use crate::domain::run::RunId;
+use crate::domain::seal::Word;
 
 /// What a screen wants to happen outside of itself.
 #[derive(Debug)]
@@ -42,6 +44,10 @@ pub(crate) enum Intent {
         nodes: Vec<String>,
         service: Option<String>,
     },
+    /// Open the dialog for a share that this run's ceremony wants.
+    GiveShare(RunId),
+    /// Say something to this run's ceremony.
+    Speak(RunId, Word),
     /// Ask whether to cancel this run.
     Cancel(RunId),
     /// Plan the same as this run again.
@@ -130,6 +136,7 @@ pub(crate) struct Screens {
     pub environments: environments::Environments,
     pub terminals: terminals::Terminals,
     pub journal: journal::Journal,
+    pub unseal: unseal::Unseal,
 }
 
 impl Screens {
@@ -147,6 +154,7 @@ impl Screens {
             environments: environments::Environments::default(),
             terminals: terminals::Terminals::default(),
             journal: journal::Journal::default(),
+            unseal: unseal::Unseal::default(),
         }
     }
 
@@ -164,6 +172,7 @@ impl Screens {
             Place::Environments => &self.environments,
             Place::Terminals => &self.terminals,
             Place::Journal => &self.journal,
+            Place::Unseal => &self.unseal,
         }
     }
 
@@ -181,6 +190,7 @@ impl Screens {
             Place::Environments => &mut self.environments,
             Place::Terminals => &mut self.terminals,
             Place::Journal => &mut self.journal,
+            Place::Unseal => &mut self.unseal,
         }
     }
 }

@@ -38,7 +38,12 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             if model.world.run(id).is_none() {
                 model.world.upsert(*run);
             }
-            return super::travel::go(model, Place::Run(id));
+            // Where shares are given, there is more to see than in the log.
+            let place = match model.world.run(id).map(|run| run.recipe.as_str()) {
+                Some("unseal" | "vault-init" | "vault-rekey") => Place::Unseal,
+                _ => Place::Run(id),
+            };
+            return super::travel::go(model, place);
         }
         Answer::Live(Err(refusal))
         | Answer::History {
@@ -46,6 +51,7 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             ..
         }
         | Answer::Schedules(Err(refusal))
+        | Answer::Ceremonies(Err(refusal))
         | Answer::Questions(Err(refusal))
         | Answer::Approvals(Err(refusal))
         | Answer::Started(Err(refusal)) => {
@@ -69,6 +75,24 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
                 Err(refusal) => fetched.trouble = Some(refusal.message),
             }
         }
+        Answer::Seals {
+            environment,
+            result,
+        } => {
+            let now = model.world.now;
+            let fetched = model.world.seals.entry(environment).or_default();
+            fetched.asked = false;
+            match result {
+                Ok(boards) => {
+                    fetched.table = Some(boards);
+                    fetched.as_of = Some(now);
+                    fetched.trouble = None;
+                }
+                Err(refusal) => fetched.trouble = Some(refusal.message),
+            }
+        }
+        Answer::Ceremonies(Ok(held)) => model.world.ceremonies = held,
+        Answer::Spoken { run, result } => super::ceremonies::heard(model, run, result),
         Answer::Approvals(Ok(waiting)) => {
             let news = |one: &&Waiting| {
                 let known = |known: &Waiting| (known.run, &known.step) == (one.run, &one.step);

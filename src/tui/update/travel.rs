@@ -3,6 +3,7 @@
 use super::super::filter::Filter;
 use super::super::message::{Effect, Place};
 use super::super::model::Model;
+use super::super::screens::unseal::Unseal;
 use crate::domain::table::Tone;
 
 /// Places remembered for going back.
@@ -88,6 +89,7 @@ pub(super) fn arrive(model: &mut Model) -> Vec<Effect> {
         Place::Node(name) => screens.node.open(name, world),
         Place::Service(name) => screens.service.open(name, world),
         Place::Run(id) => screens.run.open(*id, world),
+        Place::Unseal => Unseal::fetch(world),
         _ => Vec::new(),
     }
 }
@@ -105,6 +107,7 @@ pub(super) fn switch(model: &mut Model, name: &str) -> Vec<Effect> {
     match &model.place {
         Place::Node(_) => go(model, Place::Nodes),
         Place::Service(_) => go(model, Place::Services),
+        Place::Unseal => arrive(model),
         _ => Vec::new(),
     }
 }

@@ -51,6 +51,7 @@ pub(super) fn grant(model: &mut Model, wishes: Vec<Wish>) -> Vec<Effect> {
                 request: Request::Answer { id, answer },
                 what: "answer".into(),
             }),
+            Wish::Speak(run, word) => effects.push(Effect::Speak { run, word }),
             Wish::Cancel(run) => effects.push(cancel(model, run)),
             Wish::Quit => effects.push(Effect::Quit),
         }
@@ -71,6 +72,8 @@ pub(super) fn carry_out(model: &mut Model, intents: Vec<Intent>) -> Vec<Effect> 
                 nodes,
                 service,
             } => effects.extend(offer(model, &recipe, nodes, service)),
+            Intent::GiveShare(run) => super::ceremonies::give(model, run),
+            Intent::Speak(run, word) => effects.push(Effect::Speak { run, word }),
             Intent::Cancel(run) => question_cancel(model, run),
             Intent::Again(run) => effects.extend(again(model, run)),
             Intent::Decide(run) => effects.extend(decide(model, run)),

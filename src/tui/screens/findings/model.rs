@@ -40,6 +40,12 @@ impl Findings {
     }
 }
 
+/// Whether a finding of a service is one of Vault's about its seal.
+fn is_about_seal(key: &str) -> bool {
+    let kind = key.split_once(':').map_or(key, |(kind, _)| kind);
+    matches!(kind, "sealed" | "uninitialized")
+}
+
 impl Screen for Findings {
     fn context(&self) -> Context {
         Context::Findings
@@ -61,6 +67,8 @@ impl Screen for Findings {
                     Intent::Go(match &finding.subject {
                         Subject::Environment => Place::Environments,
                         Subject::Node(name) => Place::Node(name.clone()),
+                        // What is wrong with a seal is put right where shares are given.
+                        Subject::Service(_) if is_about_seal(&finding.key) => Place::Unseal,
                         Subject::Service(name) => Place::Service(name.clone()),
                     })
                 })

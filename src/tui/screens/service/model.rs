@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::super::list::List;
 use super::super::{Intent, Screen, Target};
+use crate::domain::service::ServiceKind;
 use crate::domain::table::{Row, Table};
 use crate::tui::filter::Filter;
 use crate::tui::keymap::{Command, Context};
-use crate::tui::message::Effect;
+use crate::tui::message::{Effect, Place};
 use crate::tui::paint::Paint;
 use crate::tui::world::World;
 
@@ -116,6 +117,14 @@ impl Screen for ServiceScreen {
             Command::PreviousPane if views > 0 => {
                 self.tab = (self.tab + views - 1) % views;
                 return Vec::new();
+            }
+            Command::Unseal => {
+                let kind = world.service_spec(&self.name).map(|spec| spec.kind);
+                return if kind == Some(ServiceKind::Vault) {
+                    vec![Intent::Go(Place::Unseal)]
+                } else {
+                    Vec::new()
+                };
             }
             Command::Open => {
                 let (Some(table), Some(row)) = (self.table(world), self.current(world)) else {
