@@ -356,7 +356,7 @@ async fn the_state_of_consul_and_vault_is_saved_and_verified_and_the_oldest_goes
         let (taken, odd) = shelf.list().unwrap();
         assert!(odd.is_empty(), "{odd:?}");
         for snapshot in &taken {
-            shelf::inspect(snapshot).unwrap();
+            shelf::inspect(snapshot, None).unwrap();
             assert!(snapshot.state > 0 && snapshot.index > 0, "{snapshot:?}");
         }
         let mut names: Vec<String> = taken.into_iter().map(|one| one.service).collect();
@@ -376,7 +376,10 @@ async fn the_state_of_consul_and_vault_is_saved_and_verified_and_the_oldest_goes
             "{log}"
         );
     }
-    assert_eq!(services(), ["consul", "consul", "vault", "vault"]);
+    assert_eq!(
+        services(),
+        ["consul", "consul", "nomad", "nomad", "vault", "vault"]
+    );
     let (run, log) = cockpit
         .carry_out(PlanRequest {
             environment: "lab".into(),
@@ -387,13 +390,16 @@ async fn the_state_of_consul_and_vault_is_saved_and_verified_and_the_oldest_goes
         .await
         .unwrap();
     assert_eq!(run.state, RunState::Succeeded, "{log}");
-    assert_eq!(services(), ["consul", "vault"]);
+    assert_eq!(services(), ["consul", "nomad", "vault"]);
 
-    // A Vault that is sealed gives nothing, and nothing is recorded as if it had.
+    // A Vault that is sealed gives nothing, nothing is recorded as if it had, and the others are saved all the same.
     cockpit.lab.world().command("seal").unwrap();
     let (run, log) = cockpit.run("snapshot", false).await;
     assert_eq!(run.state, RunState::Failed, "{log}");
     assert!(log.contains("vault: "), "{log}");
+    let failures = shelf.all().unwrap().0.failures;
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert_eq!(failures[0].service, "vault");
     let vaults = services().iter().filter(|name| *name == "vault").count();
     assert_eq!(vaults, 1, "{log}");
     cockpit.stop().await;

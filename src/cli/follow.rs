@@ -422,6 +422,9 @@ pub(super) fn show(plan: &Plan, json: bool) -> io::Result<()> {
     for caution in &plan.cautions {
         output::remark(&format!("note: {}", output::plain(caution)));
     }
+    for sentence in &plan.outlook {
+        output::remark(&format!("      {}", output::plain(sentence)));
+    }
     Ok(())
 }
 

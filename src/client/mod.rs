@@ -36,6 +36,7 @@ use crate::domain::retention::Kept;
 use crate::domain::run::{Run, RunId, Task, TaskKey};
 use crate::domain::schedule::ScheduleStatus;
 use crate::domain::seal::{Ceremony, NewKeys, SealBoard, Word};
+use crate::domain::snapshot::Snapshot;
 use crate::domain::table::Table;
 
 /// What a client can ask.
@@ -139,6 +140,11 @@ pub enum Request {
         /// The view's id.
         view: String,
     },
+    /// The snapshots of an environment, without what they hold. Answered by [`Response::Snapshots`].
+    Snapshots {
+        /// The environment's name.
+        environment: String,
+    },
     /// What runs by itself, and when. Answered by [`Response::Schedules`].
     Schedules,
     /// Run a schedule now, at its operator's word. Answered by [`Response::Started`].
@@ -240,6 +246,7 @@ impl Request {
             | Self::Schedules
             | Self::Seals { .. }
             | Self::Ceremonies
+            | Self::Snapshots { .. }
             | Self::TestChannel { .. } => false,
         }
     }
@@ -279,6 +286,8 @@ pub enum Response {
     Questions(Vec<OpenQuestion>),
     /// To [`Request::Table`].
     Table(Table),
+    /// To [`Request::Snapshots`]: oldest first.
+    Snapshots(Vec<Snapshot>),
     /// To [`Request::Schedules`]: in the order of environments and their files.
     Schedules(Vec<ScheduleStatus>),
     /// To [`Request::Engine`].
@@ -450,6 +459,8 @@ pub enum Event {
         /// What is on it now.
         marks: Marks,
     },
+    /// There are other snapshots than before, or they are known to be in another state: ask for [`Request::Snapshots`].
+    Snapshots,
     /// A schedule was due, paused or resumed, or its run moved on.
     Schedule(Box<ScheduleStatus>),
     /// Something must be answered before work can go on.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::backup::Backups;
 use super::node::{Node, Role};
 use super::platform::Arch;
 use super::service::ServiceSpec;
@@ -45,6 +46,9 @@ pub struct Environment {
     pub artifacts: BTreeMap<String, BTreeMap<Arch, Artifact>>,
     /// Free values for the workspace's own recipes.
     pub variables: BTreeMap<String, serde_json::Value>,
+    /// How its state is saved.
+    #[serde(default, skip_serializing_if = "Backups::is_silent")]
+    pub backups: Backups,
 }
 
 impl Environment {

@@ -434,6 +434,7 @@ mod tests {
             services: Vec::new(),
             artifacts: BTreeMap::new(),
             variables: BTreeMap::new(),
+            backups: crate::domain::backup::Backups::default(),
         }
     }
 

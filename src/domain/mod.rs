@@ -6,6 +6,7 @@ pub mod action;
 pub mod answers;
 pub mod approval;
 pub mod audit;
+pub mod backup;
 pub mod environment;
 pub mod facts;
 pub mod finding;

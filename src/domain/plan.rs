@@ -122,6 +122,10 @@ pub struct Plan {
     /// What the operator must read before he agrees, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cautions: Vec<String>,
+    /// What it would do to things as they are at this moment, such as what a restore would lose; for eyes, and no part of
+    /// the hash.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outlook: Vec<String>,
     /// SHA-256 of the environment it was made for, 64 hexadecimal digits; tells later whether that has moved.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub environment_hash: String,
@@ -141,6 +145,7 @@ impl Plan {
             undecided: Vec::new(),
             owed: Vec::new(),
             cautions: Vec::new(),
+            outlook: Vec::new(),
             environment_hash: String::new(),
             hash: String::new(),
         }

@@ -155,9 +155,9 @@ pub struct Step {
     /// Reboot the node, or switch it off or on, and wait until that has happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
-    /// Save the state of services where the engine is.
+    /// Save the state of stores where the engine is, verify, restore or try what was saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub snapshot: Option<TakeSnapshot>,
+    pub snapshot: Option<SnapshotWork>,
     /// Do something to the seal of a Vault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault: Option<VaultStep>,
@@ -241,7 +241,7 @@ pub enum Work<'a> {
     /// See [`Step::machine`].
     Machine(Machine),
     /// See [`Step::snapshot`].
-    Snapshot(&'a TakeSnapshot),
+    Snapshot(&'a SnapshotWork),
     /// See [`Step::vault`].
     Vault(&'a VaultStep),
     /// See [`Step::approve`].
@@ -290,9 +290,9 @@ impl Work<'_> {
             Self::Service(service) => service.act.is_none(),
             Self::Terraform(step) => step.action.is_read_only(),
             Self::Ansible(step) => step.action.is_read_only(),
+            Self::Snapshot(work) => !matches!(work.what, SnapshotVerb::Restore),
             Self::Http(_)
             | Self::Tcp(_)
-            | Self::Snapshot(_)
             | Self::Approve(_)
             | Self::Report(_)
             | Self::Recipe(_)
@@ -548,15 +548,38 @@ impl Machine {
     }
 }
 
+words! {
+    /// What is done with snapshots.
+    #[derive(Default)]
+    pub enum SnapshotVerb {
+        /// Take one of each store.
+        #[default]
+        Take = "take",
+        /// Read what is there again and compare it with what it was.
+        Verify = "verify",
+        /// Replace the store's state by that of a snapshot.
+        Restore = "restore",
+        /// Try a snapshot in a scratch instance.
+        Drill = "drill",
+    }
+}
+
 /// See [`Step::snapshot`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct TakeSnapshot {
-    /// The service's name in the environment, or `*` for every service that can give its state.
+pub struct SnapshotWork {
+    /// What is done; default: take.
+    #[serde(default, rename = "do")]
+    pub what: SnapshotVerb,
+    /// The store's name in the environment, or `*` for every one; to restore, one must be named.
     pub name: String,
-    /// How many are kept of each service, the newest; a template, because it often comes from a parameter. Default: 14.
+    /// How many are kept of each store when one is taken, the newest; a template, because it often comes from a parameter.
+    /// Default: 14.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<String>,
+    /// Which snapshot, as `STORE/TIME` or only the time; `latest` is the newest whole one. Default: latest; to verify, all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub which: Option<String>,
 }
 
 /// See [`Step::vault`]. What is a text here is a template, because it often comes from a parameter.

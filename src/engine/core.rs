@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::approvals::Approvals;
 use super::audit::Audit;
+use super::backups::Keeper;
 use super::bus::Bus;
 use super::ceremonies::Hall;
 use super::desk::Desk;
@@ -130,15 +131,17 @@ impl Core {
                     .services
                     .iter()
                     .map(|service| Subject::Service(service.name.clone()));
+                let reach = settings.world.hosts(&environment);
                 let room = Room {
                     wakes: nodes
                         .chain(services)
                         .map(|subject| (subject, Arc::new(Notify::new())))
                         .collect(),
-                    reach: settings.world.hosts(&environment),
+                    reach: Arc::clone(&reach),
                     directory: Arc::new(Directory::new(
                         Arc::clone(&environment),
                         Arc::clone(&settings.world),
+                        reach,
                         redactor.clone(),
                     )),
                     environment: Arc::clone(&environment),
@@ -234,6 +237,34 @@ impl Core {
     pub(super) fn begin_pruning(&self) {
         let pruner = self.pruner.clone();
         self.tasks.spawn(pruner.keep_at_it(self.stopped.clone()));
+    }
+
+    /// Starts the task that looks after the snapshots.
+    pub(super) fn begin_keeping(&self) {
+        let keeper = Keeper {
+            shelf: self.snapshots.clone(),
+            environments: self
+                .rooms
+                .values()
+                .map(|room| Arc::clone(&room.environment))
+                .collect(),
+            live: Arc::clone(&self.live),
+            bus: self.bus.clone(),
+            clock: Arc::clone(&self.clock),
+        };
+        self.tasks.spawn(keeper.keep_at_it(self.stopped.clone()));
+    }
+
+    /// Where snapshots are.
+    pub(super) fn shelf(&self) -> Shelf {
+        self.snapshots.clone()
+    }
+
+    /// The stores of an environment.
+    pub(super) fn stores_of(&self, environment: &str) -> Result<Arc<Directory>, String> {
+        self.room(environment)
+            .map(|room| Arc::clone(&room.directory))
+            .map_err(|refusal| refusal.message)
     }
 
     /// Starts one task for each node and service.

@@ -1,7 +1,6 @@
 //! The services of one environment: adapters made when first needed, with their secrets read at that moment.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,14 +15,18 @@ use crate::domain::quorum::Voter;
 use crate::domain::service::{ServiceKind, ServiceSpec};
 use crate::domain::service_action::ServiceAction;
 use crate::domain::table::Table;
-use crate::services::{Acted, Seals, Service, ServiceError, Taken, Tell};
-use crate::steps::AskService;
+use crate::services::sealing::Identity;
+use crate::services::{Acted, Seals, Service, ServiceError, Tell};
+use crate::steps::{AskService, OpenStore};
 use crate::store::Redactor;
+use crate::transport::local::LocalHost;
+use crate::transport::{Host, Reach};
 
 /// Adapters of one environment by service name.
 pub(super) struct Directory {
     environment: Arc<Environment>,
     world: Arc<dyn World>,
+    reach: Arc<dyn Reach>,
     redactor: Redactor,
     adapters: Mutex<BTreeMap<String, Arc<dyn Service>>>,
 }
@@ -32,11 +35,13 @@ impl Directory {
     pub(super) fn new(
         environment: Arc<Environment>,
         world: Arc<dyn World>,
+        reach: Arc<dyn Reach>,
         redactor: Redactor,
     ) -> Self {
         Self {
             environment,
             world,
+            reach,
             redactor,
             adapters: Mutex::default(),
         }
@@ -153,18 +158,48 @@ impl AskService for Directory {
             .map_err(|error| error.to_string())
     }
 
-    async fn snapshot(
-        &self,
-        service: &str,
-        into: &Path,
-        cancel: &CancellationToken,
-    ) -> Result<Taken, String> {
-        let taken = async {
-            let adapter = self.adapter(service).await?;
-            adapter.snapshot(into, &|_, _| {}, cancel).await
+    async fn store(&self, name: &str) -> Result<OpenStore, String> {
+        let said = |error: &dyn std::fmt::Display| format!("{name}: {error}");
+        let spec = self
+            .environment
+            .stores()
+            .into_iter()
+            .find(|store| store.name == name)
+            .ok_or_else(|| {
+                format!(
+                    "environment {} has no store called {name:?}",
+                    self.environment.name
+                )
+            })?;
+        let secret = match &spec.secret {
+            None => None,
+            Some(reference) => Some(
+                secrets::resolve(reference, &self.redactor)
+                    .await
+                    .map_err(|error| said(&error))?,
+            ),
         };
-        let taken = self.reconsider(service, taken.await);
-        taken.map_err(|error| error.to_string())
+        let host: Arc<dyn Host> = match &spec.via {
+            None => Arc::new(LocalHost::new("here")),
+            Some(node) => self.reach.host(node).map_err(|error| said(&error))?,
+        };
+        let store = self
+            .world
+            .store(&spec, secret.clone(), host)
+            .map_err(|error| said(&error))?;
+        Ok(OpenStore { store, secret })
+    }
+
+    async fn identity(&self) -> Result<Option<Identity>, String> {
+        let Some(reference) = &self.environment.backups.identity else {
+            return Ok(None);
+        };
+        let secret = secrets::resolve(reference, &self.redactor)
+            .await
+            .map_err(|error| format!("the secret key for snapshots: {error}"))?;
+        Identity::read(&secret)
+            .map(Some)
+            .map_err(|error| format!("the secret key for snapshots: {error}"))
     }
 
     async fn table(

@@ -16,6 +16,7 @@
 mod approvals;
 mod attend;
 mod audit;
+mod backups;
 mod bus;
 mod ceremonies;
 mod core;
@@ -219,6 +220,7 @@ impl Engine {
             unfinished.clone(),
         ));
         core.begin_pruning();
+        core.begin_keeping();
         tasks.spawn(schedule::keep(Arc::clone(&core), history.clone()));
         tasks.spawn(announce_lines(Arc::clone(&core), writer.handle()));
         Ok(Self {

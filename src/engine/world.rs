@@ -14,6 +14,7 @@ use super::debts::RunDebts;
 use super::run::{Executor, Tasks};
 use super::undo::RunRecords;
 use super::workshop::RunWorkshop;
+use crate::domain::backup::StoreSpec;
 use crate::domain::environment::Environment;
 use crate::domain::recipe::Step;
 use crate::domain::run::{RunId, Task, TaskKey};
@@ -21,10 +22,11 @@ use crate::domain::service::ServiceSpec;
 use crate::resources::Log;
 use crate::resources::undo::Records;
 use crate::services::shelf::Shelf;
+use crate::services::stores::{self, Store};
 use crate::services::{self, Service, ServiceError};
 use crate::steps::{self, AskService, Ceremonies, Context, Outcome, SeeTasks, StepError};
 use crate::transport::ask::{Wallet, attended_with};
-use crate::transport::{Reach, job};
+use crate::transport::{Host, Reach, job};
 
 /// The hosts and services of environments.
 pub trait World: Send + Sync {
@@ -40,6 +42,19 @@ pub trait World: Send + Sync {
         spec: &ServiceSpec,
         secret: Option<SecretString>,
     ) -> Result<Box<dyn Service>, ServiceError>;
+
+    /// The store for a specification; its programs run on `host`.
+    ///
+    /// # Errors
+    /// [`ServiceError::Setup`] when the specification cannot be used.
+    fn store(
+        &self,
+        spec: &StoreSpec,
+        secret: Option<SecretString>,
+        host: Arc<dyn Host>,
+    ) -> Result<Box<dyn Store>, ServiceError> {
+        stores::open(spec, secret, host)
+    }
 }
 
 /// The real world: hosts as given, services through their adapters.

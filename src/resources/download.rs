@@ -9,15 +9,13 @@ mod unpack;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::checksum::{is_sha256, sha256_of, sha256_of_file};
 use super::exec::look_well;
+use super::meter::Meter;
 use super::stat::{self, Kind, Seen};
 use super::undo::Back;
 use super::{Difference, Means, ResourceError, file};
@@ -28,8 +26,6 @@ use crate::transport::{FileMeta, Host, ReachError, Source};
 
 /// How often a waiting task looks whether the fetching one is done.
 const LOCK_POLL: Duration = Duration::from_millis(200);
-/// The shortest time between two lines about progress.
-const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) async fn check(
     spec: &DownloadSpec,
@@ -225,7 +221,7 @@ async fn obtain(source: &str, sha256: &str, means: &Means<'_>) -> Result<PathBuf
     let report = |done, total| progress.update(done, total);
     let work = client.download(source, sha256, &cached, &report, means.cancel);
     reports
-        .tell_while(work, means)
+        .tell_while(work, means.log)
         .await
         .map_err(|error| match error {
             HttpError::Cancelled => {
@@ -297,89 +293,12 @@ async fn push(
             mode,
         };
         let work = push::in_pieces(&file, host, means, &progress);
-        return reports.tell_while(work, means).await;
+        return reports.tell_while(work, means.log).await;
     }
     let report = |done, total| progress.update(done, total);
     let source = Source::File(local.to_owned());
     let work = host.write(&spec.path, source, &meta, &report, means.cancel);
-    Ok(reports.tell_while(work, means).await?)
-}
-
-/// Turns a stream of byte counts into a few lines: at most one per second, and none for less than a tenth more.
-struct Meter {
-    last: Mutex<Option<(Instant, u64)>>,
-    lines: watch::Sender<String>,
-    verb: &'static str,
-}
-
-struct Reports(watch::Receiver<String>);
-
-impl Meter {
-    fn new(verb: &'static str) -> (Self, Reports) {
-        let (lines, reports) = watch::channel(String::new());
-        let meter = Self {
-            last: Mutex::new(None),
-            lines,
-            verb,
-        };
-        (meter, Reports(reports))
-    }
-
-    fn update(&self, done: u64, total: u64) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let tenth = (total / 10).max(1);
-        let worth_a_line = match *last {
-            None => false,
-            Some((at, before)) => {
-                done < total && at.elapsed() >= PROGRESS_EVERY && done - before.min(done) >= tenth
-            }
-        };
-        if last.is_none() || worth_a_line {
-            *last = Some((Instant::now(), done));
-        }
-        if worth_a_line || done == total {
-            let percent = (done * 100).checked_div(total).unwrap_or(100);
-            // The last line wins: a reader who is slower than the network needs no others.
-            self.lines.send_replace(format!(
-                "{} {} of {} ({percent} %)",
-                self.verb,
-                size(done),
-                size(total)
-            ));
-        }
-    }
-}
-
-impl Reports {
-    /// Waits for `work` and logs the meter's lines meanwhile.
-    async fn tell_while<T>(mut self, work: impl Future<Output = T>, means: &Means<'_>) -> T {
-        tokio::pin!(work);
-        let mut told = String::new();
-        let result = loop {
-            tokio::select! {
-                result = &mut work => break result,
-                Ok(()) = self.0.changed() => {
-                    told.clone_from(&self.0.borrow_and_update());
-                    means.note(told.clone()).await;
-                }
-            }
-        };
-        let last = self.0.borrow_and_update().clone();
-        if last != told {
-            means.note(last).await;
-        }
-        result
-    }
-}
-
-/// A size for eyes, such as `13.8 MiB`.
-fn size(bytes: u64) -> String {
-    const MIB: f64 = 1024.0 * 1024.0;
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
-        _ => format!("{:.1} MiB", bytes as f64 / MIB),
-    }
+    Ok(reports.tell_while(work, means.log).await?)
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod hostname;
 mod hosts;
 mod kernel_module;
 mod line;
+pub(crate) mod meter;
 mod mount;
 mod openpgp;
 mod package;

@@ -1,6 +1,5 @@
 //! What every adapter needs of HTTP: base URLs, credentials, statuses that mean something, and JSON that may not be JSON.
 
-use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,13 +7,11 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::ServiceError;
 use crate::domain::service::ServiceSpec;
-use crate::transport::Progress;
-use crate::transport::http::{HttpClient, HttpError, Reply, Saved};
+use crate::transport::http::{HttpClient, HttpError, Incoming, Reply};
 
 /// The moment by which an answer must be there, and the limit it came from.
 #[derive(Debug, Clone, Copy)]
@@ -89,16 +86,25 @@ pub(super) fn endpoints(
     http: &HttpClient,
     auth: &Auth,
 ) -> Result<Vec<Endpoint>, ServiceError> {
-    if spec.urls.is_empty() {
+    endpoints_at(&spec.name, &spec.urls, &spec.nodes, http, auth)
+}
+
+/// The endpoints at `urls`, in order; never empty.
+pub(super) fn endpoints_at(
+    name: &str,
+    urls: &[String],
+    nodes: &[String],
+    http: &HttpClient,
+    auth: &Auth,
+) -> Result<Vec<Endpoint>, ServiceError> {
+    if urls.is_empty() {
         return Err(ServiceError::Setup(format!(
-            "{} has no URL; give it `url:` or `urls:`",
-            spec.name
+            "{name} has no URL; give it `url:` or `urls:`"
         )));
     }
     // One URL per node: then the URL can be called by the node's name.
-    let by_node = spec.urls.len() == spec.nodes.len();
-    Ok(spec
-        .urls
+    let by_node = urls.len() == nodes.len();
+    Ok(urls
         .iter()
         .enumerate()
         .map(|(index, url)| {
@@ -107,11 +113,7 @@ pub(super) fn endpoints(
                 .split_once("://")
                 .map_or(base.as_str(), |(_, rest)| rest)
                 .to_owned();
-            let name = if by_node {
-                spec.nodes[index].clone()
-            } else {
-                host
-            };
+            let name = if by_node { nodes[index].clone() } else { host };
             Endpoint {
                 http: http.clone(),
                 base,
@@ -193,29 +195,44 @@ impl Endpoint {
         self.ask(path, until).await?.success()?.json()
     }
 
-    /// Asks with GET and puts what comes into a file beside `into`; any status but 2xx is an error.
-    pub(super) async fn save(
+    /// Sends a request whose answer is read piece by piece; any status but 2xx is an error.
+    pub(super) async fn open(
         &self,
+        method: &str,
         path: &str,
-        into: &Path,
-        progress: Progress<'_>,
-        cancel: &CancellationToken,
-    ) -> Result<Saved, ServiceError> {
+        body: Option<&serde_json::Value>,
+    ) -> Result<Incoming, ServiceError> {
         let url = format!("{}{path}", self.base);
         let headers: Vec<(&str, String)> = self.auth.header().into_iter().collect();
-        let saved = self.http.save(&url, &headers, into, progress, cancel).await;
-        let saved = saved.map_err(|error| ServiceError::Unreachable {
-            url: url.clone(),
-            reason: error.to_string(),
-        })?;
-        if (200..300).contains(&saved.status) {
-            return Ok(saved);
+        let body = body.map(|body| Bytes::from(body.to_string()));
+        let opened = self.http.open(method, &url, &headers, body).await;
+        let mut incoming = opened.map_err(|error| unreachable(&url, &error))?;
+        if (200..300).contains(&incoming.status()) {
+            return Ok(incoming);
         }
         let mut words = Vec::new();
-        // What cannot be read again says nothing.
-        let _ = std::fs::File::open(saved.path())
-            .and_then(|file| file.take(4096).read_to_end(&mut words));
-        Err(refused(url, saved.status, short(&words)))
+        // What cannot be read says nothing.
+        while let (true, Ok(Some(chunk))) = (words.len() < 4096, incoming.chunk().await) {
+            words.extend_from_slice(&chunk);
+        }
+        Err(refused(url, incoming.status(), short(&words)))
+    }
+
+    /// Sends a file as the body and waits for the answer up to `limit`; any status but 2xx is an error.
+    pub(super) async fn upload(
+        &self,
+        method: &str,
+        path: &str,
+        file: &Path,
+        limit: Duration,
+    ) -> Result<Answer, ServiceError> {
+        let url = format!("{}{path}", self.base);
+        let headers: Vec<(&str, String)> = self.auth.header().into_iter().collect();
+        match self.http.upload(method, &url, &headers, file, limit).await {
+            Ok(reply) => Answer { url, reply }.success(),
+            Err(HttpError::Timeout(_)) => Err(ServiceError::Timeout { url, limit }),
+            Err(error) => Err(unreachable(&url, &error)),
+        }
     }
 
     async fn send(
@@ -247,11 +264,15 @@ impl Endpoint {
                 url,
                 limit: until.limit,
             }),
-            Err(error) => Err(ServiceError::Unreachable {
-                url,
-                reason: error.to_string(),
-            }),
+            Err(error) => Err(unreachable(&url, &error)),
         }
+    }
+}
+
+fn unreachable(url: &str, error: &HttpError) -> ServiceError {
+    ServiceError::Unreachable {
+        url: url.to_owned(),
+        reason: error.to_string(),
     }
 }
 

@@ -3,7 +3,6 @@
 mod act;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -12,13 +11,11 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Auth, Endpoint, Until};
-use super::archive::Origin;
-use super::{Acted, Service, ServiceError, Taken, Tell, ViewSpec, gather, not_mine};
+use super::{Acted, Service, ServiceError, Tell, ViewSpec, gather, not_mine};
 use crate::domain::live::{Health, Members, Problem, ServiceReport};
 use crate::domain::quorum::Voter;
 use crate::domain::service_action::ServiceAction;
 use crate::domain::table::{Cell, Table, Tone};
-use crate::transport::Progress;
 
 /// See the module.
 pub(super) struct Consul {
@@ -48,9 +45,6 @@ pub(super) const VIEWS: &[ViewSpec] = &[
         title: "KV",
     },
 ];
-
-/// The longest look for who leads, before a snapshot.
-const LOOK: Duration = Duration::from_secs(10);
 
 /// The header that carries an ACL token.
 pub(super) const TOKEN: &str = "x-consul-token";
@@ -347,38 +341,6 @@ impl Service for Consul {
             "kv" => kv(front.endpoint, until).await,
             other => Err(ServiceError::NoSuchView(other.into())),
         }
-    }
-
-    /// From the leader itself where the environment knows it, else through an agent, which asks the leader: never `stale`.
-    /// <https://developer.hashicorp.com/consul/api-docs/snapshot>
-    async fn snapshot(
-        &self,
-        into: &Path,
-        progress: Progress<'_>,
-        cancel: &CancellationToken,
-    ) -> Result<Taken, ServiceError> {
-        let front = self.front(Until::after(LOOK)).await?;
-        if front.leader.is_empty() {
-            return Err(ServiceError::Status {
-                url: front.endpoint.base.clone(),
-                status: 500,
-                reason: "no leader: nobody can say what the state is".into(),
-            });
-        }
-        let leader = front.leader.rsplit_once(':').map_or("", |(host, _)| host);
-        let endpoint = self
-            .endpoints
-            .iter()
-            .find(|endpoint| endpoint.host() == leader)
-            .unwrap_or(front.endpoint);
-        let saved = endpoint
-            .save("/v1/snapshot", into, progress, cancel)
-            .await?;
-        Ok(Taken {
-            saved,
-            origin: Origin::Consul,
-            from: endpoint.name.clone(),
-        })
     }
 }
 

@@ -5,18 +5,21 @@
 //! endpoint of several failed.
 
 mod api;
-pub mod archive;
+mod archive;
 mod ceph;
 mod consul;
+pub mod contents;
 mod grafana;
 mod harbor;
+pub mod intake;
 mod kubernetes;
 mod nomad;
+pub mod sealing;
 pub mod shelf;
+pub mod stores;
 mod traefik;
 mod vault;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,8 +32,7 @@ use crate::domain::quorum::Voter;
 use crate::domain::service::{ServiceKind, ServiceSpec};
 use crate::domain::service_action::ServiceAction;
 use crate::domain::table::Table;
-use crate::transport::Progress;
-use crate::transport::http::{HttpClient, Saved};
+use crate::transport::http::HttpClient;
 
 pub use self::vault::seals::{Rekey, Rekeyed, Scheme, Seals};
 
@@ -60,23 +62,6 @@ pub trait Service: Send + Sync {
     /// # Errors
     /// [`ServiceError`] when the list cannot be had; [`ServiceError::NoSuchView`] for an unknown `view`.
     async fn table(&self, view: &str, deadline: Duration) -> Result<Table, ServiceError>;
-
-    /// Asks for a copy of the service's whole state, into a file beside `into`. What comes is not verified yet:
-    /// [`archive::verify`].
-    ///
-    /// # Errors
-    /// [`ServiceError`] when there is none to be had: no leader, no right to it, or a kind of service without snapshots.
-    async fn snapshot(
-        &self,
-        into: &Path,
-        progress: Progress<'_>,
-        cancel: &CancellationToken,
-    ) -> Result<Taken, ServiceError> {
-        let _ = (into, progress, cancel);
-        Err(ServiceError::Setup(
-            "this kind of service has no snapshots".into(),
-        ))
-    }
 
     /// Does `action`, and returns when the service itself says that it is done. What takes long tells how far it is, and ends
     /// soon after `cancel`; what was asked for until then stays asked for.
@@ -127,17 +112,6 @@ pub enum Acted {
     Changed(String),
     /// There was nothing to change.
     Already(String),
-}
-
-/// A copy of a service's state as it came, not verified and not kept yet.
-#[derive(Debug)]
-pub struct Taken {
-    /// The file.
-    pub saved: Saved,
-    /// Whose archive it should be.
-    pub origin: archive::Origin,
-    /// The endpoint that gave it.
-    pub from: String,
 }
 
 /// Why a service could not be asked.

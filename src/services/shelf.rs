@@ -1,5 +1,6 @@
-//! Where snapshots are kept: `ENVIRONMENT/SERVICE/TIME.snap` below one directory, each with what is known of it beside it
-//! (`TIME.snap.json`). A snapshot whose account is missing was never verified, and is not listed.
+//! Where snapshots are kept: `ENVIRONMENT/STORE/TIME.snap` below one directory, each with what is known of it beside it
+//! (`TIME.snap.json`). A snapshot whose account is missing was never verified, and is not listed. Why the newest attempt at a
+//! store failed is in `ENVIRONMENT/STORE/failure.json` until one succeeds.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -8,12 +9,20 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::archive::{self, Flaw, Origin};
-use crate::domain::service::ServiceKind;
-use crate::domain::snapshot::Snapshot;
+use serde::Serialize;
+use tempfile::{TempDir, TempPath};
+
+use super::contents::{self, Flaw};
+use super::intake::UNFINISHED;
+use super::sealing::Identity;
+use crate::domain::snapshot::{Failure, Shelved, Snapshot, stamp};
 
 /// What the account of a snapshot is called beside it.
 const ACCOUNT: &str = "json";
+/// Where the reason of a failed attempt is.
+const FAILURE: &str = "failure.json";
+/// How the directory of a scratch instance begins.
+const SCRATCH: &str = ".scratch-";
 
 /// The directory of all snapshots.
 #[derive(Debug, Clone)]
@@ -31,11 +40,8 @@ impl Shelf {
     /// When the directory cannot be made.
     pub fn place(&self, environment: &str, service: &str, at: Timestamp) -> io::Result<PathBuf> {
         let folder = self.0.join(environment).join(service);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)?;
-        Ok(folder.join(format!("{}.snap", at.strftime("%Y%m%dT%H%M%S%3fZ"))))
+        private(&folder)?;
+        Ok(folder.join(format!("{}.snap", stamp(at))))
     }
 
     /// The directory for copies that are kept beside the snapshots of services, such as Terraform's states.
@@ -43,24 +49,139 @@ impl Shelf {
         self.0.join(environment).join(name)
     }
 
-    /// Writes the account of a snapshot that is in its place.
+    /// Writes the account of a snapshot that is in its place, or writes it anew.
     ///
     /// # Errors
     /// When the disk does not take it; the snapshot counts as never taken then.
     pub fn record(&self, snapshot: &Snapshot) -> io::Result<()> {
-        let path = account_of(&snapshot.file);
-        let next = path.with_extension("next");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&next)?;
-        serde_json::to_writer_pretty(&mut file, snapshot)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&next, &path)?;
-        File::open(path.parent().unwrap_or(&self.0))?.sync_all()
+        replace(&account_of(&snapshot.file), snapshot)
+    }
+
+    /// Takes down why the newest attempt at a store failed.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn fail(&self, failure: &Failure) -> io::Result<()> {
+        let folder = self.0.join(&failure.environment).join(&failure.service);
+        private(&folder)?;
+        replace(&folder.join(FAILURE), failure)
+    }
+
+    /// Forgets a failed attempt: another one succeeded.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn forget_failure(&self, environment: &str, service: &str) -> io::Result<()> {
+        let path = self.0.join(environment).join(service).join(FAILURE);
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything on the shelf; what cannot be read is told as text.
+    ///
+    /// # Errors
+    /// As [`Shelf::list`].
+    pub fn all(&self) -> io::Result<(Shelved, Vec<String>)> {
+        let (snapshots, mut odd) = self.list()?;
+        let mut failures = Vec::new();
+        for environment in inside(&self.0)? {
+            for service in inside(&environment)? {
+                let path = service.join(FAILURE);
+                match fs::read(&path) {
+                    Err(error)
+                        if matches!(
+                            error.kind(),
+                            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                        ) => {}
+                    read => match read.map_err(|error| error.to_string()).and_then(|bytes| {
+                        serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+                    }) {
+                        Ok(failure) => failures.push(failure),
+                        Err(reason) => odd.push(format!("{}: {reason}", path.display())),
+                    },
+                }
+            }
+        }
+        let shelved = Shelved {
+            snapshots,
+            failures,
+        };
+        Ok((shelved, odd))
+    }
+
+    /// The snapshot of an environment that is called `id` (`STORE/TIME`), or with `latest` as the time the newest whole one
+    /// of that store.
+    ///
+    /// # Errors
+    /// A sentence that says what there is instead.
+    pub fn find(&self, environment: &str, id: &str) -> Result<Snapshot, String> {
+        let (all, _) = self.list().map_err(|error| error.to_string())?;
+        let mut own: Vec<Snapshot> = all
+            .into_iter()
+            .filter(|one| one.environment == environment)
+            .collect();
+        if let Some(at) = own.iter().position(|one| one.id() == id) {
+            return Ok(own.swap_remove(at));
+        }
+        let store = id.split('/').next().unwrap_or_default();
+        own.retain(|one| one.service == store);
+        if own.is_empty() {
+            return Err(format!(
+                "there is no snapshot of {store:?} in {environment}; `quarterdeck snapshots` lists those there are"
+            ));
+        }
+        if id.ends_with("/latest") || !id.contains('/') {
+            return own
+                .into_iter()
+                .rev()
+                .find(Snapshot::is_whole)
+                .ok_or_else(|| format!("every snapshot of {store} is damaged"));
+        }
+        let newest: Vec<String> = own.iter().rev().take(3).map(Snapshot::id).collect();
+        Err(format!(
+            "there is no snapshot called {id:?}; the newest of {store} are {}",
+            newest.join(", ")
+        ))
+    }
+
+    /// A directory for a scratch instance, for its owner alone; removed when it is dropped.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn scratch(&self) -> io::Result<TempDir> {
+        private(&self.0)?;
+        // For its owner alone, as all temporary directories are.
+        tempfile::Builder::new().prefix(SCRATCH).tempdir_in(&self.0)
+    }
+
+    /// Removes what an engine that was killed left unfinished; how many things that were. Nothing may be under way.
+    ///
+    /// # Errors
+    /// When a directory cannot be read or something in it not removed.
+    pub fn sweep(&self) -> io::Result<usize> {
+        let mut swept = 0;
+        let begins = |path: &Path, with: &str| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(with))
+        };
+        for environment in inside(&self.0)? {
+            if begins(&environment, SCRATCH) {
+                fs::remove_dir_all(&environment)?;
+                swept += 1;
+                continue;
+            }
+            for service in inside(&environment)? {
+                for path in inside(&service)? {
+                    if begins(&path, UNFINISHED) {
+                        fs::remove_file(&path)?;
+                        swept += 1;
+                    }
+                }
+            }
+        }
+        Ok(swept)
     }
 
     /// Every snapshot there is, the oldest first, and what looks like one and cannot be read.
@@ -72,7 +193,9 @@ impl Shelf {
         for environment in inside(&self.0)? {
             for service in inside(&environment)? {
                 for path in inside(&service)? {
-                    if path.extension().is_none_or(|end| end != ACCOUNT) {
+                    if path.extension().is_none_or(|end| end != ACCOUNT)
+                        || path.file_name().is_some_and(|name| name == FAILURE)
+                    {
                         continue;
                     }
                     let read = fs::read(&path).map_err(|error| error.to_string());
@@ -96,7 +219,8 @@ impl Shelf {
         Ok((found, odd))
     }
 
-    /// Removes all but the newest `keep` snapshots of a service; those that are gone.
+    /// Removes what is older than the newest `keep` whole snapshots of a store; those that are gone. A damaged one takes no
+    /// whole one's place.
     ///
     /// # Errors
     /// When one cannot be removed; those before it are gone.
@@ -111,7 +235,16 @@ impl Shelf {
             .into_iter()
             .filter(|one| one.environment == environment && one.service == service)
             .collect();
-        old.truncate(old.len().saturating_sub(keep));
+        let whole = old
+            .iter()
+            .rev()
+            .enumerate()
+            .filter(|(_, one)| one.is_whole());
+        let kept = whole
+            .take(keep)
+            .last()
+            .map_or(old.len(), |(back, _)| back + 1);
+        old.truncate(old.len() - kept);
         for snapshot in &old {
             // The account first: what has none is no snapshot any more.
             fs::remove_file(account_of(&snapshot.file))?;
@@ -124,30 +257,102 @@ impl Shelf {
     }
 }
 
-/// Whether a snapshot is still what it was when it was taken: the file's checksum, and everything in it. Reads all of it.
+/// Whether a snapshot is still what it was when it was taken: the file's checksum and, where it can be read, everything in it.
+/// Reads all of it. An encrypted one without its key is compared by its checksum alone.
 ///
 /// # Errors
 /// [`Flaw`] that says what is wrong.
-pub fn inspect(snapshot: &Snapshot) -> Result<(), Flaw> {
-    let (_, found) = archive::checksum(&mut File::open(&snapshot.file)?)?;
+pub fn inspect(snapshot: &Snapshot, identity: Option<&Identity>) -> Result<(), Flaw> {
+    let found = contents::checksum(&mut File::open(&snapshot.file)?)?;
     if !found.eq_ignore_ascii_case(&snapshot.sha256) {
         return Err(Flaw::new(format!(
             "its checksum is {found}, but it was {} when it was taken",
             snapshot.sha256
         )));
     }
-    let origin = origin(snapshot.kind)
-        .ok_or_else(|| Flaw::new(format!("{} has no snapshots", snapshot.kind)))?;
-    archive::verify(origin, &snapshot.file).map(|_| ())
+    let read = match (snapshot.recipients.is_empty(), identity) {
+        (true, _) => contents::verify(snapshot.kind, File::open(&snapshot.file)?),
+        (false, Some(identity)) => {
+            let plain = identity
+                .unseal(&snapshot.file)
+                .map_err(|error| Flaw::new(error.to_string()))?;
+            contents::verify(snapshot.kind, plain)
+        }
+        (false, None) => return Ok(()),
+    };
+    read.map(|_| ())
 }
 
-/// Whose archive a kind of service writes; `None` for those without snapshots.
-pub const fn origin(kind: ServiceKind) -> Option<Origin> {
-    match kind {
-        ServiceKind::Consul => Some(Origin::Consul),
-        ServiceKind::Vault => Some(Origin::Vault),
-        _ => None,
+/// A snapshot in plain text; removed again where it was not so before.
+#[derive(Debug)]
+pub enum Plain {
+    /// The snapshot's own file.
+    Own(PathBuf),
+    /// A decrypted copy, for its owner alone.
+    Copy(TempPath),
+}
+
+impl Plain {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Own(path) => path,
+            Self::Copy(path) => path,
+        }
     }
+
+    /// Makes a snapshot readable, in `folder` if need be.
+    ///
+    /// # Errors
+    /// [`Flaw`] when it is encrypted and the key is missing or another one, or the disk does not take it.
+    pub fn of(
+        snapshot: &Snapshot,
+        identity: Option<&Identity>,
+        folder: &Path,
+    ) -> Result<Self, Flaw> {
+        if snapshot.recipients.is_empty() {
+            return Ok(Self::Own(snapshot.file.clone()));
+        }
+        let identity = identity.ok_or_else(|| {
+            Flaw::new(
+                "it is encrypted, and the environment does not say where a secret key is: set `backups.identity` to a file, \
+                 command or variable with the AGE-SECRET-KEY-… of one of its recipients",
+            )
+        })?;
+        let mut plain = identity
+            .unseal(&snapshot.file)
+            .map_err(|error| Flaw::new(error.to_string()))?;
+        let mut copy = tempfile::NamedTempFile::new_in(folder)?;
+        io::copy(&mut plain, &mut copy)?;
+        Ok(Self::Copy(copy.into_temp_path()))
+    }
+}
+
+/// Makes a directory for its owner alone, unless it is there.
+fn private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Replaces the file at `path` by this value as JSON, in one step.
+fn replace(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let next = path.with_extension("next");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&next)?;
+    let written = serde_json::to_writer_pretty(&mut file, value)
+        .map_err(io::Error::from)
+        .and_then(|()| file.write_all(b"\n"))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&next, path));
+    if let Err(error) = written {
+        // The disk may be full: half an account must not stay either way.
+        let _ = fs::remove_file(&next);
+        return Err(error);
+    }
+    File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 fn account_of(file: &Path) -> PathBuf {
@@ -178,6 +383,8 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     use super::*;
+    use crate::domain::backup::StoreKind;
+    use crate::domain::snapshot::{Inventory, Look};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -189,7 +396,7 @@ mod tests {
         let snapshot = Snapshot {
             environment: "lab".into(),
             service: service.into(),
-            kind: ServiceKind::Consul,
+            kind: StoreKind::Consul,
             taken_at: at(second),
             from: "pc1".into(),
             file,
@@ -198,6 +405,10 @@ mod tests {
             state: 1,
             index: 2,
             term: 3,
+            recipients: Vec::new(),
+            inventory: Inventory::default(),
+            look: None,
+            drill: None,
         };
         shelf.record(&snapshot).unwrap();
         snapshot
@@ -241,9 +452,71 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let snapshot = put(&Shelf::of(dir.path()), "consul", 10);
         fs::write(&snapshot.file, b"contents").unwrap();
-        let flaw = inspect(&snapshot).unwrap_err().to_string();
+        let flaw = inspect(&snapshot, None).unwrap_err().to_string();
         assert!(flaw.starts_with("its checksum is"), "{flaw}");
         fs::remove_file(&snapshot.file).unwrap();
-        assert!(inspect(&snapshot).is_err());
+        assert!(inspect(&snapshot, None).is_err());
+    }
+
+    #[test]
+    fn a_damaged_snapshot_takes_no_whole_ones_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::of(dir.path());
+        let [first, second] = [10, 20].map(|second| put(&shelf, "consul", second));
+        let mut third = put(&shelf, "consul", 30);
+        third.look = Some(Look {
+            at: at(40),
+            flaw: Some("cut off".into()),
+        });
+        shelf.record(&third).unwrap();
+        assert_eq!(shelf.find("lab", "consul/latest").unwrap(), second);
+        assert_eq!(shelf.prune("lab", "consul", 1).unwrap(), [first]);
+        assert_eq!(shelf.list().unwrap().0, [second, third]);
+    }
+
+    #[test]
+    fn a_snapshot_is_found_by_its_name_and_others_are_suggested() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::of(dir.path());
+        let one = put(&shelf, "consul", 10);
+        assert_eq!(shelf.find("lab", &one.id()).unwrap(), one);
+        assert_eq!(shelf.find("lab", "consul").unwrap(), one);
+        let unknown = shelf.find("lab", "consul/20200101T000000000Z").unwrap_err();
+        assert!(unknown.contains(&one.id()), "{unknown}");
+        assert!(shelf.find("lab", "vault/latest").is_err());
+        assert!(shelf.find("other", &one.id()).is_err());
+    }
+
+    #[test]
+    fn what_a_killed_engine_left_is_swept_away_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::of(dir.path());
+        assert_eq!(shelf.sweep().unwrap(), 0);
+        let one = put(&shelf, "consul", 10);
+        let half = one.file.with_file_name(format!("{UNFINISHED}abc"));
+        fs::write(&half, b"half").unwrap();
+        let scratch = shelf.scratch().unwrap().keep();
+        fs::write(scratch.join("data"), b"x").unwrap();
+        assert_eq!(shelf.sweep().unwrap(), 2);
+        assert!(!half.exists() && !scratch.exists());
+        assert_eq!(shelf.list().unwrap().0, [one]);
+    }
+
+    #[test]
+    fn a_failed_attempt_is_remembered_until_one_succeeds() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::of(dir.path());
+        let failure = Failure {
+            environment: "lab".into(),
+            service: "vault".into(),
+            at: at(10),
+            reason: "it ends in the middle".into(),
+        };
+        shelf.fail(&failure).unwrap();
+        let (all, odd) = shelf.all().unwrap();
+        assert_eq!((all.failures, odd.len()), (vec![failure], 0));
+        shelf.forget_failure("lab", "vault").unwrap();
+        shelf.forget_failure("lab", "vault").unwrap();
+        assert!(shelf.all().unwrap().0.failures.is_empty());
     }
 }

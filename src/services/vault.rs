@@ -5,7 +5,7 @@
 pub(super) mod seals;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,17 +14,11 @@ use futures::future::join_all;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::api::{Auth, Endpoint, Until};
-use super::archive::Origin;
-use super::{Service, ServiceError, Taken, ViewSpec};
+use super::{Service, ServiceError, ViewSpec};
 use crate::domain::live::{Health, Members, Problem, ServiceReport};
 use crate::domain::table::{Cell, Table, Tone};
-use crate::transport::Progress;
-
-/// The longest look for the active node, before a snapshot.
-const LOOK: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub(super) struct Vault {
@@ -290,31 +284,6 @@ impl Service for Vault {
 
     fn seals(self: Arc<Self>) -> Option<Arc<dyn seals::Seals>> {
         Some(self)
-    }
-
-    /// From the active node itself: through a standby it may be empty or cut off.
-    /// <https://developer.hashicorp.com/vault/api-docs/system/storage/raft>
-    async fn snapshot(
-        &self,
-        into: &Path,
-        progress: Progress<'_>,
-        cancel: &CancellationToken,
-    ) -> Result<Taken, ServiceError> {
-        let seen = self.look(Until::after(LOOK)).await;
-        let active = seen.iter().find(|node| node.is_active());
-        let Some(active) = active.map(|node| node.endpoint) else {
-            return Err(ServiceError::Setup(
-                "none of its nodes says that it is the active one; only that one gives a snapshot that is whole".into(),
-            ));
-        };
-        let saved = active
-            .save("/v1/sys/storage/raft/snapshot", into, progress, cancel)
-            .await?;
-        Ok(Taken {
-            saved,
-            origin: Origin::Vault,
-            from: active.name.clone(),
-        })
     }
 }
 

@@ -10,7 +10,7 @@ use serde_saphyr::{Location, Spanned};
 use super::handlers;
 use super::order;
 use super::template::{Form, lint};
-use crate::domain::recipe::{Recipe, Selector, Step, TerraformAction, Work};
+use crate::domain::recipe::{Recipe, Selector, SnapshotVerb, Step, TerraformAction, Work};
 use crate::domain::resource::Resource;
 use crate::domain::rolling::Rolling;
 
@@ -219,7 +219,20 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         reasons.push("a report is written once, so it cannot have `on`".into());
     }
     if matches!(work, Work::Snapshot(_)) && step.on.is_some() {
-        reasons.push("a snapshot is of a service, not of a node, so it cannot have `on`".into());
+        reasons.push("a snapshot is of a store, not of a node, so it cannot have `on`".into());
+    }
+    if let Work::Snapshot(work) = work {
+        let takes = work.what == SnapshotVerb::Take;
+        if work.keep.is_some() && !takes {
+            reasons.push("`keep` is for taking snapshots".into());
+        }
+        if work.which.is_some() && takes {
+            reasons
+                .push("a snapshot that is taken is a new one: `which` does not go with it".into());
+        }
+        if work.name == "*" && work.what == SnapshotVerb::Restore {
+            reasons.push("a restore is of one store: name it".into());
+        }
     }
     if matches!(work, Work::Vault(_)) && step.on.is_some() {
         reasons.push(

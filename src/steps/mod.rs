@@ -52,11 +52,12 @@ pub use vault::{Ceremonies, Chair, Heard, Spoken};
 pub use workshop::{Matrices, Secrets, Workshop};
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -70,8 +71,10 @@ use crate::domain::service_action::ServiceAction;
 use crate::domain::table::Table;
 use crate::resources::Log;
 use crate::resources::undo::Records;
+use crate::services::sealing::Identity;
 use crate::services::shelf::Shelf;
-use crate::services::{Acted, Seals, Taken, Tell};
+use crate::services::stores::Store;
+use crate::services::{Acted, Seals, Tell};
 use crate::transport::{Host, Reach, ReachError};
 
 use self::template::{Scope, TemplateError, Templates};
@@ -122,16 +125,17 @@ pub trait AskService: Send + Sync {
     /// A sentence that says why there is none.
     async fn ask(&self, service: &str, deadline: Duration) -> Result<ServiceReport, String>;
 
-    /// A copy of its whole state, in a file beside `into`; not verified yet.
+    /// The store of that name, for snapshots.
     ///
     /// # Errors
-    /// A sentence that says why there is none.
-    async fn snapshot(
-        &self,
-        service: &str,
-        into: &Path,
-        cancel: &CancellationToken,
-    ) -> Result<Taken, String>;
+    /// A sentence that says why it cannot be spoken to.
+    async fn store(&self, name: &str) -> Result<OpenStore, String>;
+
+    /// The secret key that reads encrypted snapshots; `None` where the environment does not say where it is.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be read.
+    async fn identity(&self) -> Result<Option<Identity>, String>;
 
     /// The rows of one of its lists, asked where it does not run on the node `without`.
     ///
@@ -171,6 +175,14 @@ pub trait AskService: Send + Sync {
     async fn seals(&self, service: &str) -> Result<Arc<dyn Seals>, String> {
         Err(format!("{service} has no seal"))
     }
+}
+
+/// A store that can be spoken to.
+pub struct OpenStore {
+    /// It itself.
+    pub store: Box<dyn Store>,
+    /// What lets one in, for a scratch instance with the same users.
+    pub secret: Option<SecretString>,
 }
 
 /// Sees how the tasks of the run stand, for its report.

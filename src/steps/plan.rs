@@ -177,7 +177,9 @@ fn limited(step: &Step, limits: &Limits) -> Step {
 pub fn seal(mut plan: Plan, environment: &Environment) -> Plan {
     plan.environment_hash = digest(environment);
     plan.hash.clear();
+    let outlook = std::mem::take(&mut plan.outlook);
     plan.hash = digest(&plan);
+    plan.outlook = outlook;
     plan
 }
 

@@ -5,8 +5,8 @@ use super::template::{Scope, TemplateError};
 use crate::domain::approval::Approver;
 use crate::domain::handler;
 use crate::domain::recipe::{
-    AnsibleAction, AnsibleStep, HttpWait, RunCommand, ServiceWait, Step, TerraformAction,
-    TerraformStep, VaultAct, VaultStep, Work,
+    AnsibleAction, AnsibleStep, HttpWait, RunCommand, ServiceWait, SnapshotVerb, SnapshotWork,
+    Step, TerraformAction, TerraformStep, VaultAct, VaultStep, Work,
 };
 use crate::domain::resource::{Declared, PackageSpec, Presence, RebootCause, Resource};
 use crate::transport::quote;
@@ -32,12 +32,7 @@ pub(super) fn lines(work: &Work<'_>, scope: &Scope<'_>) -> Result<Vec<String>, T
         }
         Work::Service(wait) => service_lines(&scope.render(*wait)?),
         Work::Snapshot(take) => {
-            let take = scope.render(*take)?;
-            let whose = match take.name.as_str() {
-                "*" => "every service that can give it".to_owned(),
-                name => format!("service {name}"),
-            };
-            vec![format!("save the state of {whose} here, and verify it")]
+            vec![snapshot_line(&scope.render(*take)?)]
         }
         Work::Approve(question) => {
             let question = scope.render(*question)?;
@@ -291,6 +286,28 @@ fn ansible_line(step: &AnsibleStep) -> String {
         AnsibleAction::Inventory => format!("make the inventory from {hosts}"),
         AnsibleAction::Wait => format!("wait until every host lets us in by SSH: {hosts}"),
         AnsibleAction::Playbook => format!("ansible-playbook {book}{optional} on {hosts}"),
+    }
+}
+
+fn snapshot_line(work: &SnapshotWork) -> String {
+    let whose = match work.name.as_str() {
+        "*" => "every store that can give it".to_owned(),
+        name => name.to_owned(),
+    };
+    let which = match work.which.as_deref() {
+        None | Some("latest") => "its newest snapshot".to_owned(),
+        Some(which) => format!("snapshot {which}"),
+    };
+    match work.what {
+        SnapshotVerb::Take => format!("save the state of {whose} here, and verify it"),
+        SnapshotVerb::Verify => match work.which.as_deref() {
+            None | Some("" | "all") => format!("read every snapshot of {whose} again"),
+            Some(which) => format!("read snapshot {which} again"),
+        },
+        SnapshotVerb::Restore => format!("replace the state of {whose} by {which}"),
+        SnapshotVerb::Drill => {
+            format!("restore {which} of {whose} into a scratch instance here, and throw that away")
+        }
     }
 }
 

@@ -1,5 +1,4 @@
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Mutex;
 
 use super::testing::staging;
@@ -41,8 +40,12 @@ impl AskService for Answers {
         next
     }
 
-    async fn snapshot(&self, _: &str, _: &Path, _: &CancellationToken) -> Result<Taken, String> {
-        Err("no snapshots here".into())
+    async fn store(&self, _: &str) -> Result<OpenStore, String> {
+        Err("no stores here".into())
+    }
+
+    async fn identity(&self) -> Result<Option<Identity>, String> {
+        Ok(None)
     }
 
     async fn table(

@@ -109,29 +109,12 @@ impl HttpClient {
         limit: Duration,
     ) -> Result<Reply, HttpError> {
         let work = async {
-            let method = method
-                .parse()
-                .map_err(|_| HttpError::Setup(format!("{method:?} is not an HTTP method")))?;
-            let mut request = self.0.request(method, url);
-            for (name, value) in headers {
-                request = request.header(*name, sensitive(name, value)?);
-            }
+            let mut request = self.prepared(method, url, headers)?;
             if let Some(body) = body {
                 request = request.body(body);
             }
-            let mut response = request.send().await.map_err(|error| broken(&error))?;
-            let mut body = BytesMut::new();
-            while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
-                if body.len() + chunk.len() > BODY_LIMIT {
-                    return Err(HttpError::TooLarge(BODY_LIMIT));
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok(Reply {
-                status: response.status().as_u16(),
-                headers: response.headers().clone(),
-                body: body.freeze(),
-            })
+            let response = request.send().await.map_err(|error| broken(&error))?;
+            Incoming(response).whole().await
         };
         tokio::time::timeout(limit, work)
             .await
@@ -167,65 +150,17 @@ impl HttpClient {
         into: &Path,
         progress: Progress<'_>,
     ) -> Result<(), HttpError> {
-        let saved = self.receive(url, &[], into, progress).await?;
-        if saved.status != 200 {
+        let disk =
+            |error: std::io::Error| HttpError::Download(format!("{}: {error}", into.display()));
+        let mut incoming = self.open("GET", url, &[], None).await?;
+        if incoming.status() != 200 {
             return Err(HttpError::Download(format!(
                 "{}: status {}",
                 public(url),
-                saved.status
+                incoming.status()
             )));
         }
-        let found = &saved.sha256;
-        if !found.eq_ignore_ascii_case(sha256) {
-            return Err(HttpError::Download(format!(
-                "{}: the checksum is {found}, but {sha256} was declared; the file changed or the declaration is wrong",
-                public(url)
-            )));
-        }
-        saved.keep(into)
-    }
-
-    /// Fetches the answer to a GET into a file beside `into`, which is gone again unless it is [kept](Saved::keep).
-    ///
-    /// There is no deadline for the whole (states are large and links slow), but none of its pauses may be longer than half a
-    /// minute.
-    ///
-    /// # Errors
-    /// [`HttpError::Download`] for a disk that does not take it; an answer with an error status is not an error.
-    pub async fn save(
-        &self,
-        url: &str,
-        headers: &[(&str, String)],
-        into: &Path,
-        progress: Progress<'_>,
-        cancel: &CancellationToken,
-    ) -> Result<Saved, HttpError> {
-        let work = self.receive(url, headers, into, progress);
-        tokio::select! {
-            () = cancel.cancelled() => Err(HttpError::Cancelled),
-            done = work => done,
-        }
-    }
-
-    async fn receive(
-        &self,
-        url: &str,
-        headers: &[(&str, String)],
-        into: &Path,
-        progress: Progress<'_>,
-    ) -> Result<Saved, HttpError> {
-        let disk =
-            |error: std::io::Error| HttpError::Download(format!("{}: {error}", into.display()));
-        let quiet = |_| HttpError::Timeout(SILENCE);
-        let mut request = self.0.get(url);
-        for (name, value) in headers {
-            request = request.header(*name, sensitive(name, value)?);
-        }
-        let mut response = tokio::time::timeout(SILENCE, request.send())
-            .await
-            .map_err(quiet)?
-            .map_err(|error| broken(&error))?;
-        let total = response.content_length().unwrap_or(0);
+        let total = incoming.length().unwrap_or(0);
         let folder = into.parent().unwrap_or_else(|| Path::new("."));
         // Named until it is kept by nothing that a reader looks for; dropped, and so removed, on every way out.
         let (file, path) = tempfile::NamedTempFile::new_in(folder)
@@ -234,11 +169,7 @@ impl HttpClient {
         let mut file = tokio::fs::File::from_std(file);
         let mut digest = Sha256::new();
         let mut done = 0;
-        while let Some(chunk) = tokio::time::timeout(SILENCE, response.chunk())
-            .await
-            .map_err(quiet)?
-            .map_err(|error| broken(&error))?
-        {
+        while let Some(chunk) = incoming.chunk().await? {
             digest.update(&chunk);
             file.write_all(&chunk).await.map_err(disk)?;
             done += chunk.len() as u64;
@@ -246,48 +177,132 @@ impl HttpClient {
         }
         file.flush().await.map_err(disk)?;
         file.sync_all().await.map_err(disk)?;
-        Ok(Saved {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            sha256: crate::domain::hex(&digest.finalize()),
-            size: done,
-            path,
-        })
+        let found = crate::domain::hex(&digest.finalize());
+        if !found.eq_ignore_ascii_case(sha256) {
+            return Err(HttpError::Download(format!(
+                "{}: the checksum is {found}, but {sha256} was declared; the file changed or the declaration is wrong",
+                public(url)
+            )));
+        }
+        path.persist(into).map_err(|error| disk(error.error))
+    }
+
+    /// Sends a request whose answer is read piece by piece.
+    ///
+    /// There is no deadline for the whole (states are large and links slow), but none of its pauses may be longer than half a
+    /// minute.
+    ///
+    /// # Errors
+    /// [`HttpError`] when no answer begins; one with an error status is not an error.
+    pub async fn open(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, String)],
+        body: Option<Bytes>,
+    ) -> Result<Incoming, HttpError> {
+        let mut request = self.prepared(method, url, headers)?;
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = tokio::time::timeout(SILENCE, request.send())
+            .await
+            .map_err(|_| HttpError::Timeout(SILENCE))?
+            .map_err(|error| broken(&error))?;
+        Ok(Incoming(response))
+    }
+
+    /// Sends a file as the body of a request and reads the whole answer within `limit`.
+    ///
+    /// # Errors
+    /// [`HttpError::Setup`] when the file cannot be read; otherwise as [`HttpClient::request`].
+    pub async fn upload(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, String)],
+        file: &Path,
+        limit: Duration,
+    ) -> Result<Reply, HttpError> {
+        let unreadable =
+            |error: std::io::Error| HttpError::Setup(format!("{}: {error}", file.display()));
+        let work = async {
+            let file = tokio::fs::File::open(file).await.map_err(unreadable)?;
+            let length = file.metadata().await.map_err(unreadable)?.len();
+            let request = self
+                .prepared(method, url, headers)?
+                .header("content-length", length)
+                .body(file);
+            let response = request.send().await.map_err(|error| broken(&error))?;
+            Incoming(response).whole().await
+        };
+        tokio::time::timeout(limit, work)
+            .await
+            .unwrap_or(Err(HttpError::Timeout(limit)))
+    }
+
+    fn prepared(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, String)],
+    ) -> Result<reqwest::RequestBuilder, HttpError> {
+        let method = method
+            .parse()
+            .map_err(|_| HttpError::Setup(format!("{method:?} is not an HTTP method")))?;
+        let mut request = self.0.request(method, url);
+        for (name, value) in headers {
+            request = request.header(*name, sensitive(name, value)?);
+        }
+        Ok(request)
     }
 }
 
-/// An answer whose body is in a file that nobody has asked to keep yet.
+/// An answer that is read piece by piece.
 #[derive(Debug)]
-pub struct Saved {
-    /// The HTTP status.
-    pub status: u16,
-    /// SHA-256 of the body, 64 hexadecimal digits.
-    pub sha256: String,
-    /// The body's size, bytes.
-    pub size: u64,
-    headers: HeaderMap,
-    path: tempfile::TempPath,
-}
+pub struct Incoming(reqwest::Response);
 
-impl Saved {
-    /// Where it is now.
-    pub fn path(&self) -> &Path {
-        &self.path
+impl Incoming {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.0.status().as_u16()
     }
 
     /// A header as text; `None` when it is absent or not text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        self.0.headers().get(name)?.to_str().ok()
     }
 
-    /// Puts it in its place, whole.
+    /// How long the body is, bytes, where that is said in advance.
+    pub fn length(&self) -> Option<u64> {
+        self.0.content_length()
+    }
+
+    /// The next piece of the body; `None` at its end.
     ///
     /// # Errors
-    /// [`HttpError::Download`] when the directory does not take it; it is gone then.
-    pub fn keep(self, into: &Path) -> Result<(), HttpError> {
-        self.path
-            .persist(into)
-            .map_err(|error| HttpError::Download(format!("{}: {}", into.display(), error.error)))
+    /// [`HttpError`] when the connection breaks, or nothing comes for half a minute.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
+        tokio::time::timeout(SILENCE, self.0.chunk())
+            .await
+            .map_err(|_| HttpError::Timeout(SILENCE))?
+            .map_err(|error| broken(&error))
+    }
+
+    /// All that is left of the body, up to [`BODY_LIMIT`].
+    async fn whole(mut self) -> Result<Reply, HttpError> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = self.0.chunk().await.map_err(|error| broken(&error))? {
+            if body.len() + chunk.len() > BODY_LIMIT {
+                return Err(HttpError::TooLarge(BODY_LIMIT));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Reply {
+            status: self.0.status().as_u16(),
+            headers: self.0.headers().clone(),
+            body: body.freeze(),
+        })
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn name(world: &World, target: &Target) -> Option<String> {
             let finding = world.findings().get(*index)?;
             format!("{}: {}", finding.text, finding.evidence)
         }
-        Target::Row(_, _, row) => row.clone(),
+        Target::Row(_, _, row) | Target::Snapshot(row, _) => row.clone(),
     })
 }
 
@@ -59,6 +59,10 @@ pub(crate) fn raw(world: &World, screens: &Screens, target: &Target) -> Option<(
                 .iter()
                 .find(|recipe| recipe.name == *name)?;
             (name.clone(), to_value(recipe))
+        }
+        Target::Snapshot(id, _) => {
+            let snapshot = world.snapshots().iter().find(|one| one.id() == *id)?;
+            (id.clone(), to_value(snapshot))
         }
         Target::Row(service, view, id) => {
             let table = world.table(service, view)?.table.as_ref()?;

@@ -21,6 +21,7 @@ pub(crate) enum Context {
     Findings,
     Recipes,
     Environments,
+    Snapshots,
     Terminals,
     Typing,
     Journal,
@@ -38,7 +39,7 @@ pub(crate) enum Context {
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::Everywhere,
         Self::List,
         Self::Bridge,
@@ -51,6 +52,7 @@ impl Context {
         Self::Findings,
         Self::Recipes,
         Self::Environments,
+        Self::Snapshots,
         Self::Terminals,
         Self::Typing,
         Self::Journal,
@@ -82,6 +84,7 @@ impl Context {
             Self::Findings => "Findings",
             Self::Recipes => "Recipes",
             Self::Environments => "Environments",
+            Self::Snapshots => "Snapshots",
             Self::Terminals => "Terminals",
             Self::Typing => "Typing in a terminal",
             Self::Journal => "Journals of nodes",
@@ -133,6 +136,7 @@ pub(crate) enum Command {
     CycleStream,
     Describe,
     Down,
+    DrillSnapshot,
     DryRun,
     Exec,
     File,
@@ -171,6 +175,7 @@ pub(crate) enum Command {
     Rekey,
     Rerun,
     ResetShares,
+    RestoreSnapshot,
     Resume,
     ResumeFailed,
     Right,
@@ -179,12 +184,14 @@ pub(crate) enum Command {
     Sort(u8),
     StepDown,
     Suspend,
+    TakeSnapshot,
     Times,
     Top,
     Undo,
     Units,
     Unseal,
     Up,
+    VerifySnapshot,
     Wide,
     Wrap,
     Yes,

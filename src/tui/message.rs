@@ -17,6 +17,7 @@ use crate::domain::question::OpenQuestion;
 use crate::domain::run::{LogLine, Run, RunId, Task, TaskState};
 use crate::domain::schedule::ScheduleStatus;
 use crate::domain::seal::{Ceremony, NewKeys, SealBoard, Word};
+use crate::domain::snapshot::Snapshot;
 use crate::domain::table::Table;
 use crate::store::{LineFilter, Pattern};
 
@@ -49,6 +50,8 @@ pub enum Place {
     Journal,
     /// The seals of every Vault, and the ceremony that is held.
     Unseal,
+    /// Copies of the state of stores.
+    Snapshots,
 }
 
 /// Everything that can happen to the screens.
@@ -111,6 +114,11 @@ pub enum Effect {
     Table {
         /// Environment, service, view.
         key: (String, String, String),
+    },
+    /// Ask the engine for the snapshots of an environment.
+    Snapshots {
+        /// The environment's name.
+        environment: String,
     },
     /// Ask the engine for its schedules.
     Schedules,
@@ -205,6 +213,13 @@ pub enum Answer {
         ticket: u64,
         /// The plan and the gate before it.
         result: Result<(Box<Plan>, Gate), Refusal>,
+    },
+    /// To [`Effect::Snapshots`].
+    Snapshots {
+        /// From the effect.
+        environment: String,
+        /// Oldest first.
+        result: Result<Vec<Snapshot>, Refusal>,
     },
     /// To [`Effect::Start`].
     Started(Result<Box<Run>, Refusal>),

@@ -15,6 +15,7 @@ use super::model::{Model, Setup};
 use super::{update, view};
 use crate::client::{Event, View, Workspace};
 use crate::domain::action::{Gate, Risk};
+use crate::domain::backup::StoreKind;
 use crate::domain::environment::{Environment, Protection};
 use crate::domain::facts::{ClockFacts, CloudInit, Disk, Interface, MoreFacts, Throttled};
 use crate::domain::finding::assess;
@@ -31,6 +32,7 @@ use crate::domain::run::{LogLine, Run, RunId, RunState, Stream, Tally, Task, Tas
 use crate::domain::schedule::{Memory, Missed, Outcome, ScheduleStatus};
 use crate::domain::seal::{NodeSeal, SealBoard, SealState};
 use crate::domain::service::{ServiceKind, ServiceSpec};
+use crate::domain::snapshot::{Drill, Inventory, Look, Snapshot};
 use crate::domain::stack::Stack;
 use crate::domain::table::{Cell, Table, Tone};
 
@@ -110,6 +112,7 @@ fn environment(name: &str, protection: Protection, marking: Option<&str>) -> Env
         services,
         artifacts: BTreeMap::new(),
         variables: BTreeMap::new(),
+        backups: Default::default(),
     }
 }
 
@@ -755,6 +758,49 @@ pub(crate) fn seals() -> Vec<SealBoard> {
     }]
 }
 
+/// One of each state: fresh, tried, damaged.
+fn snapshots() -> Vec<Snapshot> {
+    let one = |service: &str, kind, seconds: i64| Snapshot {
+        environment: "lab".into(),
+        service: service.into(),
+        kind,
+        taken_at: ago(seconds),
+        from: "pc1".into(),
+        file: format!("/var/lib/quarterdeck/snapshots/lab/{service}/one.snap").into(),
+        size: 48_213,
+        sha256: "ab".repeat(32),
+        state: 131_072,
+        index: 4711,
+        term: 3,
+        recipients: Vec::new(),
+        inventory: Inventory::default(),
+        look: None,
+        drill: None,
+    };
+    let damaged = Snapshot {
+        look: Some(Look {
+            at: ago(3600),
+            flaw: Some("its checksum is another one".into()),
+        }),
+        ..one("consul", StoreKind::Consul, 200_000)
+    };
+    let tried = Snapshot {
+        recipients: vec!["age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq".into()],
+        look: Some(Look {
+            at: ago(7200),
+            flaw: None,
+        }),
+        drill: Some(Drill {
+            at: ago(7000),
+            took_ms: 2840,
+            answers: "it leads, and has 12 keys".into(),
+            flaw: None,
+        }),
+        ..one("consul", StoreKind::Consul, 90_000)
+    };
+    vec![damaged, tried, one("consul", StoreKind::Consul, 3600)]
+}
+
 fn reply(effect: Effect) -> Option<Answer> {
     Some(match effect {
         Effect::Seals { environment } => Answer::Seals {
@@ -769,6 +815,10 @@ fn reply(effect: Effect) -> Option<Answer> {
             result: Ok(history()),
         },
         Effect::Runs => Answer::Runs(Ok(runs())),
+        Effect::Snapshots { environment } => Answer::Snapshots {
+            environment,
+            result: Ok(snapshots()),
+        },
         Effect::Schedules => Answer::Schedules(Ok(schedules())),
         Effect::Run(id) => {
             Answer::Run(Ok(runs().into_iter().find(|run| run.id == id).map(|run| {

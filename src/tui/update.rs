@@ -20,6 +20,7 @@ use super::layers::question::Question;
 use super::layers::sheet::Sheet;
 use super::message::{Effect, Message, Place};
 use super::model::Model;
+use super::screens::snapshots::Snapshots;
 use super::screens::unseal::Unseal;
 use super::screens::{Intent, Target};
 use crate::client::conversation::Source;
@@ -235,6 +236,7 @@ fn describes_by_text(model: &Model) -> bool {
             | Place::Findings
             | Place::Recipes
             | Place::Environments
+            | Place::Snapshots
     )
 }
 
@@ -444,7 +446,9 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             questions::settled(model, question);
             Vec::new()
         }
+        Event::Snapshots if *place == Place::Snapshots => Snapshots::open(world),
         Event::Node { .. }
+        | Event::Snapshots
         | Event::Findings { .. }
         | Event::Lock { .. }
         | Event::Marks { .. }

@@ -15,6 +15,7 @@ use crate::domain::run::{Run, RunId};
 use crate::domain::schedule::ScheduleStatus;
 use crate::domain::seal::{Ceremony, SealBoard};
 use crate::domain::service::ServiceSpec;
+use crate::domain::snapshot::Snapshot;
 use crate::domain::table::Table;
 
 /// Runs kept for the lists; older ones are read from the store when asked for by number.
@@ -94,6 +95,8 @@ pub(crate) struct World {
     pub runs_read: Known<()>,
     /// What runs by itself, in the order of environments and their files.
     pub schedules: Vec<ScheduleStatus>,
+    /// The snapshots of the environment that they were last asked of.
+    pub shelf: (String, Known<Vec<Snapshot>>),
     /// What waits for an operator's decision.
     pub waiting: Vec<Waiting>,
     /// Runs that wait for shares, or for somebody who takes new ones.
@@ -116,12 +119,21 @@ impl World {
             runs: Vec::new(),
             runs_read: Known::Asked,
             schedules: Vec::new(),
+            shelf: (String::new(), Known::Asked),
             waiting: Vec::new(),
             ceremonies: Vec::new(),
             seals: BTreeMap::new(),
             environment: environment.unwrap_or_default(),
             trends: BTreeMap::new(),
             tables: BTreeMap::new(),
+        }
+    }
+
+    /// The snapshots of the current environment, oldest first, as far as they are known.
+    pub(crate) fn snapshots(&self) -> &[Snapshot] {
+        match &self.shelf {
+            (environment, Known::Ready(snapshots)) if *environment == self.environment => snapshots,
+            _ => &[],
         }
     }
 
@@ -338,6 +350,7 @@ impl World {
             Event::Task { .. }
             | Event::Matrix { .. }
             | Event::Question(_)
+            | Event::Snapshots
             | Event::Settled { .. }
             | Event::Connection { .. }
             | Event::Missed(_) => {}

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::backups::BackupsEntry;
 use super::words::{
     Address, Channel, Marking, Name, Path, Sha256, Url, User, VariableName, Version,
 };
@@ -42,6 +43,8 @@ pub(crate) struct EnvironmentFile {
     /// What the environment runs by itself at set times; at most 256.
     #[schemars(length(max = 256))]
     pub(crate) schedules: Vec<ScheduleEntry>,
+    /// How the state of its services and other stores is saved.
+    pub(crate) backups: Option<BackupsEntry>,
     /// Packages that you bring along, by software name and architecture.
     pub(crate) artifacts: BTreeMap<String, ArtifactEntry>,
     /// Free values for your own recipes, seen there as `env.variables`. No secrets.

@@ -4,6 +4,7 @@
 //! faulty parts, so that one look finds the mistakes of structure and those of meaning together. Doc comments of fields
 //! become the descriptions that editors show.
 
+pub(crate) mod backups;
 pub(crate) mod environment;
 pub(crate) mod notifications;
 pub(crate) mod words;

@@ -46,6 +46,18 @@ text! {
 }
 
 text! {
+    /// Where a store is.
+    StoreUrl = "^(?:https?://[^\\s/?#@]+(?:/[^\\s?#]*)?|postgres(?:ql)?://(?:[^\\s/?#@:]+@)?[^\\s/?#@]+/[^\\s/?#]+)$",
+    "a store's URL is that of an API (http:// or https://), or postgresql://USER@HOST:PORT/DATABASE without a password"
+}
+
+text! {
+    /// For whom something is encrypted.
+    AgeRecipient = "^age1[02-9ac-hj-np-z]{58}$",
+    "an age recipient is `age1` and 58 letters and digits, as age-keygen prints it"
+}
+
+text! {
     /// A version, or its beginning; a snap channel may follow.
     Version = "^v?[0-9]+(?:\\.[0-9A-Za-z]+)*(?:[+~:-][0-9A-Za-z.+~:-]*)?(?:/(?:stable|candidate|beta|edge))?$",
     "a version begins with a number, such as \"1.16\", \"1.8.7+dfsg1-1\" or \"1.28/stable\""

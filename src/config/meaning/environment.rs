@@ -5,7 +5,7 @@ use crate::config::diagnostic::{Fault, quoted};
 use crate::config::format::environment::EnvironmentFile;
 use crate::config::meaning::doubt::Doubt;
 use crate::config::meaning::paths::Paths;
-use crate::config::meaning::{artifacts, nodes, services, versions};
+use crate::config::meaning::{artifacts, backups, nodes, services, versions};
 use crate::domain::environment::{Environment, Protection};
 use crate::domain::stack::Stack;
 
@@ -30,6 +30,10 @@ pub(crate) fn read(
     let nodes = nodes::read(file, top, stack, &doubt, paths, faults);
     let services = services::read(file, &nodes, top, &doubt, paths, faults);
     let artifacts = artifacts::read(file, top, paths, faults);
+    let backups = file.backups.as_ref().map(|backups| {
+        let at = top.key("backups");
+        backups::read(backups, at, &services, &nodes, paths, faults)
+    });
     let mut variables = file.variables.clone();
     if let Some(integration) = &file.integration {
         if let Some(taken) = top.key("variables").key_span("integration") {
@@ -81,5 +85,6 @@ pub(crate) fn read(
         services,
         artifacts,
         variables,
+        backups: backups.unwrap_or_default(),
     })
 }

@@ -5,6 +5,7 @@
 //! cut out are simply absent here, and are passed over in silence: their mistake has been told.
 
 pub(super) mod artifacts;
+pub(super) mod backups;
 pub(super) mod doubt;
 pub(super) mod environment;
 pub(super) mod jumps;

@@ -127,7 +127,7 @@ fn interval(text: &str, span: Span, faults: &mut Vec<Fault>) -> Option<Duration>
 }
 
 /// A whole number and a unit: `500ms`, `5s`, `2m`, `1h`.
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let digits = text.len()
         - text
             .trim_start_matches(|character: char| character.is_ascii_digit())

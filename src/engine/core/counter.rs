@@ -93,7 +93,8 @@ impl Core {
                     .await
             }
             Request::Plan(request) => {
-                let plan = Arc::new(self.plan(request).await?);
+                let plan = self.plan(request).await?;
+                let plan = Arc::new(self.with_outlook(plan).await);
                 let room = self.room(&plan.request.environment)?;
                 let gate = Gate::of(plan.risk, room.environment.protection, caller.read_only);
                 self.desk.keep(Arc::clone(&plan));
@@ -133,6 +134,10 @@ impl Core {
                 self.test_channel(&channel).await?;
                 Ok(Response::Done)
             }
+            Request::Snapshots { environment } => self
+                .snapshots_of(&environment)
+                .await
+                .map(Response::Snapshots),
             Request::Schedules => Ok(Response::Schedules(self.schedule_list())),
             Request::RunSchedule { environment, name } => {
                 let run = self

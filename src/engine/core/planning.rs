@@ -24,6 +24,7 @@ impl Core {
             Some(Origin::Undo { run, .. }) => self.plan_undo(run, request).await,
             None => self.plan_recipe(request).await,
         }?;
+        let plan = self.bound_to_snapshots(plan).await?;
         self.told_of_edits(plan).await
     }
 

@@ -13,7 +13,8 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use super::super::checksum::sha256_of;
 use super::super::exec::look_well;
 use super::super::{Means, ResourceError};
-use super::{Meter, failed};
+use super::failed;
+use crate::resources::meter::{Meter, size as shown};
 use crate::transport::{FileMeta, Host, Source};
 
 /// What a cut connection may cost at most; as many bytes are in memory for each node.
@@ -77,7 +78,7 @@ pub(super) async fn in_pieces(
         means
             .note(format!(
                 "{} are there already: goes on behind them",
-                super::size(done)
+                shown(done)
             ))
             .await;
     }

@@ -176,21 +176,6 @@ async fn a_checksum_that_is_none_is_refused() {
     assert_eq!(error, "\"abc\" is no SHA-256: it has 64 hexadecimal digits");
 }
 
-#[test]
-fn a_meter_tells_the_end_and_not_every_piece() {
-    let (meter, mut reports) = Meter::new("pushed");
-    for done in 0..=100 {
-        meter.update(done * 1024 * 1024, 100 * 1024 * 1024);
-    }
-    assert_eq!(
-        *reports.0.borrow_and_update(),
-        "pushed 100.0 MiB of 100.0 MiB (100 %)"
-    );
-    let (meter, mut reports) = Meter::new("pushed");
-    meter.update(0, 0);
-    assert_eq!(*reports.0.borrow_and_update(), "pushed 0 B of 0 B (100 %)");
-}
-
 /// Content of twenty bytes, its checksum and a declaration of it.
 fn large(directory: &Path) -> (DownloadSpec, &'static [u8]) {
     let content = b"0123456789abcdefghij";

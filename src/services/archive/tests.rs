@@ -1,10 +1,11 @@
-use std::io::Write as _;
-
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rstest::rstest;
+use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::domain::backup::StoreKind;
+use crate::services::contents;
 
 const STATE: &[u8] = b"the state of the cluster";
 
@@ -22,7 +23,7 @@ fn packed(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
     tar.into_inner().unwrap().finish().unwrap()
 }
 
-fn members(origin: Origin) -> Vec<(&'static str, Vec<u8>)> {
+fn members(kind: StoreKind) -> Vec<(&'static str, Vec<u8>)> {
     let meta = format!(
         r#"{{"Version":1,"ID":"2-21-1","Index":21,"Term":2,"Peers":"","Size":{}}}"#,
         STATE.len()
@@ -35,23 +36,22 @@ fn members(origin: Origin) -> Vec<(&'static str, Vec<u8>)> {
         ("state.bin", STATE.to_vec()),
         ("SHA256SUMS", sums.into_bytes()),
     ];
-    if origin == Origin::Vault {
+    if kind == StoreKind::Vault {
         all.push(("SHA256SUMS.sealed", b"sealed".to_vec()));
     }
     all
 }
 
-fn judged(origin: Origin, bytes: &[u8]) -> Result<Contents, String> {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(bytes).unwrap();
-    verify(origin, file.path()).map_err(|flaw| flaw.to_string())
+fn judged(kind: StoreKind, bytes: &[u8]) -> Result<Contents, String> {
+    contents::verify(kind, bytes).map_err(|flaw| flaw.to_string())
 }
 
 #[rstest]
-#[case(Origin::Consul)]
-#[case(Origin::Vault)]
-fn a_whole_archive_says_what_is_in_it(#[case] origin: Origin) {
-    let contents = judged(origin, &packed(&members(origin))).unwrap();
+#[case(StoreKind::Consul)]
+#[case(StoreKind::Nomad)]
+#[case(StoreKind::Vault)]
+fn a_whole_archive_says_what_is_in_it(#[case] kind: StoreKind) {
+    let contents = judged(kind, &packed(&members(kind))).unwrap();
     assert_eq!(
         contents,
         Contents {
@@ -64,10 +64,10 @@ fn a_whole_archive_says_what_is_in_it(#[case] origin: Origin) {
 
 #[test]
 fn an_archive_that_ends_anywhere_before_its_end_is_never_good() {
-    let whole = packed(&members(Origin::Vault));
+    let whole = packed(&members(StoreKind::Vault));
     for length in 0..whole.len() {
         assert!(
-            judged(Origin::Vault, &whole[..length]).is_err(),
+            judged(StoreKind::Vault, &whole[..length]).is_err(),
             "{length} bytes"
         );
     }
@@ -75,13 +75,13 @@ fn an_archive_that_ends_anywhere_before_its_end_is_never_good() {
 
 #[test]
 fn an_archive_with_any_byte_changed_is_never_taken_for_another_state() {
-    let whole = packed(&members(Origin::Consul));
-    let right = judged(Origin::Consul, &whole).unwrap();
+    let whole = packed(&members(StoreKind::Consul));
+    let right = judged(StoreKind::Consul, &whole).unwrap();
     for at in 0..whole.len() {
         let mut changed = whole.clone();
         changed[at] ^= 0x5a;
         // The header of gzip has bytes that mean nothing (time, system).
-        if let Ok(contents) = judged(Origin::Consul, &changed) {
+        if let Ok(contents) = judged(StoreKind::Consul, &changed) {
             assert!(at < 10, "byte {at}");
             assert_eq!(contents, right);
         }
@@ -93,9 +93,12 @@ fn an_archive_with_any_byte_changed_is_never_taken_for_another_state() {
 #[case("state.bin", "state.bin is missing")]
 #[case("SHA256SUMS", "SHA256SUMS is missing")]
 fn a_member_that_is_missing_is_named(#[case] name: &str, #[case] said: &str) {
-    let mut members = members(Origin::Vault);
+    let mut members = members(StoreKind::Vault);
     members.retain(|(member, _)| *member != name);
-    assert_eq!(judged(Origin::Vault, &packed(&members)).unwrap_err(), said);
+    assert_eq!(
+        judged(StoreKind::Vault, &packed(&members)).unwrap_err(),
+        said
+    );
 }
 
 #[rstest]
@@ -108,24 +111,24 @@ fn a_member_that_is_not_as_written_down_is_named(
     #[case] bytes: &[u8],
     #[case] said: &str,
 ) {
-    let mut members = members(Origin::Vault);
+    let mut members = members(StoreKind::Vault);
     for (member, content) in &mut members {
         if *member == name {
             *content = bytes.to_vec();
         }
     }
-    let flaw = judged(Origin::Vault, &packed(&members)).unwrap_err();
+    let flaw = judged(StoreKind::Vault, &packed(&members)).unwrap_err();
     assert!(flaw.starts_with(said), "{flaw}");
 }
 
 #[test]
 fn what_is_no_archive_says_so() {
-    assert_eq!(judged(Origin::Consul, b"").unwrap_err(), "it is empty");
-    let page = judged(Origin::Consul, b"<html>502 Bad Gateway</html>").unwrap_err();
+    assert_eq!(judged(StoreKind::Consul, b"").unwrap_err(), "it is empty");
+    let page = judged(StoreKind::Consul, b"<html>502 Bad Gateway</html>").unwrap_err();
     assert!(page.starts_with("it cannot be read"), "{page}");
-    let mut extra = members(Origin::Consul);
+    let mut extra = members(StoreKind::Consul);
     extra.push(("stranger", b"x".to_vec()));
-    let flaw = judged(Origin::Consul, &packed(&extra)).unwrap_err();
+    let flaw = judged(StoreKind::Consul, &packed(&extra)).unwrap_err();
     assert_eq!(
         flaw,
         "there is a \"stranger\" in it, which does not belong there"

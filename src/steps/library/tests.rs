@@ -35,6 +35,7 @@ fn every_built_in_recipe_is_sound() {
         "copy-to",
         "deploy",
         "drain",
+        "drill",
         "exec",
         "join",
         "pipeline",
@@ -43,12 +44,14 @@ fn every_built_in_recipe_is_sound() {
         "reboot",
         "remove",
         "restart-unit",
+        "restore",
         "snapshot",
         "start-unit",
         "stop-unit",
         "terraform-destroy",
         "terraform-drift",
         "verify",
+        "verify-snapshots",
     ];
     assert_eq!(names, expected);
     assert_eq!(library.origin("deploy"), Some(&Origin::BuiltIn));

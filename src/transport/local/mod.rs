@@ -137,8 +137,21 @@ pub async fn run(
     sink: &mut dyn ChunkSink,
     cancel: &CancellationToken,
 ) -> Result<Exit, LocalError> {
+    run_fed(program, None, sink, cancel).await
+}
+
+/// As [`run`], with a standard input that comes piece by piece in place of [`Program::stdin`]; it ends with `feed`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_fed(
+    program: &Program,
+    feed: Option<mpsc::Receiver<Bytes>>,
+    sink: &mut dyn ChunkSink,
+    cancel: &CancellationToken,
+) -> Result<Exit, LocalError> {
     let name = program.argv.first().cloned().unwrap_or_default();
-    let mut child = start(program)?;
+    let mut child = start(program, feed.is_some())?;
     let mut group = Group::of(&child);
     let (pieces, mut arriving) = mpsc::channel(AHEAD);
     let exited = CancellationToken::new();
@@ -150,11 +163,21 @@ pub async fn run(
     if let Some(pipe) = child.stderr.take() {
         pipes.spawn(drain(pipe, Chunk::Stderr, pieces, exited.clone()));
     }
-    if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), program.stdin.clone()) {
-        pipes.spawn(async move {
-            // A program that does not want all of its input is no failure of ours.
-            let _ = pipe.write_all(&bytes).await;
-        });
+    // A program that does not want all of its input is no failure of ours.
+    match (child.stdin.take(), feed, program.stdin.clone()) {
+        (Some(mut pipe), Some(mut feed), _) => {
+            pipes.spawn(async move {
+                while let Some(bytes) = feed.recv().await {
+                    if pipe.write_all(&bytes).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        (Some(mut pipe), None, Some(bytes)) => {
+            pipes.spawn(async move { drop(pipe.write_all(&bytes).await) });
+        }
+        _ => {}
     }
     let deliver = async {
         while let Some(piece) = arriving.recv().await {
@@ -245,7 +268,7 @@ async fn supervise(
     Ok((Some(stop), ended))
 }
 
-fn start(program: &Program) -> Result<Child, LocalError> {
+fn start(program: &Program, fed: bool) -> Result<Child, LocalError> {
     let failed = |reason: String| LocalError::Start {
         program: program.argv.first().cloned().unwrap_or_default(),
         reason,
@@ -259,7 +282,7 @@ fn start(program: &Program) -> Result<Child, LocalError> {
         .args(arguments)
         .env(job::VARIABLE, job::mark())
         .envs(&program.environment)
-        .stdin(if program.stdin.is_some() {
+        .stdin(if fed || program.stdin.is_some() {
             Stdio::piped()
         } else {
             Stdio::null()

@@ -104,6 +104,7 @@ mod tests {
             services: vec![],
             artifacts: [].into(),
             variables: [].into(),
+            backups: Default::default(),
         };
         Pool::new(Arc::new(environment), SshSettings::default())
     }

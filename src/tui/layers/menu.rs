@@ -77,6 +77,7 @@ impl Menu {
                 return Self::of_finding(world, finding);
             }
             Target::Recipe(name) => (name.clone(), recipe_items(world, name)),
+            Target::Snapshot(name, taken) => (name.clone(), snapshot_items(*taken)),
         };
         (!items.is_empty()).then(|| Self {
             title,
@@ -253,6 +254,7 @@ fn environment_items(world: &World, name: &str) -> Vec<Item> {
     items.extend(schedule_items(world, name));
     items.push(item("Nodes", "go there", Deed::Go(Place::Nodes)));
     items.push(item("Services", "go there", Deed::Go(Place::Services)));
+    items.push(item("Snapshots", "go there", Deed::Go(Place::Snapshots)));
     let lock = world.live().and_then(|live| live.lock.as_ref());
     if let Some(lock) = lock.filter(|_| name == world.environment) {
         items.push(item(
@@ -371,6 +373,44 @@ fn word_items(names: &[String]) -> Vec<Item> {
         item("Follow units", "their journals, merged", ask(About::Units)),
         item("Follow a file", "merged by time", ask(About::File)),
     ]
+}
+
+/// What can be done with a snapshot, or with a store that has none.
+fn snapshot_items(taken: bool) -> Vec<Item> {
+    let act = |text: &str, detail: &str, risk, command| Item {
+        risk: Some(risk),
+        ..item(text, detail, Deed::Command(command))
+    };
+    let mut items = vec![act(
+        "Take a new one",
+        "of this store",
+        Risk::Read,
+        Command::TakeSnapshot,
+    )];
+    if taken {
+        items.extend([
+            act(
+                "Verify",
+                "read it again",
+                Risk::Read,
+                Command::VerifySnapshot,
+            ),
+            act(
+                "Try it",
+                "in a scratch instance here",
+                Risk::Read,
+                Command::DrillSnapshot,
+            ),
+            act(
+                "Restore",
+                "the plan shows what is lost",
+                Risk::Destroy,
+                Command::RestoreSnapshot,
+            ),
+        ]);
+        items.push(item("Raw", "JSON", Deed::Command(Command::Raw)));
+    }
+    items
 }
 
 fn service_items(world: &World, name: &str) -> Vec<Item> {

@@ -276,6 +276,7 @@ fn entries(world: &World, extra: &[ExtraCommand]) -> Vec<Entry> {
         ("terminals", Place::Terminals),
         ("journal", Place::Journal),
         ("unseal", Place::Unseal),
+        ("snapshots", Place::Snapshots),
     ] {
         entries.push(entry(text, "screen", Deed::Go(place)));
     }

@@ -134,7 +134,7 @@ impl PlanDialog {
                 .map(|planned| planned.preview.len() + 1)
                 .sum::<usize>()
                 // A caution takes a few lines on a narrow screen.
-                + plan.cautions.len() * 6
+                + (plan.cautions.len() + plan.outlook.len()) * 6
                 + plan.kept.len();
             self.scroll = self.scroll.min(u16::try_from(most).unwrap_or(u16::MAX));
         }
@@ -419,6 +419,15 @@ pub(super) fn body(look: &Look, plan: &Plan, width: usize) -> Vec<Line<'static>>
             ]));
         }
     }
+    for sentence in &plan.outlook {
+        let indent = sentence.len() - sentence.trim_start().len();
+        let style = if indent > 0 { plain(look) } else { warn };
+        let room = width.saturating_sub(3 + indent).max(8);
+        for line in text::wrap(&look.plain(sentence.trim_start()), room) {
+            let lead = " ".repeat(2 + indent);
+            lines.push(Line::from(vec![Span::raw(lead), Span::styled(line, style)]));
+        }
+    }
     if !lines.is_empty() {
         lines.push(Line::default());
     }
@@ -426,13 +435,17 @@ pub(super) fn body(look: &Look, plan: &Plan, width: usize) -> Vec<Line<'static>>
     lines
 }
 
+fn plain(look: &Look) -> Style {
+    Style {
+        bg: None,
+        ..look.theme.text
+    }
+}
+
 /// The steps with their hosts and what they will do; what is kept of an earlier run is counted.
 fn steps(look: &Look, plan: &Plan) -> Vec<Line<'static>> {
     let theme = &look.theme;
-    let plain = Style {
-        bg: None,
-        ..theme.text
-    };
+    let plain = plain(look);
     let mut lines = Vec::new();
     for (index, planned) in plan.steps.iter().enumerate() {
         let hosts = match &planned.hosts {

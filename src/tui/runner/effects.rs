@@ -100,6 +100,18 @@ pub async fn answer(client: &Client, options: &Options, effect: Effect) -> Optio
                 },
             }
         }
+        Effect::Snapshots { environment } => {
+            let request = Request::Snapshots {
+                environment: environment.clone(),
+            };
+            Answer::Snapshots {
+                environment,
+                result: match call(client, request).await {
+                    Ok(Response::Snapshots(snapshots)) => Ok(snapshots),
+                    other => Err(unexpected(other)),
+                },
+            }
+        }
         Effect::Schedules => Answer::Schedules(match call(client, Request::Schedules).await {
             Ok(Response::Schedules(schedules)) => Ok(schedules),
             other => Err(unexpected(other)),

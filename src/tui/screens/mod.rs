@@ -14,6 +14,7 @@ pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod service;
 pub(crate) mod services;
+pub(crate) mod snapshots;
 pub(crate) mod terminals;
 pub(crate) mod unseal;
 
@@ -25,7 +26,7 @@ use super::layers::prompt::About;
 use super::message::{Effect, Place};
 use super::paint::Paint;
 use super::world::World;
-use crate::domain::plan::Origin;
+use crate::domain::plan::{Origin, PlanRequest};
 use crate::domain::run::RunId;
 use crate::domain::seal::Word;
 
@@ -48,6 +49,8 @@ pub(crate) enum Intent {
     GiveShare(RunId),
     /// Say something to this run's ceremony.
     Speak(RunId, Word),
+    /// Ask for this plan, as it is.
+    PlanThis(PlanRequest),
     /// Ask whether to cancel this run.
     Cancel(RunId),
     /// Plan the same as this run again.
@@ -80,6 +83,8 @@ pub(crate) enum Target {
     /// Index into the current environment's findings.
     Finding(usize),
     Recipe(String),
+    /// A snapshot by its name, or with `false` the store that has none.
+    Snapshot(String, bool),
     /// Service, view, row.
     Row(String, String, String),
 }
@@ -137,6 +142,7 @@ pub(crate) struct Screens {
     pub terminals: terminals::Terminals,
     pub journal: journal::Journal,
     pub unseal: unseal::Unseal,
+    pub snapshots: snapshots::Snapshots,
 }
 
 impl Screens {
@@ -155,6 +161,7 @@ impl Screens {
             terminals: terminals::Terminals::default(),
             journal: journal::Journal::default(),
             unseal: unseal::Unseal::default(),
+            snapshots: snapshots::Snapshots::default(),
         }
     }
 
@@ -173,6 +180,7 @@ impl Screens {
             Place::Terminals => &self.terminals,
             Place::Journal => &self.journal,
             Place::Unseal => &self.unseal,
+            Place::Snapshots => &self.snapshots,
         }
     }
 
@@ -191,6 +199,7 @@ impl Screens {
             Place::Terminals => &mut self.terminals,
             Place::Journal => &mut self.journal,
             Place::Unseal => &mut self.unseal,
+            Place::Snapshots => &mut self.snapshots,
         }
     }
 }

@@ -24,6 +24,16 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             result: Ok(history),
         } => model.world.remember(&environment, history),
         Answer::Schedules(Ok(schedules)) => model.world.schedules = schedules,
+        Answer::Snapshots {
+            environment,
+            result,
+        } => {
+            let known = match result {
+                Ok(snapshots) => Known::Ready(snapshots),
+                Err(refusal) => Known::Failed(refusal.message),
+            };
+            model.world.shelf = (environment, known);
+        }
         Answer::Plan { ticket, result } => {
             if let Some(Layer::Plan(dialog)) = model.layers.last_mut()
                 && dialog.ticket == ticket

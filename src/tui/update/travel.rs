@@ -3,6 +3,7 @@
 use super::super::filter::Filter;
 use super::super::message::{Effect, Place};
 use super::super::model::Model;
+use super::super::screens::snapshots::Snapshots;
 use super::super::screens::unseal::Unseal;
 use crate::domain::table::Tone;
 
@@ -90,6 +91,7 @@ pub(super) fn arrive(model: &mut Model) -> Vec<Effect> {
         Place::Service(name) => screens.service.open(name, world),
         Place::Run(id) => screens.run.open(*id, world),
         Place::Unseal => Unseal::fetch(world),
+        Place::Snapshots => Snapshots::open(world),
         _ => Vec::new(),
     }
 }
@@ -108,6 +110,7 @@ pub(super) fn switch(model: &mut Model, name: &str) -> Vec<Effect> {
         Place::Node(_) => go(model, Place::Nodes),
         Place::Service(_) => go(model, Place::Services),
         Place::Unseal => arrive(model),
+        Place::Snapshots => arrive(model),
         _ => Vec::new(),
     }
 }

@@ -98,6 +98,22 @@ impl Store {
             });
     }
 
+    /// Replaces everything by what was saved, each with the index of its own last change; `index` is that of the restore.
+    pub(crate) fn restore(&mut self, entries: Vec<(String, Vec<u8>, u64)>, index: u64) {
+        self.delete("", true, index);
+        self.changed = index;
+        for (key, value, modified) in entries {
+            self.graves.remove(&key);
+            let entry = Entry {
+                value,
+                flags: 0,
+                created: modified,
+                modified,
+            };
+            self.entries.insert(key, entry);
+        }
+    }
+
     /// Removes `key`, or everything that begins with it.
     pub(crate) fn delete(&mut self, key: &str, recurse: bool, index: u64) {
         let doomed: Vec<String> = if recurse {

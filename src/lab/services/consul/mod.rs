@@ -40,7 +40,7 @@ pub(crate) fn router(sim: Arc<Sim<Consul>>, node: &str, token: &str) -> Router {
         .route("/v1/agent/members", get(agent::members))
         .route("/v1/operator/raft/configuration", get(agent::raft))
         .route("/v1/operator/autopilot/health", get(agent::autopilot))
-        .route("/v1/snapshot", get(snapshot::take))
+        .route("/v1/snapshot", get(snapshot::take).put(snapshot::restore))
         .route("/v1/acl/token/self", get(agent::token_self))
         .route("/v1/catalog/services", get(catalog::services))
         .route("/v1/catalog/nodes", get(catalog::nodes))

@@ -1,14 +1,18 @@
-//! The endpoint that gives the whole state: <https://developer.hashicorp.com/consul/api-docs/snapshot>.
+//! The endpoint that gives the whole state, and takes it back: <https://developer.hashicorp.com/consul/api-docs/snapshot>.
 
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Refusal, Server};
-use crate::lab::services::archive::archive;
+use crate::lab::services::archive::{archive, open};
 use crate::lab::services::http::{self, Params, with};
 
 /// `GET /v1/snapshot`: needs a management token, and a leader unless `?stale` is asked for.
@@ -52,6 +56,50 @@ pub(crate) async fn take(
             "x-consul-index",
             index,
         ),
+        Err(refusal) => Refusal::into(refusal),
+    }
+}
+
+#[derive(Deserialize)]
+struct Saved {
+    kv: BTreeMap<String, Pair>,
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    value: String,
+    modified: u64,
+}
+
+/// `PUT /v1/snapshot`: replaces the keys; agents register their services again by themselves.
+pub(crate) async fn restore(
+    State(server): State<Server>,
+    headers: HeaderMap,
+    params: Params,
+    body: Bytes,
+) -> Response {
+    if let Err(refusal) = server.require(&headers, &params) {
+        return refusal.into();
+    }
+    let restored = server.sim.with(|consul, _| {
+        server.reach(consul, &params)?;
+        let wrong = |reason: String| Refusal(500, reason);
+        let saved = open(&body).map_err(wrong)?;
+        let saved: Saved =
+            serde_json::from_slice(&saved.state).map_err(|error| wrong(error.to_string()))?;
+        let mut entries = Vec::with_capacity(saved.kv.len());
+        for (key, pair) in saved.kv {
+            let value = STANDARD
+                .decode(&pair.value)
+                .map_err(|error| wrong(error.to_string()))?;
+            entries.push((key, value, pair.modified));
+        }
+        consul.index += 1;
+        consul.kv.restore(entries, consul.index);
+        Ok(())
+    });
+    match restored {
+        Ok(()) => http::empty(200),
         Err(refusal) => Refusal::into(refusal),
     }
 }

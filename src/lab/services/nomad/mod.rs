@@ -8,6 +8,7 @@ mod answer;
 mod cluster;
 mod logs;
 mod shapes;
+mod snapshot;
 mod state;
 
 #[cfg(test)]
@@ -38,6 +39,10 @@ pub(crate) fn router(sim: Arc<Sim<Nomad>>, node: &str, token: &str) -> Router {
         .route("/v1/agent/members", get(agent::members))
         .route("/v1/operator/raft/configuration", get(agent::raft))
         .route("/v1/operator/autopilot/health", get(agent::autopilot))
+        .route(
+            "/v1/operator/snapshot",
+            get(snapshot::take).put(snapshot::restore),
+        )
         .route("/v1/nodes", get(cluster::nodes))
         .route("/v1/jobs", get(cluster::jobs))
         .route("/v1/allocations", get(cluster::allocations))

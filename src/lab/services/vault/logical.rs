@@ -9,14 +9,12 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::answer::{Found, Refusal, done};
 use super::secrets::version_metadata;
 use super::shapes::{HaNode, RaftServer};
 use super::state::Vault;
-use super::{Server, VERSION, sys};
-use crate::lab::services::archive::archive;
+use super::{Server, VERSION, snapshot, sys};
 use crate::lab::services::http::{self, Params};
 
 /// What is done to a path.
@@ -83,8 +81,12 @@ fn logical(
             ));
         }
         authorise(vault, &token)?;
-        if path == "sys/storage/raft/snapshot" && operation == Operation::Read {
-            return snapshot(vault, now);
+        match (path, operation) {
+            ("sys/storage/raft/snapshot", Operation::Read) => return snapshot::take(vault, now),
+            ("sys/storage/raft/snapshot", Operation::Update) => {
+                return snapshot::restore(vault, body);
+            }
+            _ => {}
         }
         let sequence = vault.index;
         let request_id = vault
@@ -189,32 +191,6 @@ fn backend(
         (path, _) => return Err(no_handler(path)),
     };
     Ok(Some(found))
-}
-
-/// `GET /v1/sys/storage/raft/snapshot`: <https://developer.hashicorp.com/vault/api-docs/system/storage/raft>. What is in it
-/// is ciphertext; here, digests stand for that.
-fn snapshot(vault: &Vault, now: Timestamp) -> Result<Response, Refusal> {
-    let digest = |bytes: &[u8]| crate::domain::hex(&Sha256::digest(bytes));
-    let state = vault.secrets.all().map(|(path, versions)| {
-        let data: Vec<String> = versions
-            .iter()
-            .map(|version| digest(Value::Object(version.data.clone()).to_string().as_bytes()))
-            .collect();
-        (digest(path.as_bytes()), json!(data))
-    });
-    let state = Value::Object(state.collect()).to_string();
-    let sealed = digest(vault.seal.root_token.as_bytes());
-    let bytes = archive(
-        vault.index,
-        vault.quorum.term(),
-        state.as_bytes(),
-        Some(sealed.as_bytes()),
-        now,
-    );
-    match bytes {
-        Ok(bytes) => Ok(http::reply(200, "application/gzip", bytes)),
-        Err(error) => Err(Refusal::new(500, error.to_string())),
-    }
 }
 
 fn no_handler(path: &str) -> Refusal {

@@ -8,6 +8,7 @@ mod logical;
 mod secrets;
 mod shamir;
 mod shapes;
+mod snapshot;
 mod state;
 mod sys;
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// One version of a secret.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Version {
     pub data: Map<String, Value>,
     pub created: Timestamp,
@@ -36,6 +36,11 @@ impl Secrets {
     pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &[Version])> {
         let all = self.0.iter();
         all.map(|(path, versions)| (path.as_str(), versions.as_slice()))
+    }
+
+    /// These secrets and no others.
+    pub(crate) fn from_all(all: BTreeMap<String, Vec<Version>>) -> Self {
+        Self(all)
     }
 
     /// The versions at `path`.

@@ -1,0 +1,258 @@
+//! etcd, version 3, through its JSON gateway (<https://etcd.io/docs/v3.5/dev-guide/api_grpc_gateway/>).
+//!
+//! etcd itself only restores a member that is stopped, and then it is a new cluster. Here the keys are restored: a scratch
+//! instance reads the snapshot, and what differs is put or deleted in transactions. Clients stay connected, revisions go on
+//! rising, and watchers see what changes. Leases are not restored: a key that had one stays.
+
+mod keys;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{Buf as _, BytesMut};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::scratch;
+use super::{Given, LOOK, Store};
+use crate::domain::snapshot::{Inventory, Snapshot};
+use crate::services::ServiceError;
+use crate::services::api::{Auth, Endpoint, Until};
+use crate::services::intake::Intake;
+
+/// The longest line of a snapshot's answer: a piece of it in base64, bytes.
+const LINE: usize = 8 * 1024 * 1024;
+/// Keys that are listed.
+const LISTED: usize = 20_000;
+
+/// See the module.
+pub(super) struct Etcd {
+    endpoints: Vec<Endpoint>,
+    user: Option<String>,
+    secret: Option<SecretString>,
+}
+
+/// One line of a snapshot's answer.
+#[derive(Deserialize)]
+struct Line {
+    result: Option<Part>,
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    /// Absent in the last parts, where nothing remains.
+    #[serde(default)]
+    blob: String,
+}
+
+impl Etcd {
+    pub(super) fn new(
+        endpoints: Vec<Endpoint>,
+        user: Option<String>,
+        secret: Option<SecretString>,
+    ) -> Self {
+        Self {
+            endpoints,
+            user,
+            secret,
+        }
+    }
+
+    /// The leader, let in: a follower's database may lack the newest changes.
+    async fn leader(&self) -> Result<Endpoint, ServiceError> {
+        let until = Until::after(LOOK);
+        let mut refusal = ServiceError::Setup("no endpoint".into());
+        let asked = self.endpoints.iter().map(async |endpoint| {
+            let endpoint = self.let_in(endpoint, until).await?;
+            let status: Value = endpoint
+                .post("/v3/maintenance/status", &json!({}), until)
+                .await?
+                .success()?
+                .json()?;
+            let (leader, own) = (&status["leader"], &status["header"]["member_id"]);
+            Ok::<_, ServiceError>((endpoint, leader == own, leader.is_string() && leader != "0"))
+        });
+        for answer in futures::future::join_all(asked).await {
+            match answer {
+                Ok((endpoint, true, _)) => return Ok(endpoint),
+                // The leader may be a member that the environment does not name.
+                Ok((endpoint, false, true)) if self.endpoints.len() == 1 => return Ok(endpoint),
+                Ok((endpoint, _, has_leader)) => {
+                    refusal = ServiceError::Setup(format!(
+                        "{}: {}",
+                        endpoint.base,
+                        if has_leader {
+                            "the leader is none of the members that answer"
+                        } else {
+                            "no leader"
+                        }
+                    ));
+                }
+                Err(error) => refusal = error,
+            }
+        }
+        Err(refusal)
+    }
+
+    async fn let_in(&self, endpoint: &Endpoint, until: Until) -> Result<Endpoint, ServiceError> {
+        let (Some(user), Some(secret)) = (&self.user, &self.secret) else {
+            return Ok(endpoint.clone());
+        };
+        let answer: Value = endpoint
+            .post(
+                "/v3/auth/authenticate",
+                &json!({ "name": user, "password": secret.expose_secret() }),
+                until,
+            )
+            .await?
+            .success()?
+            .json()?;
+        let token = answer["token"]
+            .as_str()
+            .ok_or_else(|| ServiceError::Malformed {
+                url: format!("{}/v3/auth/authenticate", endpoint.base),
+                reason: "no token".into(),
+            })?;
+        let auth = Auth::Header("authorization", SecretString::from(token.to_owned()));
+        Ok(endpoint.with(auth, "application/json"))
+    }
+}
+
+#[async_trait]
+impl Store for Etcd {
+    async fn take(
+        &self,
+        intake: &mut Intake,
+        _: &CancellationToken,
+    ) -> Result<Given, ServiceError> {
+        let endpoint = self.leader().await?;
+        let url = format!("{}/v3/maintenance/snapshot", endpoint.base);
+        let malformed = |reason: String| ServiceError::Malformed {
+            url: url.clone(),
+            reason,
+        };
+        let mut incoming = endpoint
+            .open("POST", "/v3/maintenance/snapshot", Some(&json!({})))
+            .await?;
+        let mut held = BytesMut::new();
+        'all: loop {
+            let chunk = incoming
+                .chunk()
+                .await
+                .map_err(|error| ServiceError::Unreachable {
+                    url: url.clone(),
+                    reason: format!("it broke off: {error}"),
+                })?;
+            let Some(chunk) = chunk else { break };
+            held.extend_from_slice(&chunk);
+            while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
+                let line = held.split_to(end);
+                held.advance(1);
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                let blob = part(&line).map_err(&malformed)?;
+                if !intake.put(blob.into()).await {
+                    break 'all;
+                }
+            }
+            if held.len() > LINE {
+                return Err(malformed("a line without an end".into()));
+            }
+        }
+        if !held.trim_ascii().is_empty() {
+            let blob = part(&held).map_err(&malformed)?;
+            intake.put(blob.into()).await;
+        }
+        Ok(Given {
+            from: endpoint.name.clone(),
+            ..Given::default()
+        })
+    }
+
+    async fn inventory(&self, deadline: Duration) -> Result<Inventory, ServiceError> {
+        let endpoint = self.leader().await?;
+        let until = Until::after(deadline);
+        let mut held = Inventory {
+            by_index: true,
+            ..Inventory::default()
+        };
+        let page = keys::page(&endpoint, b"\0", b"\0", LISTED, true, until).await?;
+        for key in &page.keys {
+            held.add("key", &keys::shown(&key.key), key.modified.to_string());
+        }
+        held.left_out = usize::try_from(page.count)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(page.keys.len());
+        held.add("etcd", "revision", format!("at {}", page.revision));
+        Ok(held)
+    }
+
+    async fn restore(
+        &self,
+        snapshot: &Snapshot,
+        file: &Path,
+        cancel: &CancellationToken,
+    ) -> Result<(), ServiceError> {
+        let to = self.leader().await?;
+        let folder = file.parent().unwrap_or_else(|| Path::new("."));
+        let scratch = scratch::etcd(file, folder, cancel)
+            .await
+            .map_err(ServiceError::Setup)?;
+        let from = self.let_in(&scratch.endpoint, Until::after(LOOK)).await?;
+        let moved = keys::make_alike(&from, &to).await;
+        scratch.server.stop().await;
+        let changed = moved?;
+        tracing::info!(
+            snapshot = snapshot.id(),
+            changed,
+            "etcd's keys were restored"
+        );
+        Ok(())
+    }
+}
+
+/// The bytes that one line brings.
+fn part(line: &[u8]) -> Result<Vec<u8>, String> {
+    let line: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    if let Some(error) = line.error {
+        let words = error["message"]
+            .as_str()
+            .map_or_else(|| error.to_string(), str::to_owned);
+        return Err(format!("it broke off: {words}"));
+    }
+    let blob = line.result.map(|part| part.blob).unwrap_or_default();
+    STANDARD
+        .decode(blob)
+        .map_err(|error| format!("a piece is not base64: {error}"))
+}
+
+/// A key with its value, as far as it was asked for.
+type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
+
+#[cfg(test)]
+mod tests {
+    use super::part;
+
+    #[test]
+    fn a_line_brings_bytes_or_says_why_it_broke_off() {
+        assert_eq!(
+            part(br#"{"result":{"remaining_bytes":"3","blob":"YWJj"}}"#).unwrap(),
+            b"abc"
+        );
+        assert_eq!(part(br#"{"result":{}}"#).unwrap(), b"");
+        let broke = part(br#"{"error":{"grpc_code":14,"message":"etcdserver: leader changed"}}"#);
+        assert_eq!(
+            broke.unwrap_err(),
+            "it broke off: etcdserver: leader changed"
+        );
+        assert!(part(br#"{"result":{"blob":"%"}}"#).is_err());
+    }
+}
