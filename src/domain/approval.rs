@@ -81,7 +81,9 @@ pub struct Waiting {
     pub approver: Approver,
     /// `user@host` of who started the run.
     pub asked_by: String,
-    /// Hash of the plan, and of what is asked about besides; an approval names it.
+    /// Hash of the run's plan.
+    pub plan: String,
+    /// Hash of the plan and of what is asked about besides, where there is such; an approval names it.
     pub hash: String,
     /// Since when it waits.
     pub since: Timestamp,

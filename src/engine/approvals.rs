@@ -122,6 +122,7 @@ impl Asker {
                 .unwrap_or_default(),
             approver,
             asked_by: self.by.to_string(),
+            plan: self.run.plan_hash.clone(),
             hash: hash_of(&self.run.plan_hash, bound.as_deref()),
             since: self.clock.now(),
         };

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -38,10 +39,18 @@ struct Active {
     title: String,
     environment: String,
     changes: bool,
+    /// How long its programs may take to end in good order.
+    patience: Duration,
     /// Since when it holds the environment's lock, when it does.
     since: Option<Timestamp>,
     by: Operator,
     stop: Stop,
+}
+
+/// The longest that a program of the plan's steps may take to end once it was told to stop.
+fn patience(plan: &Plan) -> Duration {
+    let steps = plan.steps.iter().filter_map(|planned| planned.step.grace());
+    steps.max().unwrap_or_default()
 }
 
 impl Active {
@@ -127,6 +136,7 @@ impl Desk {
                 title: plan.title.clone(),
                 environment: plan.request.environment.clone(),
                 changes: plan.risk != Risk::Read,
+                patience: patience(plan),
                 since: None,
                 by: by.clone(),
                 stop,
@@ -262,6 +272,13 @@ impl Desk {
             .values()
             .map(|active| active.number.unwrap_or(0));
         numbers.collect()
+    }
+
+    /// How long the runs under way may take to end in good order: what their most patient step gives its program.
+    pub(super) fn patience(&self) -> Duration {
+        let inner = self.lock();
+        let all = inner.active.values().map(|active| active.patience);
+        all.max().unwrap_or_default()
     }
 
     /// Takes no more runs and interrupts those under way.

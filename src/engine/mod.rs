@@ -274,12 +274,15 @@ impl Engine {
         self.core.guestbook.farewell()
     }
 
-    /// Stops polling, interrupts the runs under way and gives them `grace` to end in good order, writes what waits and
+    /// Stops polling, interrupts the runs under way and gives them `grace` to end in good order (more, where a step's program
+    /// may take longer), writes what waits and
     /// closes the store. Subscriptions end. What did not stop in time is accounted for when the store is opened next.
     pub async fn shutdown(mut self, grace: Duration) {
         if let Some(door) = &self.door {
             door.close();
         }
+        // A program that is cut off in the middle of its work loses more than it costs to wait for it.
+        let grace = grace.max(self.core.desk.patience());
         self.core.stop();
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait())

@@ -59,7 +59,7 @@ pub(super) async fn execute(
             return Ok(Outcome::Skipped("the plan changes nothing".into()));
         };
         question = Question {
-            text: format!("{}: {sentence}", approve.text),
+            text: format!("{} {sentence}", approve.text),
             approver,
             bound: Some(bound),
         };

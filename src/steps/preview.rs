@@ -41,7 +41,7 @@ pub(super) fn lines(work: &Work<'_>, scope: &Scope<'_>) -> Result<Vec<String>, T
                 Approver::Second => "a second operator",
             };
             let what = match &question.of {
-                Some(of) => format!(" (the plan of {of}, if it changes anything)"),
+                Some(of) => format!(" of what step {of} shows, if that changes anything"),
                 None => String::new(),
             };
             vec![format!(
@@ -254,7 +254,7 @@ fn terraform_line(step: &TerraformStep) -> String {
         }
         TerraformAction::Plan => format!("terraform plan in {place}: shown, nothing is changed"),
         TerraformAction::Apply => format!(
-            "terraform apply of the plan of {}, if nothing has moved since it was shown",
+            "terraform apply of what step {} showed, if nothing has moved since",
             step.of.as_deref().unwrap_or_default()
         ),
         TerraformAction::Drift => format!("look what has changed outside of Terraform in {place}"),

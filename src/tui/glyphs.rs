@@ -4,6 +4,7 @@
 use crate::domain::action::Risk;
 use crate::domain::finding::Severity;
 use crate::domain::live::Health;
+use crate::domain::matrix::Mark;
 use crate::domain::run::{RunState, TaskState};
 use crate::domain::table::Tone;
 
@@ -152,6 +153,21 @@ impl Glyphs {
             TaskState::Failed => Self::sign(self.bad, word, Tone::Bad),
             TaskState::Cancelled => Self::sign(self.stopped, word, Tone::Muted),
             TaskState::Undone => Self::sign(self.undone, word, Tone::Muted),
+        }
+    }
+
+    /// `beat` turns the sign of what is being worked on.
+    pub(crate) const fn mark(&self, mark: Mark, beat: usize) -> Sign {
+        let word = mark.word();
+        match mark {
+            Mark::None => Self::sign(" ", "", Tone::Muted),
+            Mark::Waiting => Self::sign(self.unknown, word, Tone::Muted),
+            Mark::Running => Self::sign(self.busy[beat % 4], word, Tone::Accent),
+            Mark::Ok => Self::sign(self.done, word, Tone::Good),
+            Mark::Changed => Self::sign(self.changed, word, Tone::Warn),
+            Mark::Skipped => Self::sign(self.skipped, word, Tone::Muted),
+            Mark::Failed => Self::sign(self.bad, word, Tone::Bad),
+            Mark::Unreachable => Self::sign(self.stopped, word, Tone::Bad),
         }
     }
 

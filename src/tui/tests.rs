@@ -399,6 +399,7 @@ fn waiting(size: (u16, u16)) -> super::model::Model {
         details: Vec::new(),
         approver: Approver::Second,
         asked_by: "ada@bastion".into(),
+        plan: plan.hash.clone(),
         hash: plan.hash,
         since: sample::now(),
     };

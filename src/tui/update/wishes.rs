@@ -210,7 +210,7 @@ fn decide(model: &mut Model, run: RunId) -> Vec<Effect> {
     let plan = screen
         .plan
         .clone()
-        .filter(|plan| screen.id == Some(run) && plan.hash == asked.hash);
+        .filter(|plan| screen.id == Some(run) && plan.hash == asked.plan);
     let Some(plan) = plan else {
         let sentence = "Its plan is read first; P there approves or refuses.";
         model.say(sentence, Tone::Muted);

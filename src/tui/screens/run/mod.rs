@@ -1,6 +1,7 @@
 //! One run: what failed, the steps and hosts, the log.
 
 mod failure;
+mod matrix;
 mod model;
 pub(crate) mod steps;
 mod view;

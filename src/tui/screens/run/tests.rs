@@ -1,8 +1,9 @@
 //! Pictures and behaviour of the run screen.
 
 use crate::client::{Event, Request};
+use crate::domain::matrix::{Mark, Matrix, MatrixRow, TaskMatrix};
 use crate::domain::plan::Origin;
-use crate::domain::run::TaskState;
+use crate::domain::run::{TaskKey, TaskState};
 use crate::tui::{Effect, sample};
 
 /// The way there from the Bridge.
@@ -111,4 +112,96 @@ fn a_failed_run_is_taken_up_or_back_by_a_key() {
             "{key}: {effects:?}"
         );
     }
+}
+
+/// Two tasks of Ansible on three hosts.
+fn matrix() -> Matrix {
+    let row = |name: &str, marks: &[Mark], seconds: i64| MatrixRow {
+        name: name.into(),
+        note: String::new(),
+        marks: marks.to_vec(),
+        since: Some(sample::now() - jiff::SignedDuration::from_secs(seconds)),
+        until: None,
+    };
+    Matrix {
+        title: "ansible/site.yml".into(),
+        columns: ["pc1", "pc2", "pc3"].map(String::from).into(),
+        rows: vec![
+            row(
+                "Install the agent",
+                &[Mark::Ok, Mark::Changed, Mark::Skipped],
+                40,
+            ),
+            row(
+                "Start the agent",
+                &[Mark::Running, Mark::Failed, Mark::Unreachable],
+                12,
+            ),
+            row(
+                "Look whether it answers",
+                &[Mark::None, Mark::None, Mark::None],
+                0,
+            ),
+        ],
+        ..Matrix::default()
+    }
+}
+
+#[test]
+fn what_the_program_of_a_step_works_on_stands_between_the_steps_and_the_log() {
+    for size in [(80, 24), (120, 40), (200, 60)] {
+        let mut model = sample::model(size);
+        sample::press(&mut model, &["4", "enter"]);
+        let run = model.screens.run.id.unwrap();
+        let rows = model.screens.run.rows();
+        let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        let step = rows[model.screens.run.selected(&ids, &rows)].id.clone();
+        let shown = TaskMatrix {
+            task: TaskKey { step, host: None },
+            matrix: matrix(),
+        };
+        sample::feed(
+            &mut model,
+            Event::Matrix {
+                run,
+                shown: Box::new(shown),
+            },
+        );
+        insta::assert_snapshot!(
+            format!("matrix-{}x{}", size.0, size.1),
+            sample::draw(&model)
+        );
+        // Another step has none.
+        sample::press(&mut model, &["up"]);
+        assert!(!sample::draw(&model).contains("Install the agent"));
+    }
+}
+
+#[test]
+fn hosts_without_room_for_a_column_are_counted_and_the_bad_ones_named() {
+    let mut model = sample::model((80, 24));
+    sample::press(&mut model, &["4", "enter"]);
+    let run = model.screens.run.id.unwrap();
+    let rows = model.screens.run.rows();
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let step = rows[model.screens.run.selected(&ids, &rows)].id.clone();
+    let mut wide = matrix();
+    wide.columns = (0..40).map(|host| format!("host{host}")).collect();
+    for row in &mut wide.rows {
+        row.marks = vec![Mark::Changed; 39];
+        row.marks.push(Mark::Failed);
+    }
+    let shown = TaskMatrix {
+        task: TaskKey { step, host: None },
+        matrix: wide,
+    };
+    sample::feed(
+        &mut model,
+        Event::Matrix {
+            run,
+            shown: Box::new(shown),
+        },
+    );
+    let drawn = sample::draw(&model);
+    assert!(drawn.contains("1 failed (host39), 39 changed"), "{drawn}");
 }

@@ -5,9 +5,9 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::super::runs::rows::{outcome, progress};
-use super::failure;
 use super::model::{Focus, RunScreen};
 use super::steps::StepRow;
+use super::{failure, matrix};
 use crate::domain::run::{Run, RunState, TaskState};
 use crate::tui::paint::grid::{Column, Grid, GridRow, cell};
 use crate::tui::paint::pane::Pane;
@@ -20,6 +20,7 @@ struct Parts {
     header: Rect,
     failure: Rect,
     steps: Rect,
+    matrix: Rect,
     log: Rect,
 }
 
@@ -33,6 +34,7 @@ fn parts(screen: &RunScreen, world: &World, area: Rect) -> Parts {
             header: none,
             failure: none,
             steps: none,
+            matrix: none,
             log: area,
         };
     }
@@ -58,10 +60,12 @@ fn parts(screen: &RunScreen, world: &World, area: Rect) -> Parts {
                 .clamp(rest.height / 4, (rest.height / 2).max(1)),
         )
     };
+    let (matrix, log) = cut_top(log, matrix::rows(screen, log.height));
     Parts {
         header,
         failure,
         steps,
+        matrix,
         log,
     }
 }
@@ -106,6 +110,7 @@ pub(crate) fn draw(screen: &RunScreen, world: &World, paint: &mut Paint<'_>, are
     header(screen, world, run, paint, parts.header);
     failure::draw(screen, run, paint, parts.failure);
     steps(screen, world, run, paint, parts.steps);
+    matrix::draw(screen, world, paint, parts.matrix);
     log(screen, world, run, paint, parts.log);
 }
 

@@ -1,0 +1,4 @@
+machines = {
+  dev1 = { address = "10.20.0.11", groups = ["edge"] }
+  dev2 = { address = "10.20.0.12", groups = ["edge"] }
+}
