@@ -160,7 +160,7 @@ impl Site {
     }
 }
 
-/// A run under way.
+/// A run under way; left alone when dropped.
 pub(crate) struct Under<'a> {
     site: &'a Site,
     child: Child,

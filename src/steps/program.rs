@@ -32,6 +32,9 @@ pub(super) trait Account: Send {
     /// A line of its standard output; what the log shall say of it.
     fn take(&mut self, line: &str) -> Vec<(Stream, String)>;
 
+    /// A line of its standard error, which the log has already.
+    fn complain(&mut self, _line: &str) {}
+
     /// What it works on, as it stands now.
     fn matrix(&self) -> Matrix;
 }
@@ -47,6 +50,7 @@ struct Teller<'a, A> {
 impl<A: Account> Log for Teller<'_, A> {
     async fn line(&self, stream: Stream, text: String) {
         if stream != Stream::Stdout {
+            look(self.account, |account| account.complain(&text));
             return self.log.line(stream, text).await;
         }
         let said = look(self.account, |account| account.take(&text));

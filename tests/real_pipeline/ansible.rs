@@ -49,8 +49,8 @@ fn secrets_reach_the_playbook_and_nothing_else() {
         "ansible/site.yml",
         &format!(
             "- hosts: n1\n  gather_facts: false\n  vars:\n    hidden: !vault |\n{hidden}\n  tasks:\n    - name: Everything is \
-             there\n      ansible.builtin.assert:\n        that: [hidden == 'in the vault', token == \
-             lookup('env', 'QD_TEST_TOKEN'), greeting == 'hello']\n    - name: Says it aloud\n      \
+             there\n      ansible.builtin.assert:\n        that:\n          - hidden == 'in the vault'\n          - token == \
+             lookup('env', 'QD_TEST_TOKEN')\n          - greeting == 'hello'\n    - name: Says it aloud\n      \
              ansible.builtin.command: echo {{{{ token }}}}\n    - name: Fails with it\n      ansible.builtin.command: sh -c \
              'echo {{{{ token }}}} >&2; exit 1'\n      ignore_errors: true\n    - name: Is told not to say\n      \
              ansible.builtin.command: sh -c 'echo something-private >&2; exit 1'\n      no_log: true\n      ignore_errors: \

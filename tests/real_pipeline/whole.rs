@@ -60,13 +60,8 @@ fn the_pipeline_provisions_configures_and_checks_and_the_second_run_changes_noth
     assert!(rehearsal.contains("2 to create"), "{rehearsal}");
     assert!(rehearsal.contains("would ask"), "{rehearsal}");
     assert!(fs::read_dir(site.files()).unwrap().next().is_none());
-    assert!(
-        !site
-            .place
-            .root()
-            .join("terraform/terraform.tfstate.d")
-            .exists()
-    );
+    let states = site.place.root().join("terraform/terraform.tfstate.d/here");
+    assert!(!states.join("terraform.tfstate").exists());
     site.expect(&["--read-only", "run", "pipeline"], 4);
 
     let run = site.begin(&["run", "pipeline", "--yes"]);

@@ -220,10 +220,10 @@ impl Account {
             }
             ("provision_start" | "provision_progress" | "provision_errored", _, Some(hook)) => {
                 if let Some(&index) = self.by_address.get(&hook.resource.addr) {
-                    text.lines()
-                        .next_back()
-                        .unwrap_or_default()
-                        .clone_into(&mut self.resources[index].note);
+                    let last = text.lines().next_back().unwrap_or_default();
+                    let named = format!("{}: ", hook.resource.addr);
+                    let last = last.strip_prefix(&named).unwrap_or(last);
+                    last.clone_into(&mut self.resources[index].note);
                 }
                 text.lines().map(|line| stdout(line.into())).collect()
             }

@@ -17,11 +17,22 @@ use crate::transport::{Exit, quote};
 struct Told {
     playbook: Playbook,
     title: String,
+    /// The first error that is about no host.
+    error: Option<String>,
 }
 
 impl program::Account for Told {
     fn take(&mut self, line: &str) -> Vec<(Stream, String)> {
         self.playbook.take(line)
+    }
+
+    fn complain(&mut self, line: &str) {
+        let error = line
+            .strip_prefix("[ERROR]: ")
+            .or(line.strip_prefix("ERROR! "));
+        if let (None, Some(error)) = (&self.error, error) {
+            self.error = Some(error.trim().to_owned());
+        }
     }
 
     fn matrix(&self) -> Matrix {
@@ -61,6 +72,7 @@ pub(super) async fn play(asked: &AnsibleStep, context: &Context) -> Result<Outco
     let told = Mutex::new(Told {
         playbook: Playbook::of(hosts),
         title: named.to_owned(),
+        error: None,
     });
     let ended = program::watch(&command, &told, context).await;
     match ended {
@@ -74,8 +86,10 @@ pub(super) async fn play(asked: &AnsibleStep, context: &Context) -> Result<Outco
         }
         Ok((exit, said)) => {
             let trouble = look(&told, |told| told.playbook.trouble());
+            let error = look(&told, |told| told.error.take());
             let message = if trouble.is_empty() {
-                format!("{named}: {exit}: {}", said.complaint())
+                let error = error.unwrap_or_else(|| said.complaint());
+                format!("{named}: {exit}: {error}")
             } else {
                 format!("{named}: {trouble}")
             };

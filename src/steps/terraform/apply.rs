@@ -10,6 +10,7 @@ use super::place::Place;
 use super::plan::Shown;
 use super::watch::{Told, run};
 use crate::domain::recipe::TerraformStep;
+use crate::transport::local::Program;
 
 pub(super) async fn apply(asked: &TerraformStep, context: &Context) -> Result<Outcome, StepError> {
     let of = asked.of.as_deref().unwrap_or_default();
@@ -37,6 +38,10 @@ pub(super) async fn apply(asked: &TerraformStep, context: &Context) -> Result<Ou
         &format!("-lock-timeout={}", asked.lock_timeout),
         &plan,
     ]);
+    let command = Program {
+        spool: Some(context.workshop.bench(&format!("{of}-apply"))?),
+        ..command
+    };
     let told = Told::new(format!("apply to {}", place.told()));
     let applied = run(&place, &command, &told, context).await;
     // It is used up, whatever came of it.

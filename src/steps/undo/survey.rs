@@ -28,8 +28,8 @@ pub(super) struct Found {
 const fn the_way_back(work: &Work<'_>) -> &'static str {
     match work {
         Work::Terraform(_) => {
-            "an older state does not bring back what Terraform destroyed, nor remove what it made; the state of before is among \
-             the snapshots, and the way back is the earlier configuration, planned and approved anew, or terraform-destroy"
+            "an older state does not bring back what Terraform destroyed, nor remove what it made; the way back is the earlier \
+             configuration, planned and approved anew, or terraform-destroy"
         }
         _ => "a playbook does not know its opposite; run one that says what shall be there instead",
     }

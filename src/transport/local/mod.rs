@@ -9,6 +9,7 @@
 mod host;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -32,6 +33,8 @@ pub const GRACE: Duration = Duration::from_secs(10);
 const AFTERMATH: Duration = Duration::from_secs(2);
 /// Output is read in pieces of at most this many bytes.
 const PIECE: usize = 32 * 1024;
+/// From one look at a spool to the next.
+const LOOK: Duration = Duration::from_millis(50);
 /// Pieces that may wait for the sink; then the program waits.
 const AHEAD: usize = 16;
 
@@ -50,6 +53,9 @@ pub struct Program {
     pub timeout: Option<Duration>,
     /// How long it may clean up after SIGINT before it is killed.
     pub grace: Duration,
+    /// A directory of its own through whose files its output goes, instead of through pipes. Should we die, its next word
+    /// into a pipe would be its last (SIGPIPE); into a file it goes on writing, and ends in good order by itself.
+    pub spool: Option<PathBuf>,
 }
 
 impl Program {
@@ -62,6 +68,7 @@ impl Program {
             stdin: None,
             timeout: None,
             grace: GRACE,
+            spool: None,
         }
     }
 }
@@ -157,12 +164,20 @@ pub async fn run_fed(
     let exited = CancellationToken::new();
     // Readers and writer of the pipes; they end with this set, whichever way we leave.
     let mut pipes = tokio::task::JoinSet::new();
+    if let Some(dir) = &program.spool {
+        for (name, wrap) in SPOOLS {
+            let (file, pieces) = (dir.join(name), pieces.clone());
+            pipes.spawn(follow(file, wrap, pieces, exited.clone()));
+        }
+    }
     if let Some(pipe) = child.stdout.take() {
         pipes.spawn(drain(pipe, Chunk::Stdout, pieces.clone(), exited.clone()));
     }
     if let Some(pipe) = child.stderr.take() {
-        pipes.spawn(drain(pipe, Chunk::Stderr, pieces, exited.clone()));
+        pipes.spawn(drain(pipe, Chunk::Stderr, pieces.clone(), exited.clone()));
     }
+    // What is delivered ends when the last of those who read has ended.
+    drop(pieces);
     // A program that does not want all of its input is no failure of ours.
     match (child.stdin.take(), feed, program.stdin.clone()) {
         (Some(mut pipe), Some(mut feed), _) => {
@@ -287,8 +302,8 @@ fn start(program: &Program, fed: bool) -> Result<Child, LocalError> {
         } else {
             Stdio::null()
         })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(outlet(program, "stdout").map_err(|error| failed(error.to_string()))?)
+        .stderr(outlet(program, "stderr").map_err(|error| failed(error.to_string()))?)
         .process_group(0)
         .kill_on_drop(true);
     if let Some(directory) = &program.directory {
@@ -330,6 +345,54 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
+    }
+}
+
+/// What a program says, by the file of its spool.
+const SPOOLS: [(&str, fn(Bytes) -> Chunk); 2] =
+    [("stdout", Chunk::Stdout), ("stderr", Chunk::Stderr)];
+
+/// The other end of a program's output: a pipe, or a new file of its spool.
+fn outlet(program: &Program, name: &str) -> std::io::Result<Stdio> {
+    let Some(dir) = &program.spool else {
+        return Ok(Stdio::piped());
+    };
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(dir.join(name))?;
+    Ok(file.into())
+}
+
+/// Hands on what is written to `path`, until the program has ended and all of it was read.
+async fn follow(
+    path: PathBuf,
+    wrap: fn(Bytes) -> Chunk,
+    pieces: mpsc::Sender<Chunk>,
+    exited: CancellationToken,
+) {
+    let Ok(mut file) = tokio::fs::File::open(&path).await else {
+        return;
+    };
+    loop {
+        // Before the read: what was written until then is read in any case.
+        let over = exited.is_cancelled();
+        let mut piece = BytesMut::with_capacity(PIECE);
+        match file.read_buf(&mut piece).await {
+            Ok(0) if over => return,
+            Ok(0) => tokio::select! {
+                () = sleep(LOOK) => {}
+                () = exited.cancelled() => {}
+            },
+            Ok(_) => {
+                if pieces.send(wrap(piece.freeze())).await.is_err() {
+                    return;
+                }
+            }
+            Err(_) => return,
+        }
     }
 }
 

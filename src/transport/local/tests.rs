@@ -245,3 +245,31 @@ async fn gone(id: i32) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
+
+#[tokio::test]
+async fn what_goes_through_files_arrives_whole_while_the_program_runs_and_at_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let go = dir.path().join("go");
+    let program = Program {
+        spool: Some(dir.path().to_owned()),
+        ..sh(&format!(
+            "echo first; echo aside >&2; until [ -e {go} ]; do sleep 0.05; done; seq 20000; printf last",
+            go = go.display()
+        ))
+    };
+    let mut kept = Kept::default();
+    let seen = kept.clone();
+    let watch = async {
+        while !(seen.stdout().contains("first") && !seen.stderr.lock().unwrap().is_empty()) {
+            seen.arrived.notified().await;
+        }
+        std::fs::write(&go, "").unwrap();
+    };
+    let cancel = CancellationToken::new();
+    let (ended, ()) = tokio::join!(run(&program, &mut kept, &cancel), watch);
+    assert_eq!(ended.unwrap(), Exit::Code(0));
+    let text = kept.stdout();
+    assert_eq!(text.lines().count(), 20_002);
+    assert!(text.starts_with("first\n1\n2\n") && text.ends_with("20000\nlast"));
+    assert_eq!(*kept.stderr.lock().unwrap(), b"aside\n");
+}

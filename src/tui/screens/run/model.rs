@@ -122,12 +122,13 @@ impl RunScreen {
         steps::hosts(self.plan.as_ref(), &self.tasks)
     }
 
-    /// Index of the step under the cursor; until it is moved, of the one that failed or is being worked on.
+    /// Index of the step under the cursor; until it is moved, of the one that failed, is being worked on or was cancelled.
     pub(crate) fn selected<T: AsRef<str>>(&self, ids: &[T], rows: &[StepRow]) -> usize {
         let at = |state| rows.iter().position(|row| row.state == state);
         if self.cursor.is_fresh() {
             at(TaskState::Failed)
                 .or_else(|| at(TaskState::Running))
+                .or_else(|| at(TaskState::Cancelled))
                 .unwrap_or(0)
         } else {
             self.cursor.position(ids)
