@@ -129,7 +129,7 @@ fn an_apply_that_is_cancelled_ends_in_good_order_and_says_what_is_half_done() {
         site.log(&number).contains("Executing").then_some(())
     });
     site.expect(&["cancel", &number], 0);
-    let ended = run.end(1);
+    let ended = run.end(130);
     assert!(
         ended.contains("half done may be terraform_data.slow"),
         "{ended}"
