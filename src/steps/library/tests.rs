@@ -50,6 +50,11 @@ fn every_built_in_recipe_is_sound() {
         "stop-unit",
         "terraform-destroy",
         "terraform-drift",
+        "unseal",
+        "vault-init",
+        "vault-rekey",
+        "vault-seal",
+        "vault-step-down",
         "verify",
         "verify-snapshots",
     ];
