@@ -20,7 +20,7 @@ words! {
         Nomad = "nomad",
         /// etcd, version 3.
         Etcd = "etcd",
-        /// One database of a PostgreSQL server.
+        /// One database of a `PostgreSQL` server.
         Postgresql = "postgresql",
         /// The state of a Terraform workspace.
         Terraform = "terraform",
@@ -60,7 +60,7 @@ words! {
     pub enum OtherStore {
         /// etcd, version 3.
         Etcd = "etcd",
-        /// One database of a PostgreSQL server.
+        /// One database of a `PostgreSQL` server.
         Postgresql = "postgresql",
         /// The state of a Terraform configuration.
         Terraform = "terraform",
@@ -85,7 +85,7 @@ pub struct StoreSpec {
     pub name: String,
     /// What it is.
     pub kind: StoreKind,
-    /// Base URLs of its members; one `postgresql://user@host:port/database` for PostgreSQL; none for Terraform.
+    /// Base URLs of its members; one `postgresql://user@host:port/database` for `PostgreSQL`; none for Terraform.
     pub urls: Vec<String>,
     /// Names of the nodes it runs on, where the environment says so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -15,7 +15,7 @@ use crate::clock::SharedClock;
 use crate::domain::environment::Environment;
 use crate::domain::plan::{Origin, Plan};
 use crate::domain::recipe::{SnapshotVerb, SnapshotWork};
-use crate::domain::snapshot::{Comparison, Shelved, Snapshot, assess};
+use crate::domain::snapshot::{Comparison, Inventory, Shelved, Snapshot, assess};
 use crate::services::shelf::Shelf;
 use crate::steps::{self, AskService as _, template::Templates};
 
@@ -111,7 +111,7 @@ fn slim(shelved: Shelved) -> Vec<Snapshot> {
     let snapshots = shelved.snapshots.into_iter();
     snapshots
         .map(|snapshot| Snapshot {
-            inventory: Default::default(),
+            inventory: Inventory::default(),
             ..snapshot
         })
         .collect()
@@ -142,6 +142,12 @@ impl Core {
         for (index, work) in restores {
             let store = work.name.clone();
             let snapshot = self.snapshot_of(&environment.name, &work).await?;
+            // The run's report and whoever plans it again then mean the same one.
+            if let Some(which) = plan.request.params.get_mut("snapshot")
+                && which.as_str() == work.which.as_deref()
+            {
+                *which = snapshot.id().into();
+            }
             if let Some(step) = plan.steps[index].step.snapshot.as_mut() {
                 step.which = Some(snapshot.id());
             }

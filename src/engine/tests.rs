@@ -192,7 +192,7 @@ pub(super) fn environment(name: &str, protection: Protection) -> Environment {
         }],
         artifacts: BTreeMap::new(),
         variables: BTreeMap::new(),
-        backups: Default::default(),
+        backups: crate::domain::backup::Backups::default(),
     }
 }
 

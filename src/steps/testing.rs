@@ -59,7 +59,7 @@ pub(crate) fn staging() -> Environment {
             ]),
         )]),
         variables: BTreeMap::from([("motd".into(), "hello".into())]),
-        backups: Default::default(),
+        backups: crate::domain::backup::Backups::default(),
     }
 }
 

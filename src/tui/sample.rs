@@ -112,7 +112,7 @@ fn environment(name: &str, protection: Protection, marking: Option<&str>) -> Env
         services,
         artifacts: BTreeMap::new(),
         variables: BTreeMap::new(),
-        backups: Default::default(),
+        backups: crate::domain::backup::Backups::default(),
     }
 }
 

@@ -142,7 +142,7 @@ impl Nodes {
                 BTreeMap::from([(Arch::Amd64, artifact)]),
             )]),
             variables: BTreeMap::new(),
-            backups: Default::default(),
+            backups: quarterdeck::domain::backup::Backups::default(),
         }
     }
 }

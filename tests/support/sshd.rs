@@ -491,7 +491,7 @@ pub fn pool(nodes: impl IntoIterator<Item = Node>, settings: SshSettings) -> Poo
         services: vec![],
         artifacts: [].into(),
         variables: [].into(),
-        backups: Default::default(),
+        backups: quarterdeck::domain::backup::Backups::default(),
     };
     Pool::new(Arc::new(environment), settings)
 }

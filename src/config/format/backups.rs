@@ -33,7 +33,7 @@ pub(crate) struct StoreEntry {
     pub(crate) name: Option<Name>,
     /// What it is.
     pub(crate) kind: Option<OtherStore>,
-    /// For etcd the base URL of a member, for PostgreSQL `postgresql://USER@HOST:PORT/DATABASE`. No password in it.
+    /// For etcd the base URL of a member, for `PostgreSQL` `postgresql://USER@HOST:PORT/DATABASE`. No password in it.
     pub(crate) url: Option<StoreUrl>,
     /// For etcd: the base URLs of all members, so that the leader can be asked.
     #[schemars(length(min = 1))]
@@ -46,6 +46,6 @@ pub(crate) struct StoreEntry {
     pub(crate) ca: Option<Path>,
     /// For Terraform: the directory of the configuration, initialised.
     pub(crate) directory: Option<Path>,
-    /// For PostgreSQL: the node whose pg_dump is used, by SSH; default: that of the engine's machine.
+    /// For `PostgreSQL`: the node whose pg_dump is used, by SSH; default: that of the engine's machine.
     pub(crate) via: Option<Name>,
 }

@@ -1,4 +1,4 @@
-//! One database of a PostgreSQL server, by its own programs (<https://www.postgresql.org/docs/current/app-pgdump.html>).
+//! One database of a `PostgreSQL` server, by its own programs (<https://www.postgresql.org/docs/current/app-pgdump.html>).
 //!
 //! A dump is judged while it is taken: `pg_restore` on the engine's machine reads all of it and writes the script nowhere.
 //! The password reaches the programs through their environment, never through their arguments.

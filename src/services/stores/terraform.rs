@@ -1,6 +1,7 @@
 //! The state of a Terraform configuration, by `terraform` itself, so that any backend will do
 //! (<https://developer.hashicorp.com/terraform/cli/commands/state/pull>). A state holds secrets: recipients are worth having.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,7 +141,8 @@ fn address(resource: &TerraformResource, instance: &Value) -> String {
     address.push_str(&resource.name);
     match &instance["index_key"] {
         Value::Null => {}
-        key => address.push_str(&format!("[{key}]")),
+        // Writing to a String cannot fail.
+        key => drop(write!(address, "[{key}]")),
     }
     address
 }

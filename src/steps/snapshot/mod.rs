@@ -37,25 +37,22 @@ fn chosen(work: &SnapshotWork, context: &Context) -> Result<Vec<StoreSpec>, Step
     if let Some(named) = stores.iter().find(|store| store.name == work.name) {
         return Ok(vec![named.clone()]);
     }
-    Err(StepError::lasting(match environment.service(&work.name) {
-        Some(service) => format!(
+    if let Some(service) = environment.service(&work.name) {
+        return Err(StepError::lasting(format!(
             "the state of {} cannot be saved: {} has no snapshots that can be verified",
             service.name, service.kind
-        ),
-        None => {
-            let names: Vec<&str> = stores.iter().map(|store| store.name.as_str()).collect();
-            format!(
-                "environment {} has no store called {:?}; there are {}",
-                environment.name,
-                work.name,
-                if names.is_empty() {
-                    "none".to_owned()
-                } else {
-                    names.join(", ")
-                }
-            )
-        }
-    }))
+        )));
+    }
+    let names: Vec<&str> = stores.iter().map(|store| store.name.as_str()).collect();
+    let known = if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    };
+    Err(StepError::lasting(format!(
+        "environment {} has no store called {:?}; there are {known}",
+        environment.name, work.name
+    )))
 }
 
 /// The snapshot of a store that `which` means.

@@ -104,7 +104,7 @@ mod tests {
             services: vec![],
             artifacts: [].into(),
             variables: [].into(),
-            backups: Default::default(),
+            backups: crate::domain::backup::Backups::default(),
         };
         Pool::new(Arc::new(environment), SshSettings::default())
     }

@@ -109,8 +109,7 @@ pub(super) fn switch(model: &mut Model, name: &str) -> Vec<Effect> {
     match &model.place {
         Place::Node(_) => go(model, Place::Nodes),
         Place::Service(_) => go(model, Place::Services),
-        Place::Unseal => arrive(model),
-        Place::Snapshots => arrive(model),
+        Place::Unseal | Place::Snapshots => arrive(model),
         _ => Vec::new(),
     }
 }

@@ -81,7 +81,7 @@ pub fn at_hand(kind: StoreKind) -> Result<(), String> {
     }
 }
 
-/// The first of these programs that is in `PATH`, or where Debian keeps those of PostgreSQL.
+/// The first of these programs that is in `PATH`, or where Debian keeps those of `PostgreSQL`.
 ///
 /// # Errors
 /// That none of them is here.

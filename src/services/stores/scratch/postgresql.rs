@@ -1,4 +1,4 @@
-//! A PostgreSQL server of its own that listens on a socket in its directory only. PostgreSQL does not run as root: then it
+//! A `PostgreSQL` server of its own that listens on a socket in its directory only. `PostgreSQL` does not run as root: then it
 //! runs as `postgres` where there is such a user, else as `nobody`.
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -81,7 +81,7 @@ pub(super) async fn drill(trial: &Trial<'_>) -> Result<String, String> {
     Ok(format!("it has {count} tables; {}", answer?))
 }
 
-/// PostgreSQL's programs, run as whoever may.
+/// `PostgreSQL`'s programs, run as whoever may.
 struct Tools {
     as_whom: Vec<String>,
     bin: PathBuf,

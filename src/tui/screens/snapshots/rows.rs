@@ -3,6 +3,7 @@
 use ratatui::text::{Line, Span};
 
 use super::super::list::List;
+use crate::domain::environment::Environment;
 use crate::domain::snapshot::Snapshot;
 use crate::tui::measure;
 use crate::tui::paint::Look;
@@ -39,7 +40,7 @@ impl Row<'_> {
 /// Stores without any snapshot first, then the newest snapshots.
 pub(super) fn shown<'a>(world: &'a World, list: &List) -> Vec<Row<'a>> {
     let taken = world.snapshots();
-    let stores = world.here().map(|here| here.stores()).unwrap_or_default();
+    let stores = world.here().map(Environment::stores).unwrap_or_default();
     let bare = stores
         .into_iter()
         .filter(|store| taken.iter().all(|one| one.service != store.name))

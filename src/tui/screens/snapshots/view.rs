@@ -5,6 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::model::Snapshots;
 use super::rows::{self, Row};
+use crate::domain::environment::Environment;
 use crate::tui::measure;
 use crate::tui::paint::Paint;
 use crate::tui::paint::grid::Grid;
@@ -14,7 +15,7 @@ use crate::tui::world::{Known, World};
 pub(crate) fn draw(snapshots: &Snapshots, world: &World, paint: &mut Paint<'_>, area: Rect) {
     let look = paint.look;
     let shown = rows::shown(world, &snapshots.list);
-    let asked = world.here().and_then(|here| here.snapshots_within());
+    let asked = world.here().and_then(Environment::snapshots_within);
     let mut right = measure::count(world.snapshots().len(), "snapshot");
     if let Some(within) = asked {
         right = format!(
