@@ -25,6 +25,9 @@ struct Waiting {
     context: Context,
 }
 
+/// A plan that is asked about, who must decide, and what it comes to in a sentence.
+pub(in crate::steps) type Asked = (Arc<dyn Bound>, Approver, String);
+
 /// What the step `id` planned, for whoever is asked about it, and who must be; `None` when it changes nothing.
 ///
 /// # Errors
@@ -33,7 +36,7 @@ pub(in crate::steps) fn bound_to(
     id: &str,
     by: Approver,
     context: &Context,
-) -> Result<Option<(Arc<dyn Bound>, Approver, String)>, StepError> {
+) -> Result<Option<Asked>, StepError> {
     let (shown, plan_file) = Shown::read(id, context)?;
     if !shown.changes {
         return Ok(None);

@@ -348,9 +348,11 @@ impl Drop for Group {
     }
 }
 
+/// Makes a piece of output one of standard output, or of standard error.
+type Wrap = fn(Bytes) -> Chunk;
+
 /// What a program says, by the file of its spool.
-const SPOOLS: [(&str, fn(Bytes) -> Chunk); 2] =
-    [("stdout", Chunk::Stdout), ("stderr", Chunk::Stderr)];
+const SPOOLS: [(&str, Wrap); 2] = [("stdout", Chunk::Stdout), ("stderr", Chunk::Stderr)];
 
 /// The other end of a program's output: a pipe, or a new file of its spool.
 fn outlet(program: &Program, name: &str) -> std::io::Result<Stdio> {
