@@ -1,6 +1,7 @@
 //! The operator's own `~/.ssh/config`.
 
 use std::process::Command as Process;
+use std::time::Duration;
 
 use quarterdeck::domain::node::{ClientConfig, Jump, Node, SshAccess};
 use quarterdeck::domain::reach::{StageName, StageOutcome, Way};
@@ -8,7 +9,7 @@ use quarterdeck::transport::ssh::SshSettings;
 use quarterdeck::transport::{Reach as _, ReachError};
 
 use super::says;
-use super::sshd::{Sshd, Yard, me, node, pool, text};
+use super::sshd::{Sshd, Yard, lives, me, node, pool, text};
 
 /// A node of which the workspace says nothing but its address.
 fn alias(name: &str) -> Node {
@@ -76,6 +77,69 @@ async fn proxy_jump_leads_through_two_hosts_that_are_no_nodes_over_one_connectio
     let names = futures::future::try_join_all(asked).await.unwrap();
     assert_eq!(names, ["a", "b"]);
     assert_eq!([&outer, &inner, &a, &b].map(Sshd::logins), [1, 1, 1, 1]);
+}
+
+#[tokio::test]
+#[ignore = "needs OpenSSH server: run tests/run real"]
+async fn the_way_leads_through_a_program_of_the_ssh_config_which_ends_with_the_connection() {
+    let yard = Yard::new();
+    let sshd = yard.sshd("a");
+    let pid = yard.path("pid");
+    let block = block(&yard, "lab-a", &sshd);
+    // The name is not one that could be looked up: only the program knows the way.
+    let block = block.replace("HostName 127.0.0.1", "HostName a.invalid");
+    let place = format!("[127.0.0.1]:{}", sshd.port);
+    let pinned = std::fs::read_to_string(yard.known_hosts()).unwrap();
+    std::fs::write(yard.known_hosts(), pinned.replace(&place, "lab-a")).unwrap();
+    yard.dot_ssh(
+        "config",
+        &format!(
+            "{block}  HostKeyAlias lab-a\n  ProxyCommand sh -c 'echo $$ > {}; exec busybox nc 127.0.0.1 %p'\n",
+            pid.display()
+        ),
+    );
+    let pool = pool([alias("lab-a")], yard.settings());
+    let host = pool.host("lab-a").unwrap();
+    assert_eq!(says(&host, &["printenv", "QD_NODE"]).await.unwrap(), "a");
+    let program: u32 = std::fs::read_to_string(pid)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(lives(program));
+    drop((host, pool));
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while lives(program) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("it ends with the connection");
+}
+
+#[tokio::test]
+#[ignore = "needs OpenSSH server: run tests/run real"]
+async fn a_program_that_finds_no_way_says_why_and_no_workspace_can_start_one() {
+    let yard = Yard::new();
+    let lines = "Host *\n  ProxyCommand sh -c 'echo no tunnel to %h >&2; exit 1'\n";
+    yard.dot_ssh("config", lines);
+    let mine = pool([alias("lab-a")], yard.settings());
+    let error = says(&mine.host("lab-a").unwrap(), &["true"]).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("says: no tunnel to lab-a"), "{error}");
+
+    let config = Some(ClientConfig::File(yard.dot_ssh("other", lines)));
+    let access = SshAccess {
+        config,
+        ..SshAccess::default()
+    };
+    let theirs = pool([node("lab-a", access)], yard.settings());
+    let error = says(&theirs.host("lab-a").unwrap(), &["true"]).await;
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("only your own SSH configuration may"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -218,7 +218,7 @@ impl Atlas {
             }
         };
         match &said.value {
-            Before::Nothing => None,
+            Before::Nothing | Before::Program(_) => None,
             Before::Node(name) => Some(Stop::Node(name.clone())),
             Before::Hosts(chain) => {
                 // `Host *` with a ProxyJump means everybody but the jump host itself.

@@ -18,6 +18,7 @@ use super::auth::Door;
 use super::greet::{Fate, Greeter, explain};
 use super::identities::KeyRing;
 use super::known_hosts::Pins;
+use super::proxy::Program;
 use super::slots::{Slot, Slots};
 use super::trail::Trail;
 use super::way::Target;
@@ -85,12 +86,23 @@ impl Connection {
         let (greeter, config) = greeting(&target, &fate, &asker).await?;
         let limit = *target.connect;
         let handshake = settings.handshake.max(limit);
-        let shaken = match &through {
-            None => {
+        let shaken = match (&through, &target.proxy) {
+            (None, Some(line)) => {
+                let program = Program::start(&target, line)
+                    .inspect_err(|error| trail.failed(StageName::Connect, error))?;
+                trail.done(StageName::Connect, format!("by {}", program.name()));
+                let (stream, words) = program.stream();
+                let shaken = shake_hands(&target, stream, greeter, config, handshake, trail).await;
+                match shaken {
+                    Err(error) => Err(words.told_with(error).await),
+                    shaken => shaken,
+                }
+            }
+            (None, None) => {
                 let stream = dial(&target, limit, trail).await?;
                 shake_hands(&target, stream, greeter, config, handshake, trail).await
             }
-            Some(jump) => {
+            (Some(jump), _) => {
                 let stream = jump.forward(&target, limit).await;
                 let stream = stream.inspect_err(|error| trail.failed(StageName::Connect, error))?;
                 trail.done(StageName::Connect, format!("through {}", jump.name()));

@@ -12,7 +12,7 @@ use super::elevate::Rise;
 use super::exec::{self, Ended, Input, Job};
 use super::trail::Trail;
 use super::way::{Set, Source, Target};
-use super::{elevate, tame};
+use super::{elevate, proxy, tame};
 use crate::domain::node::Elevate;
 use crate::domain::reach::{Hop, Setting, StageName, Way};
 use crate::transport::{Collect, Exit, Output, ReachError};
@@ -175,6 +175,10 @@ fn hop(step: &Step) -> Hop {
     say("user", target.user.value.clone(), &target.user.from);
     if let Some(from) = &step.through {
         say("through", "the hop before".into(), from);
+    }
+    if let Some(line) = target.proxy.as_ref().filter(|_| step.through.is_none()) {
+        let program = format!("the program {}", proxy::name(line));
+        say("through", program, &line.from);
     }
     for file in &target.identities {
         say("identity", file.value.display().to_string(), &file.from);

@@ -42,6 +42,7 @@ mod password;
 mod patience;
 mod pattern;
 mod pool;
+mod proxy;
 mod sftp;
 mod shell;
 mod sign;

@@ -3,13 +3,15 @@
 //! What the workspace says wins; then the operator's OpenSSH configuration ([`super::config`]), asked as `ssh ADDRESS` would
 //! ask it; then our own defaults, which are OpenSSH's but for the login name.
 
-use std::fmt;
-use std::ops::Deref;
+mod target;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(super) use target::{Set, Source, Strict, Target};
+
 use super::SshSettings;
-use super::config::{Asked, Config, Found, Place, host_name};
+use super::config::{Asked, Config, Found, host_name};
 use super::spec::{Spec, Tokens, seconds};
 use crate::domain::node::{ClientConfig, Elevate, Jump, SshAccess};
 use crate::transport::ReachError;
@@ -17,123 +19,6 @@ use crate::transport::ReachError;
 /// Who logs in when nobody says who.
 pub(super) const USER: &str = "root";
 const PORT: u16 = 22;
-
-/// Where a setting came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
-    /// The node, or its environment.
-    Workspace,
-    /// A line of the OpenSSH configuration.
-    File(Place),
-    /// A flag of the command line.
-    Flag,
-    /// Nobody said anything.
-    Default,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Workspace => f.write_str("workspace"),
-            Self::File(place) => place.fmt(f),
-            Self::Flag => f.write_str("command line"),
-            Self::Default => f.write_str("default"),
-        }
-    }
-}
-
-/// A setting and where it came from.
-#[derive(Debug, Clone)]
-pub(super) struct Set<T> {
-    pub(super) value: T,
-    pub(super) from: Source,
-}
-
-impl<T> Deref for Set<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.value
-    }
-}
-
-impl<T> Set<T> {
-    fn new(value: T, from: Source) -> Self {
-        Self { value, from }
-    }
-
-    fn default(value: T) -> Self {
-        Self::new(value, Source::Default)
-    }
-}
-
-/// What becomes of a host key that is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Strict {
-    /// It is refused.
-    Yes,
-    /// The operator is asked; refused when there is nobody to ask.
-    Ask,
-    /// It is pinned.
-    AcceptNew,
-}
-
-impl Strict {
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Yes => "yes",
-            Self::Ask => "ask",
-            Self::AcceptNew => "accept-new",
-        }
-    }
-}
-
-/// A host and how to be let in there.
-#[derive(Debug, Clone)]
-pub(super) struct Target {
-    /// What the hop is called: the node's name, or what `ProxyJump` says.
-    pub(super) name: String,
-    /// What one would type after `ssh`.
-    pub(super) asked: String,
-    /// Host name or IP address to connect to.
-    pub(super) address: Set<String>,
-    pub(super) port: Set<u16>,
-    pub(super) user: Set<String>,
-    /// Private keys to offer.
-    pub(super) identities: Vec<Set<PathBuf>>,
-    /// Offer those alone.
-    pub(super) identities_only: Set<bool>,
-    /// Certificates beside those that lie next to their keys.
-    pub(super) certificates: Vec<Set<PathBuf>>,
-    /// The agent's socket.
-    pub(super) agent: Set<Option<PathBuf>>,
-    /// The socket of the agent that programs on the host may use.
-    pub(super) forward_agent: Set<Option<PathBuf>>,
-    /// Files that pin host keys.
-    pub(super) known_hosts: Vec<Set<PathBuf>>,
-    /// The one of them for new keys.
-    pub(super) for_new_keys: Option<PathBuf>,
-    /// The name under which the host key is filed, instead of address and port.
-    pub(super) key_alias: Option<Set<String>>,
-    /// Files with keys that must not be trusted.
-    pub(super) revoked: Vec<Set<PathBuf>>,
-    pub(super) strict: Set<Strict>,
-    /// Write names into `known_hosts` so that they cannot be read there.
-    pub(super) hash_names: Set<bool>,
-    pub(super) connect: Set<Duration>,
-    pub(super) keepalive: Set<Duration>,
-    /// After so many unanswered signs of life the host counts as lost.
-    pub(super) keepalive_most: Set<usize>,
-    /// Offer keys.
-    pub(super) by_key: Set<bool>,
-    /// Answer a host that asks for a password.
-    pub(super) by_password: Set<bool>,
-    /// Answer other questions of a host.
-    pub(super) by_questions: Set<bool>,
-    pub(super) elevate: Set<Elevate>,
-    /// What could not be taken into account.
-    pub(super) remarks: Vec<String>,
-}
 
 /// What comes before a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +29,8 @@ pub(super) enum Before {
     Node(String),
     /// These hosts, the one next to us first.
     Hosts(Vec<Spec>),
+    /// No host: a program whose standard streams are the way.
+    Program(String),
 }
 
 /// For whom a way is wanted.
@@ -215,8 +102,17 @@ impl Wanted {
         };
         let target = resolving.target(local_user);
         let before = resolving.before()?;
+        let proxy = match &before.value {
+            Before::Program(line) => Some(Set::new(line.clone(), before.from.clone())),
+            _ => None,
+        };
         let remarks = resolving.remarks;
-        Ok((Target { remarks, ..target }, before))
+        let target = Target {
+            proxy,
+            remarks,
+            ..target
+        };
+        Ok((target, before))
     }
 }
 
@@ -291,6 +187,7 @@ impl Resolving<'_> {
             by_password: self.asking("passwordauthentication", batch),
             by_questions: self.asking("kbdinteractiveauthentication", batch),
             elevate,
+            proxy: None,
             remarks: Vec::new(),
         }
     }
@@ -310,9 +207,18 @@ impl Resolving<'_> {
         if let Some((command, place)) = self.found.word("proxycommand")
             && command != "none"
         {
-            return Err(refuse(format!(
-                "{place} says ProxyCommand, which is not run here; say ProxyJump there, or `jump` in the workspace"
-            )));
+            // Polls follow the way unasked: a workspace that was merely opened must not start programs by it.
+            if self.wanted.access.config.is_some() {
+                return Err(refuse(format!(
+                    "{place} says ProxyCommand, which only your own SSH configuration may; say ProxyJump there, or `jump` in \
+                     the workspace"
+                )));
+            }
+            let from = Source::File(place.clone());
+            return match self.tokens.expand(command) {
+                Ok(line) => Ok(Set::new(Before::Program(line), from)),
+                Err(reason) => Err(refuse(format!("{place}: ProxyCommand: {reason}"))),
+            };
         }
         let Some((jump, place)) = self.found.word("proxyjump") else {
             return Ok(Set::default(Before::Nothing));
@@ -526,43 +432,5 @@ impl Resolving<'_> {
         said.into_iter()
             .filter_map(|(word, from)| Some(Set::new(self.path(&word, &from)?, from)))
             .collect()
-    }
-}
-
-impl Target {
-    /// Address and port as they are shown.
-    pub(super) fn place(&self) -> String {
-        if self.address.contains(':') && !self.address.starts_with('[') {
-            format!("[{}]:{}", *self.address, *self.port)
-        } else {
-            format!("{}:{}", *self.address, *self.port)
-        }
-    }
-
-    /// The name and port under which its host key is filed.
-    pub(super) fn filed(&self) -> (&str, u16) {
-        match &self.key_alias {
-            // With an alias the port does not matter (ssh_config(5), HostKeyAlias).
-            Some(alias) => (alias, PORT),
-            None => (&self.address, *self.port),
-        }
-    }
-
-    /// The error of a host to which there is no connection.
-    pub(super) fn unreachable(&self, reason: impl Into<String>) -> ReachError {
-        ReachError::Connect {
-            hop: self.name.clone(),
-            address: self.place(),
-            reason: reason.into(),
-        }
-    }
-
-    /// The error of a host that does not talk as it should.
-    pub(super) fn silent(&self, reason: impl Into<String>) -> ReachError {
-        ReachError::Handshake {
-            hop: self.name.clone(),
-            address: self.place(),
-            reason: reason.into(),
-        }
     }
 }

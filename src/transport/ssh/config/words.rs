@@ -1,5 +1,13 @@
 //! A line of `ssh_config(5)` as a keyword and its arguments.
 
+/// Keywords whose argument is all that follows, as it stands: a line for a shell.
+const LINES: [&str; 4] = [
+    "proxycommand",
+    "localcommand",
+    "remotecommand",
+    "knownhostscommand",
+];
+
 /// What a line says; `None` for an empty one and a comment.
 ///
 /// The keyword comes in lower case. After it there may be one `=`. Arguments are separated by blanks, may be quoted with `"`
@@ -16,7 +24,14 @@ pub(super) fn words(line: &str) -> Result<Option<(String, Vec<String>)>, &'stati
     let (keyword, rest) = line.split_at(end);
     let rest = rest.trim_start_matches([' ', '\t']);
     let rest = rest.strip_prefix('=').unwrap_or(rest);
-    Ok(Some((keyword.to_ascii_lowercase(), arguments(rest)?)))
+    let keyword = keyword.to_ascii_lowercase();
+    let arguments = if LINES.contains(&keyword.as_str()) {
+        let line = rest.trim_start_matches([' ', '\t']);
+        Vec::from_iter((!line.is_empty()).then(|| line.to_owned()))
+    } else {
+        arguments(rest)?
+    };
+    Ok(Some((keyword, arguments)))
 }
 
 fn arguments(text: &str) -> Result<Vec<String>, &'static str> {
@@ -67,6 +82,7 @@ mod tests {
     #[case("Host a#b", "host", &["a#b"])]
     #[case(r#"User ="x y""#, "user", &["x y"])]
     #[case("Host", "host", &[])]
+    #[case(r#"ProxyCommand = nc -X 5 "%h" '%p' # all of it"#, "proxycommand", &[r#"nc -X 5 "%h" '%p' # all of it"#])]
     fn a_line_is_taken_apart_as_openssh_does(
         #[case] line: &str,
         #[case] keyword: &str,
