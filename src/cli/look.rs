@@ -25,13 +25,13 @@ const KNOCKS: usize = 32;
 pub(super) struct LookArgs {
     /// The environment; default: the workspace's default, or its only one
     #[arg(long, short, visible_alias = "env")]
-    environment: Option<String>,
+    pub(super) environment: Option<String>,
     /// How many seconds to wait for answers
     #[arg(long, default_value_t = 15, value_name = "SECONDS")]
-    wait: u64,
+    pub(super) wait: u64,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Flags of `quarterdeck services`.

@@ -14,6 +14,7 @@ mod exec;
 mod exit;
 mod export;
 mod facts;
+mod findings;
 mod follow;
 mod guide;
 mod lab;
@@ -146,6 +147,10 @@ enum Command {
     Reach(reach::ReachArgs),
     /// Show what nodes are: system, processor, disks, network, clock and more
     Facts(facts::FactsArgs),
+    /// List what is wrong in an environment, worst first, and what repairs it
+    Findings(findings::FindingsArgs),
+    /// Plan and run what repairs a finding
+    Repair(findings::RepairArgs),
     /// Ask the services of an environment how they are, or list what is in one
     Services(look::ServicesArgs),
     /// List what runs by itself and when; run, pause or resume one
@@ -220,6 +225,8 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Undo(args)) => undo::undo(global, args).await,
         Some(Command::Approvals(args)) => approvals::list(global, &args).await,
         Some(Command::Approve(args)) => approvals::approve(global, args).await,
+        Some(Command::Findings(args)) => findings::list(global, &args).await,
+        Some(Command::Repair(args)) => findings::repair(global, args).await,
         Some(Command::Cancel(args)) => cancel::cancel(global, args).await,
         Some(Command::Refuse(args)) => approvals::refuse(global, args).await,
         Some(Command::Locks(args)) => locks::list(global, &args).await,

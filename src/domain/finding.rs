@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::environment::Environment;
 use super::facts::Throttled;
 use super::live::{EnvironmentLive, Health, NodeReport, Observed};
+use super::remedy::Remedy;
 use super::words;
 
 words! {
@@ -56,8 +57,8 @@ pub struct Finding {
     pub evidence: String,
     /// When it was first seen.
     pub since: Timestamp,
-    /// Name of the recipe that may repair it.
-    pub remedy: Option<String>,
+    /// What may repair it.
+    pub remedy: Option<Remedy>,
 }
 
 /// Percentage of the root file system from which on it is a finding.
@@ -87,7 +88,6 @@ pub fn assess(environment: &Environment, live: &EnvironmentLive, now: Timestamp)
                 subject: subject(),
                 text: format!("{} does not answer", service.name),
                 evidence: trouble.reason.clone(),
-                remedy: None,
             });
         }
         for problem in observed
@@ -110,13 +110,12 @@ pub fn assess(environment: &Environment, live: &EnvironmentLive, now: Timestamp)
                     .as_ref()
                     .map(|report| report.summary.clone())
                     .unwrap_or_default(),
-                remedy: None,
             });
         }
     }
     let mut findings: Vec<Finding> = found
         .into_iter()
-        .map(|draft| draft.dated(&live.findings, now))
+        .map(|draft| draft.dated(environment, &live.findings, now))
         .collect();
     rank(&mut findings);
     findings
@@ -140,7 +139,6 @@ fn assess_node(name: &str, observed: &Observed<NodeReport>, found: &mut Vec<Draf
             subject: Subject::Node(name.into()),
             text,
             evidence,
-            remedy: None,
         });
     };
     if let Some(trouble) = &observed.trouble {
@@ -247,11 +245,11 @@ struct Draft {
     subject: Subject,
     text: String,
     evidence: String,
-    remedy: Option<String>,
 }
 
 impl Draft {
-    fn dated(self, known: &[Finding], now: Timestamp) -> Finding {
+    fn dated(self, environment: &Environment, known: &[Finding], now: Timestamp) -> Finding {
+        let remedy = Remedy::of(environment, &self.subject, &self.key);
         let since = known
             .iter()
             .find(|finding| finding.key == self.key && finding.subject == self.subject)
@@ -262,7 +260,6 @@ impl Draft {
             subject,
             text,
             evidence,
-            remedy,
         } = self;
         Finding {
             key,

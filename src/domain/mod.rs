@@ -28,6 +28,7 @@ pub mod question;
 pub mod quorum;
 pub mod reach;
 pub mod recipe;
+pub mod remedy;
 pub mod resource;
 pub mod retention;
 pub mod rolling;

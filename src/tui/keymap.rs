@@ -173,6 +173,7 @@ pub(crate) enum Command {
     Release,
     Repaint,
     Rekey,
+    Repair,
     Rerun,
     ResetShares,
     RestoreSnapshot,

@@ -11,6 +11,7 @@ use crate::domain::environment::{Environment, Protection};
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::history::Point;
 use crate::domain::live::{EnvironmentLive, NodeReport, Observed, ServiceReport};
+use crate::domain::recipe::Recipe;
 use crate::domain::run::{Run, RunId};
 use crate::domain::schedule::ScheduleStatus;
 use crate::domain::seal::{Ceremony, SealBoard};
@@ -147,6 +148,12 @@ impl World {
             Known::Ready(workspace) => Some(workspace),
             Known::Asked | Known::Failed(_) => None,
         }
+    }
+
+    /// The recipe of this name.
+    pub(crate) fn recipe(&self, name: &str) -> Option<&Recipe> {
+        let recipes = &self.workspace()?.recipes;
+        recipes.iter().find(|recipe| recipe.name == name)
     }
 
     pub(crate) fn environments(&self) -> &[Environment] {

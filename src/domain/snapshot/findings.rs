@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Failure, Snapshot};
 use crate::domain::environment::Environment;
 use crate::domain::finding::{Finding, Severity, Subject};
+use crate::domain::remedy::Remedy;
 
 /// What is on the shelf.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +37,7 @@ pub fn assess(environment: &Environment, shelved: &Shelved, now: Timestamp) -> V
                 text,
                 evidence,
                 since,
-                remedy: Some(TAKE.into()),
+                remedy: Some(Remedy::recipe(TAKE).with("service", &store.name)),
             });
         };
         let own: Vec<&Snapshot> = shelved

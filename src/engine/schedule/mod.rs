@@ -23,6 +23,7 @@ use crate::client::{Event, Refusal};
 use crate::domain::action::{Consent, Gate, Risk};
 use crate::domain::finding::{Finding, Severity, Subject};
 use crate::domain::operator::Operator;
+use crate::domain::remedy::Remedy;
 use crate::domain::run::{Run, RunId, RunState};
 use crate::domain::schedule::{
     Memory, Missed, Outcome, Schedule, ScheduleStatus, shut_to_schedules,
@@ -474,7 +475,7 @@ impl Core {
                 _ => format!("recipe {}", entry.schedule.recipe),
             },
             since: now,
-            remedy: None,
+            remedy: Some(Remedy::recipe(&entry.schedule.recipe)),
         });
         self.live.own(&environment, &key, finding);
     }

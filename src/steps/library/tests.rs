@@ -29,35 +29,13 @@ fn every_built_in_recipe_is_sound() {
         .recipes()
         .map(|recipe| recipe.name.as_str())
         .collect();
-    let expected = [
-        "consul",
-        "copy-from",
-        "copy-to",
-        "deploy",
-        "drain",
-        "drill",
-        "exec",
-        "join",
-        "pipeline",
-        "power-off",
-        "power-on",
-        "reboot",
-        "remove",
-        "restart-unit",
-        "restore",
-        "snapshot",
-        "start-unit",
-        "stop-unit",
-        "terraform-destroy",
-        "terraform-drift",
-        "unseal",
-        "vault-init",
-        "vault-rekey",
-        "vault-seal",
-        "vault-step-down",
-        "verify",
-        "verify-snapshots",
-    ];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/recipes");
+    let mut expected: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    expected.sort();
     assert_eq!(names, expected);
     assert_eq!(library.origin("deploy"), Some(&Origin::BuiltIn));
 }

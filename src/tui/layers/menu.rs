@@ -13,7 +13,7 @@ use crate::client::Request;
 use crate::domain::action::Risk;
 use crate::domain::finding::Subject;
 use crate::domain::mark::MarkChange;
-use crate::domain::plan::Origin;
+use crate::domain::plan::{Origin, PlanRequest};
 use crate::domain::recipe::Offer;
 use crate::domain::run::{Run, RunId, RunState};
 use crate::tui::message::Effect;
@@ -26,6 +26,7 @@ enum Deed {
         nodes: Vec<String>,
         service: Option<String>,
     },
+    PlanThis(Box<PlanRequest>),
     Go(Place),
     Refresh(Subject, String),
     /// Something said to the engine, and what that would be.
@@ -95,13 +96,16 @@ impl Menu {
             Subject::Service(name) => Target::Service(name.clone()),
         };
         let mut menu = Self::new(world, &subject)?;
-        if let Some(recipe) = &finding.remedy {
-            let mut remedy = recipe_items(world, recipe);
-            for item in &mut remedy {
-                item.text = format!("Repair: {}", item.text);
-            }
-            remedy.append(&mut menu.items);
-            menu.items = remedy;
+        if let Some(remedy) = &finding.remedy
+            && let Some(recipe) = world.recipe(&remedy.recipe)
+        {
+            let repair = Item {
+                text: format!("Repair: {}", recipe.title),
+                detail: remedy.to_string(),
+                risk: Some(recipe.risk),
+                deed: Deed::PlanThis(Box::new(remedy.request(&world.environment))),
+            };
+            menu.items.insert(0, repair);
         }
         Some(menu)
     }
@@ -132,6 +136,7 @@ impl Menu {
                 nodes,
                 service,
             }),
+            Deed::PlanThis(request) => Wish::Screen(Intent::PlanThis(*request)),
             Deed::Go(place) => Wish::Screen(Intent::Go(place)),
             Deed::Refresh(subject, name) => Wish::Screen(Intent::Do(Effect::Tell {
                 request: Request::Refresh {

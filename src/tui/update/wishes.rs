@@ -120,12 +120,7 @@ fn offer(
     nodes: Vec<String>,
     service: Option<String>,
 ) -> Vec<Effect> {
-    let known = model
-        .world
-        .workspace()
-        .and_then(|workspace| workspace.recipes.iter().find(|known| known.name == recipe))
-        .cloned();
-    let Some(known) = known else {
+    let Some(known) = model.world.recipe(recipe).cloned() else {
         model.say(format!("There is no recipe called {recipe}."), Tone::Warn);
         return Vec::new();
     };

@@ -75,6 +75,13 @@ impl Screen for Findings {
                 .into_iter()
                 .collect();
         }
+        if command == Command::Repair {
+            let remedy = current.and_then(|finding| finding.remedy.clone());
+            return remedy
+                .map(|remedy| Intent::PlanThis(remedy.request(&world.environment)))
+                .into_iter()
+                .collect();
+        }
         self.list.update(&ids, command, rows);
         Vec::new()
     }

@@ -138,10 +138,7 @@ pub(crate) fn explain(
         paragraph(&format!("Evidence: {}", finding.evidence), plain);
     }
     match &finding.remedy {
-        Some(recipe) => paragraph(
-            &format!("The recipe {recipe} may repair it: press a."),
-            theme.accent,
-        ),
+        Some(remedy) => paragraph(&format!("R repairs it: {remedy}."), theme.accent),
         None => paragraph("Enter goes to where it happens.", theme.muted),
     }
     lines
