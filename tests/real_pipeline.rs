@@ -5,7 +5,11 @@
 //!
 //! The servers share this machine's file system, so every host works on files of its own name.
 
-#![allow(clippy::unwrap_used, reason = "what does not answer fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "what does not answer fails the test"
+)]
 
 #[path = "support/place.rs"]
 #[allow(dead_code, reason = "shared: each test uses its part")]

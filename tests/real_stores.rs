@@ -13,6 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 #[path = "support/program.rs"]
@@ -278,7 +279,6 @@ fn an_encrypted_snapshot_needs_its_key_and_an_altered_one_is_a_finding() {
     // Without a key, with a stranger's, with the right one.
     let (_, said) = expect(&workspace.run(&["snapshots", "drill", "etcd"]), 1);
     assert!(said.contains("backups.identity"), "{said}");
-    use secrecy::ExposeSecret as _;
     workspace.secret("key", stranger.to_string().expose_secret());
     workspace.environment(&text("  identity: { file: ../key }\n"));
     let (_, said) = expect(&workspace.run(&["snapshots", "drill", "etcd"]), 1);

@@ -5,9 +5,11 @@
 #[path = "support/terminal.rs"]
 mod terminal;
 
+use std::io::Read as _;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use terminal::Terminal;
+use terminal::{PATIENCE, Terminal};
 
 const ENTER: &str = "\r";
 const TAB: &str = "\t";
@@ -140,4 +142,35 @@ fn without_a_terminal_the_screens_say_so() {
         .unwrap();
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("not a terminal"));
+}
+
+#[test]
+fn a_terminal_that_goes_away_takes_the_screens_with_it() {
+    for _ in 0..3 {
+        let home = tempfile::tempdir().unwrap();
+        let (mut pty, pts) = pty_process::blocking::open().unwrap();
+        pty.resize(pty_process::Size::new(24, 80)).unwrap();
+        let mut child = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_quarterdeck"))
+            .arg("lab")
+            .env("HOME", home.path())
+            .env("TERM", "xterm-256color")
+            .env("XDG_STATE_HOME", home.path().join("state"))
+            .env("XDG_CACHE_HOME", home.path().join("cache"))
+            .spawn(pts)
+            .unwrap();
+        let mut drawn = 0;
+        let mut buffer = [0; 4096];
+        while drawn < 4096 {
+            drawn += pty.read(&mut buffer).unwrap();
+        }
+        drop(pty);
+        let since = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if since.elapsed() > PATIENCE {
+                child.kill().unwrap();
+                panic!("the screens outlive their terminal");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
 }

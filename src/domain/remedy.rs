@@ -46,6 +46,7 @@ impl Remedy {
     }
 
     /// The same, with a parameter.
+    #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.params.insert(name.into(), value.into());
         self

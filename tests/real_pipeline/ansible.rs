@@ -81,7 +81,6 @@ fn encrypt(site: &Site) -> String {
     std::fs::remove_file(&password).unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let lines = text.lines().filter(|line| !line.contains("!vault"));
-    lines
-        .map(|line| format!("      {}\n", line.trim()))
-        .collect()
+    let indented: Vec<String> = lines.map(|line| format!("      {}", line.trim())).collect();
+    indented.join("\n") + "\n"
 }

@@ -46,6 +46,6 @@ pub(crate) struct StoreEntry {
     pub(crate) ca: Option<Path>,
     /// For Terraform: the directory of the configuration, initialised.
     pub(crate) directory: Option<Path>,
-    /// For `PostgreSQL`: the node whose pg_dump is used, by SSH; default: that of the engine's machine.
+    /// For `PostgreSQL`: the node whose `pg_dump` is used, by SSH; default: that of the engine's machine.
     pub(crate) via: Option<Name>,
 }

@@ -260,7 +260,7 @@ async fn what_goes_through_files_arrives_whole_while_the_program_runs_and_at_its
     let mut kept = Kept::default();
     let seen = kept.clone();
     let watch = async {
-        while !(seen.stdout().contains("first") && !seen.stderr.lock().unwrap().is_empty()) {
+        while !seen.stdout().contains("first") || seen.stderr.lock().unwrap().is_empty() {
             seen.arrived.notified().await;
         }
         std::fs::write(&go, "").unwrap();

@@ -1,4 +1,4 @@
-//! `ProxyCommand` (ssh_config(5)): a program of the operator's whose standard streams are the way to a host.
+//! What `ProxyCommand` of `ssh_config(5)` names: a program of the operator whose standard streams are the way to a host.
 //!
 //! It ends with the connection. What it says on standard error belongs to the reason why there is none.
 

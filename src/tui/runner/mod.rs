@@ -122,7 +122,7 @@ impl Session {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut connected = true;
         let mut drawn: Option<Instant> = None;
-        while !self.leaving {
+        while !self.leaving && !terminal::is_gone() {
             let due = drawn.map_or_else(Instant::now, |drawn| drawn + FRAME);
             if self.dirty && Instant::now() >= due {
                 terminal.draw(&self.model, view)?;
@@ -169,7 +169,9 @@ impl Session {
         answers: &mut mpsc::Receiver<Answer>,
         events: Option<&mut Subscription>,
     ) -> Result<(), TuiError> {
-        while let Some(Some(key)) = keys.next().now_or_never() {
+        while !terminal::is_gone()
+            && let Some(Some(key)) = keys.next().now_or_never()
+        {
             if let Some(message) = self.translate(&key?) {
                 self.take(message, terminal)?;
             }

@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use base64::Engine as _;
 use crossterm::event::{
@@ -16,6 +17,7 @@ use crossterm::{cursor, execute, queue};
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::TuiError;
 use crate::tui::model::Model;
@@ -26,6 +28,34 @@ const CLIPBOARD: usize = 74_000;
 /// Whether the terminal is in our hands; read by the panic hook.
 static ENTERED: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
+
+/// How long the screens get to end in good order once their terminal is gone.
+const GONE: Duration = Duration::from_secs(30);
+
+/// Whether nobody is at the other end of the terminal any more.
+///
+/// Asked before every look at the keyboard: crossterm reads on and on from a terminal that has hung up.
+pub(super) fn is_gone() -> bool {
+    hung_up(Some(&Timespec::default()))
+}
+
+/// Waits at most `limit` for the terminal to hang up.
+fn hung_up(limit: Option<&Timespec>) -> bool {
+    let stdin = io::stdin();
+    let mut watched = [PollFd::new(&stdin, PollFlags::empty())];
+    // What was not asked for is all there can be: a hangup or an error.
+    matches!(poll(&mut watched, limit), Ok(1..))
+}
+
+/// Ends the program when its terminal has been gone for a while. The hangup may come in the middle of a look at the
+/// keyboard, which then never returns; nobody is left whom that program could serve.
+fn end_without_terminal() {
+    std::thread::spawn(|| {
+        while !hung_up(None) {}
+        std::thread::sleep(GONE);
+        std::process::exit(1);
+    });
+}
 
 /// The terminal in raw mode on its alternate screen. Dropping it restores everything.
 pub(super) struct Terminal {
@@ -43,6 +73,7 @@ impl Terminal {
             return Err(TuiError::Dumb);
         }
         HOOK.call_once(|| {
+            end_without_terminal();
             let previous = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
                 restore();
