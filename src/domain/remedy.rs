@@ -125,7 +125,9 @@ fn of_service(
         (ServiceKind::Consul, "member") => restart("consul.service"),
         (ServiceKind::Nomad, "server" | "client") => restart("nomad.service"),
         // Deploying again brings every node to its declared state, and starts what does not run.
-        (_, "unreachable") if is_deployed(environment, spec.kind) => Some(Remedy::recipe("deploy")),
+        (_, "unreachable" | "endpoint") if is_deployed(environment, spec.kind) => {
+            Some(Remedy::recipe("deploy"))
+        }
         _ => None,
     }
 }
@@ -222,7 +224,9 @@ mod tests {
             let subject = Subject::Service(service.into());
             Remedy::of(&environment(), &subject, key).map(|remedy| remedy.to_string())
         };
-        assert_eq!(of("consul", "unreachable").as_deref(), Some("deploy"));
+        for gone in ["unreachable", "endpoint:pc2"] {
+            assert_eq!(of("consul", gone).as_deref(), Some("deploy"));
+        }
         assert_eq!(of("harbor", "unreachable"), None, "the stack has no Harbor");
         assert_eq!(
             of("consul", "member:pc2").as_deref(),
