@@ -20,6 +20,7 @@ use quarterdeck::domain::plan::{Origin, PlanRequest};
 use quarterdeck::domain::run::{Run, RunState};
 use quarterdeck::domain::seal::{Ceremony, Wants, Word};
 use quarterdeck::domain::secret::Secret;
+use quarterdeck::domain::stack::Stack;
 use quarterdeck::engine::{Engine, EngineSettings, Network};
 use quarterdeck::lab::{Lab, LabSettings};
 use quarterdeck::services::shelf::{self, Shelf};
@@ -41,16 +42,28 @@ struct Cockpit {
 
 impl Cockpit {
     async fn start(pace: f32) -> Self {
+        Self::begin(pace, None).await
+    }
+
+    /// On boards with nothing installed.
+    async fn bare(stack: Stack) -> Self {
+        Self::begin(0.0, Some(stack)).await
+    }
+
+    async fn begin(pace: f32, bare: Option<Stack>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
-        let lab = Lab::start(LabSettings {
+        let settings = LabSettings {
             seed: 11,
             clock: Arc::new(SystemClock),
             pace,
             dir: dir.path().join("workspace"),
-        })
-        .await
-        .unwrap();
+        };
+        let lab = match bare {
+            Some(stack) => Lab::start_bare(settings, stack).await,
+            None => Lab::start(settings).await,
+        };
+        let lab = lab.unwrap();
         let checked = check(lab.workspace(), |_| Recipes::default());
         // The lab has more roles than its stack uses; that is warned of, and nothing else is.
         let wrong: Vec<_> = checked
@@ -98,6 +111,17 @@ impl Cockpit {
             ..PlanRequest::default()
         };
         self.carry_out(request).await.unwrap()
+    }
+
+    /// As [`Cockpit::run`], on these nodes.
+    async fn run_on(&self, recipe: &str, nodes: &[&str]) -> Result<(Run, String), String> {
+        self.carry_out(PlanRequest {
+            environment: "lab".into(),
+            recipe: recipe.into(),
+            nodes: nodes.iter().map(ToString::to_string).collect(),
+            ..PlanRequest::default()
+        })
+        .await
     }
 
     /// Takes a run back as [`Cockpit::run`] runs a recipe; the refusal when it cannot be planned.
@@ -286,7 +310,7 @@ async fn a_node_is_drained_removed_and_joins_again_as_others_see_it() {
 
     let (drained, log) = on_pc5("drain").await;
     assert_eq!(drained.state, RunState::Succeeded, "{log}");
-    assert!(log.contains("seen from pc"), "{log}");
+    assert!(log.contains("as others than pc5 see it"), "{log}");
     assert!(!world.unit_active("pc5", "consul.service"));
     let (again, log) = on_pc5("drain").await;
     assert_eq!(again.state, RunState::Succeeded, "{log}");
@@ -527,4 +551,59 @@ async fn a_ceremony_that_is_cancelled_takes_back_what_it_gave() {
         "{boards:?}\n{log}"
     );
     cockpit.stop().await;
+}
+
+/// Deploys `stack` on bare boards, twice: the second run finds nothing to do.
+async fn deploy_twice(stack: Stack) -> Cockpit {
+    let cockpit = Cockpit::bare(stack).await;
+    let (rehearsal, log) = cockpit.run("deploy", true).await;
+    assert_eq!(rehearsal.state, RunState::Succeeded, "{log}");
+    let (deployed, log) = cockpit.run("deploy", false).await;
+    assert_eq!(deployed.state, RunState::Succeeded, "{log}");
+    assert!(deployed.tally.changed > 0, "{log}");
+    let (again, log) = cockpit.run("deploy", false).await;
+    assert_eq!(again.state, RunState::Succeeded, "{log}");
+    assert_eq!(again.tally.changed, 0, "{log}");
+    cockpit
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_nomad_stack_is_deployed_on_bare_boards_and_a_client_goes_and_comes_back() {
+    let cockpit = deploy_twice(Stack::Nomad).await;
+
+    // Two of three servers at once: refused before anything runs, with the sum.
+    let refused = cockpit.run_on("power-off", &["pc2", "pc3"]).await;
+    let refused = refused.unwrap_err();
+    assert!(
+        refused.contains("consul would lose its quorum: it has 3 voters, 3 of them alive; 1 would be left alive, and 2 are"),
+        "{refused}"
+    );
+    assert!(refused.contains("nomad would lose its quorum"), "{refused}");
+
+    let (drained, log) = cockpit.run_on("drain", &["pc5"]).await.unwrap();
+    assert_eq!(drained.state, RunState::Succeeded, "{log}");
+    assert!(log.contains("POST /v1/node/ID/drain"), "{log}");
+    assert!(
+        log.contains("pc5 is drained and takes nothing new"),
+        "{log}"
+    );
+    let (removed, log) = cockpit.run_on("remove", &["pc5"]).await.unwrap();
+    assert_eq!(removed.state, RunState::Succeeded, "{log}");
+    let (joined, log) = cockpit.run_on("join", &["pc5"]).await.unwrap();
+    assert_eq!(joined.state, RunState::Succeeded, "{log}");
+    assert!(log.contains("lists pc5 ready"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kubernetes_stack_is_deployed_on_bare_boards_and_an_agent_is_drained() {
+    let cockpit = deploy_twice(Stack::Kubernetes).await;
+    let (paused, log) = cockpit.run_on("pause-node", &["pc5"]).await.unwrap();
+    assert_eq!(paused.state, RunState::Succeeded, "{log}");
+    assert_eq!(paused.tally.changed, 1, "{log}");
+    let (drained, log) = cockpit.run_on("drain", &["pc5"]).await.unwrap();
+    assert_eq!(drained.state, RunState::Succeeded, "{log}");
+    assert!(log.contains("pc5 is drained"), "{log}");
+    let (joined, log) = cockpit.run_on("join", &["pc5"]).await.unwrap();
+    assert_eq!(joined.state, RunState::Succeeded, "{log}");
+    assert!(log.contains("pc5 takes pods again"), "{log}");
 }

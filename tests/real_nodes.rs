@@ -66,7 +66,36 @@ async fn deploy_forms_a_consul_cluster_keeps_it_and_notices_a_power_cut() {
         deployed.says(Stream::Note, "pushed 13.8 MiB of 13.8 MiB (100 %)"),
         "{deployed}"
     );
-    let members = nodes.exec("n2", &["consul", "members"]).unwrap();
+    // Nobody is let in without the token that the first run made, and nothing that was written down shows it or the key.
+    assert_eq!(
+        nodes
+            .exec("n2", &["consul", "members"])
+            .unwrap_or_default()
+            .matches("alive")
+            .count(),
+        0
+    );
+    let asked = [
+        "consul",
+        "members",
+        "-token-file=/etc/consul.d/management.token",
+    ];
+    let members = nodes.exec("n2", &asked).unwrap();
+    let keys = nodes
+        .exec("n2", &["consul", "keyring", "-list", asked[2]])
+        .unwrap();
+    assert!(
+        keys.contains("[3/3]"),
+        "gossip is encrypted everywhere: {keys}"
+    );
+    for secret in ["consul-management", "consul-gossip"] {
+        let file = cockpit.state().join("secrets/real").join(secret);
+        let text = std::fs::read_to_string(file).unwrap();
+        assert!(
+            !deployed.to_string().contains(&text),
+            "{secret} is in a log"
+        );
+    }
     assert_eq!(members.matches("alive").count(), 3, "{members}");
     assert_eq!(members.matches("server").count(), 3, "{members}");
 
@@ -103,6 +132,14 @@ async fn deploy_forms_a_consul_cluster_keeps_it_and_notices_a_power_cut() {
     let verified = cockpit.run("verify", false).await;
     assert_eq!(verified.run.state, RunState::Succeeded, "{verified}");
 
+    // Two of three servers at once would leave nobody to agree with: the sum, before anything runs.
+    let refused = cockpit.refusal("power-off", &["n2", "n3"]).await;
+    assert!(
+        refused
+            .contains("it has 3 voters, 3 of them alive; 1 would be left alive, and 2 are needed"),
+        "{refused}"
+    );
+
     // A power cut: no FIN, no RST. Within two polls it is a finding.
     let mut watch = cockpit.watch_node("n3");
     nodes.power("kill", "n3");
@@ -110,6 +147,17 @@ async fn deploy_forms_a_consul_cluster_keeps_it_and_notices_a_power_cut() {
         .finding_on(&Subject::Node("n3".into()), Severity::Critical)
         .await;
     assert!(polls <= 2, "{finding:?} took {polls} polls");
+    // With one server dead none of the others may go.
+    cockpit
+        .service_until("consul", |report| {
+            report.members.is_some_and(|members| members.well == 2)
+        })
+        .await;
+    let refused = cockpit.refusal("drain", &["n2"]).await;
+    assert!(
+        refused.contains("2 of them alive; 1 would be left alive, and 2 are needed"),
+        "{refused}"
+    );
     nodes.power("start", "n3");
     cockpit
         .service_until("consul", |report| {
@@ -118,7 +166,7 @@ async fn deploy_forms_a_consul_cluster_keeps_it_and_notices_a_power_cut() {
         .await;
 
     // A node leaves in good order, is forgotten, and comes back: each time as another one sees it.
-    let members = || nodes.exec("n1", &["consul", "members"]).unwrap();
+    let members = || nodes.exec("n1", &asked).unwrap();
     let of = |name: &str| {
         let line = |line: &&str| line.starts_with(&format!("{name} "));
         members().lines().find(line).map(str::to_owned)

@@ -10,6 +10,7 @@ use super::screens::{self, Practice};
 use super::session::{Endings, Session, state_dir};
 use super::{Global, Look, output};
 use crate::clock::SystemClock;
+use crate::domain::stack::Stack;
 use crate::lab::{Lab, LabSettings};
 
 /// Flags of `quarterdeck lab`.
@@ -21,9 +22,23 @@ pub(super) struct LabArgs {
     /// How fast simulated work goes: 1 as in life, 0 without waiting
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
     pace: f32,
+    /// Begin with bare boards, to deploy this stack on them: consul, nomad or kubernetes
+    #[arg(long, value_name = "STACK", value_parser = stack)]
+    bare: Option<Stack>,
     /// Open no screens: print the workspace's directory, and run until interrupted
     #[arg(long)]
     headless: bool,
+}
+
+/// Reads a stack that can be deployed in the lab.
+fn stack(text: &str) -> Result<Stack, String> {
+    match text.parse() {
+        Ok(stack @ (Stack::Consul | Stack::Nomad | Stack::Kubernetes)) => Ok(stack),
+        Ok(other) => Err(format!(
+            "{other} cannot be deployed in the lab yet; consul, nomad and kubernetes can"
+        )),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Starts the practice cluster.
@@ -48,7 +63,11 @@ pub(super) async fn lab(global: &Global, look: &Look, args: LabArgs) -> color_ey
         pace: args.pace,
         dir: dir.clone(),
     };
-    let lab = Lab::start(settings).await.map_err(Ended::unusable)?;
+    let lab = match args.bare {
+        Some(stack) => Lab::start_bare(settings, stack).await,
+        None => Lab::start(settings).await,
+    };
+    let lab = lab.map_err(Ended::unusable)?;
     let exit = if args.headless {
         headless(&dir).await
     } else {

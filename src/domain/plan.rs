@@ -166,6 +166,9 @@ impl Plan {
     }
 }
 
+/// How the preview of a step begins that does nothing anywhere.
+pub const NOTHING: &str = "nothing: ";
+
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlannedStep {
@@ -178,6 +181,12 @@ pub struct PlannedStep {
 }
 
 impl PlannedStep {
+    /// Whether it is known already that it does nothing anywhere: no node is selected, or its condition is false on each.
+    pub fn does_nothing(&self) -> bool {
+        let first = self.preview.first();
+        first.is_some_and(|line| line.starts_with(NOTHING))
+    }
+
     /// The tasks of this step.
     pub fn tasks(&self) -> Vec<TaskKey> {
         let key = |host| TaskKey {

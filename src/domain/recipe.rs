@@ -119,6 +119,9 @@ pub struct Step {
     /// Whether it must not be repeated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub once: bool,
+    /// What it does to the votes of its nodes: a plan that would leave a cluster without its quorum is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<QuorumEffect>,
     /// Handlers to carry out when it changes something; a resource of `ensure` may have its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<String>,
@@ -534,6 +537,18 @@ words! {
         PowerOff = "power-off",
         /// Switch it on over the network (Wake-on-LAN); its label `mac` has the hardware address of its network card.
         PowerOn = "power-on",
+    }
+}
+
+words! {
+    /// See [`Step::quorum`].
+    pub enum QuorumEffect {
+        /// They stop answering and stay members.
+        Off = "off",
+        /// They leave in good order, to come back.
+        Leave = "leave",
+        /// They are taken out for good.
+        Remove = "remove",
     }
 }
 

@@ -5,6 +5,20 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
+use super::words;
+
+words! {
+    /// What a secret that is made for a cluster looks like.
+    pub enum SecretKind {
+        /// 32 random bytes in Base64: keys that encrypt.
+        Key = "key",
+        /// 64 random hexadecimal digits: passwords and join tokens.
+        Token = "token",
+        /// A random UUID: ACL tokens of HashiCorp's systems.
+        Uuid = "uuid",
+    }
+}
+
 /// A password or passphrase on its way from an operator to where it is needed. Wiped from memory when dropped, never shown.
 ///
 /// It can be written to the engine's socket, which only this user can open; nothing else serialises it.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::node::Node;
+use super::node::{Node, Role};
 use super::words;
 
 words! {
@@ -41,6 +41,18 @@ impl ServiceKind {
             Self::Traefik => 8080,
             Self::Grafana => 3000,
             Self::Kubernetes => 6443,
+        }
+    }
+
+    /// The role of the nodes that vote in it; `None` for what has no quorum, or one that is not asked for.
+    pub const fn voters(self) -> Option<Role> {
+        match self {
+            Self::Consul => Some(Role::ConsulServer),
+            Self::Nomad => Some(Role::NomadServer),
+            Self::Kubernetes => Some(Role::KubernetesServer),
+            Self::Vault => Some(Role::Vault),
+            Self::Ceph => Some(Role::CephMon),
+            Self::Harbor | Self::Traefik | Self::Grafana => None,
         }
     }
 
@@ -136,4 +148,6 @@ pub enum SecretRef {
     File(PathBuf),
     /// A command, as an argument vector, whose standard output is the secret.
     Command(Vec<String>),
+    /// One of this name that a recipe made, kept where the engine is.
+    Generated(String),
 }

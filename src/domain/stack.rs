@@ -9,9 +9,9 @@ words! {
     pub enum Stack {
         /// Consul alone.
         Consul = "consul",
-        /// Kubernetes with Ceph, Harbor and Traefik.
+        /// Kubernetes with Ceph, Harbor, Traefik and Grafana.
         Kubernetes = "kubernetes",
-        /// Nomad with Vault, Ceph, Harbor and Traefik.
+        /// Nomad with Vault, Ceph, Harbor, Traefik and Grafana.
         Nomad = "nomad",
         /// Docker Swarm and LXD.
         SwarmLxd = "swarm-lxd",
@@ -32,8 +32,8 @@ impl Stack {
         };
         match self {
             Self::Consul => &[Consul],
-            Self::Kubernetes => &[Consul, K3s, Ceph, Harbor, Traefik],
-            Self::Nomad => &[Consul, Vault, Nomad, Ceph, Harbor, Traefik],
+            Self::Kubernetes => &[Consul, K3s, Ceph, Harbor, Traefik, Grafana],
+            Self::Nomad => &[Consul, Vault, Nomad, Ceph, Harbor, Traefik, Grafana],
             Self::SwarmLxd => &[Swarm, Lxd, Ceph, Harbor, Consul],
             Self::Edgex => &[Edgex, Ceph, Harbor, Consul, Traefik],
             Self::Microk8s => &[Microk8s],

@@ -32,6 +32,7 @@ use super::process;
 use super::prune::Pruner;
 use super::questions::Broker;
 use super::schedule::Schedules;
+use super::strongbox::Strongbox;
 use super::watch::{NodeWatch, watch};
 use super::{EngineSettings, Fingerprint};
 use crate::client::wire::{PROTOCOL, Welcome};
@@ -143,6 +144,7 @@ impl Core {
                         Arc::clone(&settings.world),
                         reach,
                         redactor.clone(),
+                        Strongbox::of(&settings.state_dir, &environment.name, redactor.clone()),
                     )),
                     environment: Arc::clone(&environment),
                 };

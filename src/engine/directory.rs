@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::secrets;
+use super::strongbox::Strongbox;
 use super::world::World;
 use crate::domain::environment::Environment;
 use crate::domain::live::ServiceReport;
 use crate::domain::quorum::Voter;
-use crate::domain::service::{ServiceKind, ServiceSpec};
+use crate::domain::service::{SecretRef, ServiceKind, ServiceSpec};
 use crate::domain::service_action::ServiceAction;
 use crate::domain::table::Table;
 use crate::services::sealing::Identity;
@@ -28,6 +30,7 @@ pub(super) struct Directory {
     world: Arc<dyn World>,
     reach: Arc<dyn Reach>,
     redactor: Redactor,
+    strongbox: Strongbox,
     adapters: Mutex<BTreeMap<String, Arc<dyn Service>>>,
 }
 
@@ -37,12 +40,14 @@ impl Directory {
         world: Arc<dyn World>,
         reach: Arc<dyn Reach>,
         redactor: Redactor,
+        strongbox: Strongbox,
     ) -> Self {
         Self {
             environment,
             world,
             reach,
             redactor,
+            strongbox,
             adapters: Mutex::default(),
         }
     }
@@ -90,6 +95,14 @@ impl Directory {
         let name = &spec.name;
         let secret = match &spec.secret {
             None => None,
+            Some(SecretRef::Generated(made)) => {
+                let file = SecretRef::File(self.strongbox.path(made));
+                Some(self.read(name, &file).await.map_err(|error| {
+                    ServiceError::Setup(format!(
+                        "{error}; the recipe that installs {name} makes it"
+                    ))
+                })?)
+            }
             Some(reference) => match secrets::resolve(reference, &self.redactor).await {
                 Ok(secret) => Some(secret),
                 // A Vault has no token before it is initialised, and how it stands is told without one.
@@ -100,6 +113,12 @@ impl Directory {
             },
         };
         Ok(self.world.service(spec, secret)?.into())
+    }
+
+    async fn read(&self, name: &str, from: &SecretRef) -> Result<SecretString, ServiceError> {
+        secrets::resolve(from, &self.redactor)
+            .await
+            .map_err(|error| ServiceError::Setup(format!("{name}: {error}")))
     }
 
     /// The adapter of a service that asks it on other nodes than `node` only.

@@ -24,6 +24,7 @@ mod debts;
 mod desk;
 mod directory;
 mod door;
+mod guard;
 mod left_behind;
 mod live;
 mod locks;
@@ -39,6 +40,7 @@ mod resume;
 mod run;
 mod schedule;
 mod secrets;
+mod strongbox;
 mod talk;
 #[cfg(test)]
 mod tests;

@@ -36,16 +36,26 @@ pub(super) async fn resolve(
         SecretRef::File(path) => {
             let path = path.clone();
             let source = path.display().to_string();
-            let value = tokio::task::spawn_blocking(move || from_file(&path))
+            let value = tokio::task::spawn_blocking(move || read_file(&path))
                 .await
                 .map_err(|error| SecretError(format!("{source}: {error}")))??;
             (source, value)
+        }
+        SecretRef::Generated(name) => {
+            return Err(SecretError(format!(
+                "the secret {name} is one that a recipe makes for an environment, and is not known here"
+            )));
         }
         SecretRef::Command(argv) => {
             let source = argv.first().cloned().unwrap_or_default();
             (format!("command {source}"), from_command(argv).await?)
         }
     };
+    hide(&source, &value, redactor)
+}
+
+/// What was read from `source`, unseeable from now on.
+fn hide(source: &str, value: &str, redactor: &Redactor) -> Result<SecretString, SecretError> {
     let value = value.trim_end_matches(['\n', '\r']);
     if value.is_empty() {
         return Err(SecretError(format!("{source}: the secret is empty")));
@@ -67,7 +77,15 @@ fn from_env(name: &str) -> Result<Zeroizing<String>, SecretError> {
     })
 }
 
-fn from_file(path: &Path) -> Result<Zeroizing<String>, SecretError> {
+/// As [`resolve`], of a file, at once.
+///
+/// # Errors
+/// As [`resolve`].
+pub(super) fn from_file(path: &Path, redactor: &Redactor) -> Result<SecretString, SecretError> {
+    hide(&path.display().to_string(), &read_file(path)?, redactor)
+}
+
+fn read_file(path: &Path) -> Result<Zeroizing<String>, SecretError> {
     let error =
         |reason: &dyn std::fmt::Display| SecretError(format!("{}: {reason}", path.display()));
     let file = std::fs::File::open(path).map_err(|e| error(&e))?;

@@ -24,6 +24,7 @@ use crate::resources::undo::Records;
 use crate::services::shelf::Shelf;
 use crate::services::stores::{self, Store};
 use crate::services::{self, Service, ServiceError};
+use crate::steps::template::SecretSource;
 use crate::steps::{self, AskService, Ceremonies, Context, Outcome, SeeTasks, StepError};
 use crate::transport::ask::{Wallet, attended_with};
 use crate::transport::{Host, Reach, job};
@@ -103,6 +104,7 @@ pub(super) struct Steps {
     pub(super) snapshots: Shelf,
     pub(super) keys: PathBuf,
     pub(super) ceremonies: Arc<dyn Ceremonies>,
+    pub(super) secrets: Arc<dyn SecretSource>,
     pub(super) records: RunRecords,
     pub(super) debts: RunDebts,
     pub(super) workshop: RunWorkshop,
@@ -138,6 +140,7 @@ impl Steps {
             workshop: self.workshop.of_task(task),
             keys: self.keys.clone(),
             ceremonies: Arc::clone(&self.ceremonies),
+            secrets: Arc::clone(&self.secrets),
             log,
             cancel,
             records,

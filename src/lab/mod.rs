@@ -38,6 +38,7 @@ use self::services::pace::Pace;
 use self::workspace::Contents;
 use self::world::{World, WorldSettings};
 use crate::clock::SharedClock;
+use crate::domain::stack::Stack;
 
 /// How long [`Lab::stop`] waits for connections to end.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -71,20 +72,38 @@ impl Lab {
     /// # Errors
     /// When loopback has no free ports, or the workspace cannot be written.
     pub async fn start(settings: LabSettings) -> io::Result<Self> {
-        let world = World::new(&WorldSettings {
+        Self::begin(settings, None).await
+    }
+
+    /// The same on boards with nothing installed, whose roles are those of `stack`: `deploy` has everything to do.
+    ///
+    /// # Errors
+    /// As [`Lab::start`].
+    pub async fn start_bare(settings: LabSettings, stack: Stack) -> io::Result<Self> {
+        Self::begin(settings, Some(stack)).await
+    }
+
+    async fn begin(settings: LabSettings, bare: Option<Stack>) -> io::Result<Self> {
+        let made = WorldSettings {
             seed: settings.seed,
             clock: settings.clock,
             pace: settings.pace,
-        });
+        };
+        let world = match bare {
+            Some(stack) => World::bare(&made, stack),
+            None => World::new(&made),
+        };
+        let stack = bare.unwrap_or(Stack::Consul);
         // An early return ends what was started.
         let guard = world.stopping().clone().drop_guard();
         let tasks = TaskTracker::new();
         let doors = ssh::open(&world, &tasks)?;
-        let artifacts = artifacts::serve(&world, &tasks).await?;
+        let artifacts = artifacts::serve(&world, stack, &tasks).await?;
         let services = Services::start_in(&world, Pace::default()).await?;
         workspace::write(
             &settings.dir,
             &Contents {
+                stack,
                 nodes: &world.nodes(),
                 doors: &doors,
                 services: services.endpoints(),

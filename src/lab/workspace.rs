@@ -13,13 +13,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::artifacts::Artifact;
 use super::services::Endpoint;
 use super::ssh::Door;
-use super::world::{CONSUL_VERSION, NodeInfo};
+use super::world::NodeInfo;
+use crate::domain::stack::Stack;
 
 /// The name of the lab's environment.
 pub(super) const ENVIRONMENT: &str = "lab";
 
 /// Everything the workspace tells.
 pub(super) struct Contents<'a> {
+    pub(super) stack: Stack,
     pub(super) nodes: &'a [NodeInfo],
     pub(super) doors: &'a [Door],
     pub(super) services: &'a [Endpoint],
@@ -95,11 +97,25 @@ fn known_hosts(doors: &[Door]) -> io::Result<String> {
 }
 
 fn environment(contents: &Contents<'_>) -> String {
+    let mut versions = String::new();
+    let mut last = "";
+    for artifact in contents.artifacts {
+        if artifact.software != last {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                versions,
+                "  {}: {:?}",
+                artifact.software,
+                upstream(artifact.version)
+            );
+            last = artifact.software;
+        }
+    }
     let mut text = format!(
-        "environment:\n  name: {ENVIRONMENT}\n  marking: LAB\n  protection: confirm\n  stack: consul\n\n\
-         versions:\n  consul: {:?}\n\n\
+        "environment:\n  name: {ENVIRONMENT}\n  marking: LAB\n  protection: confirm\n  stack: {}\n\n\
+         versions:\n{versions}\n\
          ssh:\n  user: root\n  identities: [../ssh/id_ed25519]\n  known_hosts: ../ssh/known_hosts\n  jump: none\n  config: none\n\nnodes:\n",
-        upstream(CONSUL_VERSION),
+        contents.stack,
     );
     for node in contents.nodes {
         let Some(door) = contents.doors.iter().find(|door| door.node == node.name) else {
@@ -155,5 +171,9 @@ fn environment(contents: &Contents<'_>) -> String {
 
 /// A Debian version without what Debian added to it.
 fn upstream(version: &str) -> &str {
-    version.split(['+', '-']).next().unwrap_or(version)
+    version
+        .split("+dfsg")
+        .next()
+        .and_then(|version| version.split('-').next())
+        .unwrap_or(version)
 }

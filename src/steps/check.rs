@@ -308,6 +308,26 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         Work::Recipe(call) => serde_json::to_value(call),
         Work::Flush(handlers) => serde_json::to_value(handlers),
     };
+    let commands = match work {
+        Work::Run(command) | Work::Local(command) => vec![&command.argv],
+        Work::Ensure(declared) => declared
+            .iter()
+            .filter_map(|declared| match &declared.resource {
+                Resource::Command(command) => Some(&command.argv),
+                _ => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    if commands
+        .into_iter()
+        .flatten()
+        .any(|word| word.contains("secret("))
+    {
+        reasons.push(
+            "a secret must not be an argument, which everybody on the node can see: write it into a file".into(),
+        );
+    }
     match content {
         Ok(content) => lint_strings(&content, params, step.on.is_some(), &mut reasons),
         Err(error) => reasons.push(error.to_string()),

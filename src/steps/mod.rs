@@ -77,7 +77,7 @@ use crate::services::stores::Store;
 use crate::services::{Acted, Seals, Tell};
 use crate::transport::{Host, Reach, ReachError};
 
-use self::template::{Scope, TemplateError, Templates};
+use self::template::{Scope, SecretSource, TemplateError, Templates};
 
 /// Everything a task may use.
 #[derive(Clone)]
@@ -106,6 +106,8 @@ pub struct Context {
     pub keys: PathBuf,
     /// Where operators give shares and take new keys.
     pub ceremonies: Arc<dyn Ceremonies>,
+    /// The secrets that templates may have.
+    pub secrets: Arc<dyn SecretSource>,
     /// Where the task's lines go.
     pub log: Arc<dyn Log>,
     /// Stops the task.
@@ -274,7 +276,11 @@ pub async fn execute(
     host: Option<&str>,
     context: &Context,
 ) -> Result<Outcome, StepError> {
-    let templates = Templates::new(&context.environment, &context.params);
+    let templates = Templates::with_secrets(
+        &context.environment,
+        &context.params,
+        Arc::clone(&context.secrets),
+    );
     let scope = templates.scope(host);
     if let Some(when) = &step.when
         && !scope.holds(when)?

@@ -17,7 +17,7 @@ use crate::domain::action::Risk;
 use crate::domain::environment::Environment;
 use crate::domain::group::Group;
 use crate::domain::handler;
-use crate::domain::plan::{Limits, Plan, PlanRequest, PlannedStep};
+use crate::domain::plan::{Limits, NOTHING, Plan, PlanRequest, PlannedStep};
 use crate::domain::recipe::{Param, Recipe, Selector, Step};
 
 /// Why there is no plan. Each says what to do.
@@ -220,9 +220,9 @@ pub(super) fn preview_of(
             lines
         }
         (None, Some(when)) if hosts.is_none_or(|hosts| !hosts.is_empty()) => {
-            vec![format!("nothing: not the case that {when}")]
+            vec![format!("{NOTHING}not the case that {when}")]
         }
-        (None, _) => vec!["nothing: no node is selected".into()],
+        (None, _) => vec![format!("{NOTHING}no node is selected")],
     })
 }
 

@@ -4,7 +4,7 @@
 //!
 //! | Name | Is |
 //! |---|---|
-//! | `env` | the environment: `name`, `stack`, `protection`, `versions`, `variables`, `artifacts`, `nodes`, `services` (by name) |
+//! | `env` | the environment: `name`, `stack`, `software` (of the stack, in its order), `protection`, `versions`, `variables`, `artifacts`, `nodes`, `services` (by name), `kinds` (of its services) |
 //! | `node` | the node the task runs on: `name`, `address`, `lan`, `platform`, `arch`, `machine`, `roles`, `labels`; absent in steps without `on` |
 //! | `params` | what the operator gave, defaults filled in |
 //!
@@ -16,6 +16,7 @@
 //! | `artifact("consul", node.arch)` | `source` and `sha256` of a file that the operator brings; an error names what to add when there is none |
 //! | `service_of_kind("consul")` | the first service of that kind |
 //! | `nodes \| addresses` | where the nodes reach each other (`lan`), as a list |
+//! | `secret("k3s-token", "token")` | a secret that is made when it is first needed and kept where the engine is; see [`SecretKind`]. For the content of files only, never for a command |
 //! | `address is ip` | whether it is an IP address rather than a name |
 //!
 //! `lan` is the node's label of that name, for nodes that reach each other by another address than the operator reaches
@@ -25,6 +26,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
@@ -37,6 +39,7 @@ pub use crate::domain::did_you_mean;
 use crate::domain::environment::Environment;
 use crate::domain::node::{Node, Role};
 use crate::domain::platform::Arch;
+use crate::domain::secret::SecretKind;
 
 /// The most work one template may do, in MiniJinja's instructions: enough for a configuration file over 1,000 nodes, and
 /// an end for a loop that has none.
@@ -53,6 +56,7 @@ const FUNCTIONS: &[&str] = &[
     "nodes_with",
     "artifact",
     "service_of_kind",
+    "secret",
     "range",
     "dict",
     "namespace",
@@ -109,10 +113,48 @@ pub struct Templates {
     nodes: BTreeMap<String, Value>,
 }
 
+/// Where templates have secrets from.
+pub trait SecretSource: Send + Sync {
+    /// The secret called `name`, made when it is not there.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be had; never any part of it.
+    fn secret(&self, name: &str, kind: SecretKind) -> Result<String, String>;
+}
+
+/// Shows where a secret will stand, for plans: they are kept and shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Unseen;
+
+impl SecretSource for Unseen {
+    fn secret(&self, name: &str, _: SecretKind) -> Result<String, String> {
+        Ok(format!("[secret {name}]"))
+    }
+}
+
 impl Templates {
-    /// Templates for `environment` with these parameters.
+    /// Templates for `environment` with these parameters, which see no secret.
     pub fn new(environment: &Environment, params: &BTreeMap<String, Json>) -> Self {
+        Self::with_secrets(environment, params, Arc::new(Unseen))
+    }
+
+    /// The same, with secrets.
+    pub fn with_secrets(
+        environment: &Environment,
+        params: &BTreeMap<String, Json>,
+        secrets: Arc<dyn SecretSource>,
+    ) -> Self {
         let mut engine = engine();
+        engine.add_function("secret", move |name: &str, kind: &str| {
+            let kind: SecretKind = kind.parse().map_err(invalid)?;
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            if name.is_empty() || !name.chars().all(plain) {
+                return Err(invalid(format!(
+                    "{name:?} is no name of a secret: use lower-case letters, digits and dashes"
+                )));
+            }
+            secrets.secret(name, kind).map_err(invalid)
+        });
         let nodes: Vec<(&Node, Value)> = environment
             .nodes
             .iter()
@@ -181,6 +223,7 @@ impl Templates {
             "variables": environment.variables,
             "artifacts": environment.artifacts,
             "services": services,
+            "kinds": environment.services.iter().map(|service| service.kind).collect::<Vec<_>>(),
             "nodes": environment.nodes.iter().map(node_context).collect::<Vec<_>>(),
         }));
         Self {

@@ -128,6 +128,7 @@ pub(super) fn context(host: &Arc<TempHost>) -> Context {
         workshop: testing::workshop(host.cache.path()),
         keys: host.cache.path().join("keys"),
         ceremonies: Arc::new(NoCeremonies),
+        secrets: Arc::new(template::Unseen),
         log: host.lines(),
         cancel: CancellationToken::new(),
         records: host.records(),

@@ -19,7 +19,7 @@ use quarterdeck::domain::plan::{Origin, PlanRequest};
 use quarterdeck::domain::platform::{Arch, Platform};
 use quarterdeck::domain::recipe::Recipe;
 use quarterdeck::domain::run::{LogLine, Run, Stream, Task, TaskState};
-use quarterdeck::domain::service::{ServiceKind, ServiceSpec};
+use quarterdeck::domain::service::{SecretRef, ServiceKind, ServiceSpec};
 use quarterdeck::domain::stack::Stack;
 use quarterdeck::engine::{Engine, EngineSettings, Network};
 use quarterdeck::steps::Library;
@@ -134,15 +134,19 @@ impl Nodes {
                     .collect(),
                 nodes: NAMES.iter().map(|&name| name.into()).collect(),
                 user: None,
-                secret: None,
+                secret: Some(SecretRef::Generated("consul-management".into())),
                 ca: None,
             }],
             artifacts: BTreeMap::from([(
                 "consul".into(),
                 BTreeMap::from([(Arch::Amd64, artifact)]),
             )]),
-            variables: BTreeMap::new(),
             backups: quarterdeck::domain::backup::Backups::default(),
+            // Encrypted gossip, and nobody is let in without a token.
+            variables: BTreeMap::from([(
+                "consul".into(),
+                serde_json::json!({ "gossip": true, "acl": true }),
+            )]),
         }
     }
 }
@@ -213,6 +217,23 @@ impl Cockpit {
             ..PlanRequest::default()
         });
         self.end(running.await).await
+    }
+
+    /// Why a recipe cannot even be planned on these nodes.
+    pub async fn refusal(&self, recipe: &str, nodes: &[&str]) -> String {
+        let request = PlanRequest {
+            environment: "real".into(),
+            recipe: recipe.into(),
+            nodes: nodes.iter().map(ToString::to_string).collect(),
+            ..PlanRequest::default()
+        };
+        let answer = self.client.call(Request::Plan(request)).await;
+        answer.expect_err("the plan is refused").message
+    }
+
+    /// Where the engine keeps what it keeps.
+    pub fn state(&self) -> PathBuf {
+        self._state.path().join("state")
     }
 
     /// Takes a run back, and with `force` also what was changed since.

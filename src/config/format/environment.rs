@@ -191,6 +191,8 @@ pub(crate) struct SecretEntry {
     /// A command, as a list of words, that prints the secret.
     #[schemars(length(min = 1))]
     pub(crate) command: Option<Vec<String>>,
+    /// The name of a secret that a recipe makes, such as `consul-management`.
+    pub(crate) generated: Option<String>,
 }
 
 /// A recipe that runs by itself at set times. Where the environment asks for more than a yes (`typed`, `two-person`),

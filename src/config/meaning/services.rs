@@ -252,5 +252,17 @@ pub(crate) fn reference(
         }
         return Some(SecretRef::File(path));
     }
+    if let Some(name) = &secret.generated {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if name.is_empty() || !name.chars().all(plain) {
+            faults.push(Fault::error(
+                "secret-name",
+                at.key("generated").span(),
+                "the name of a secret has lower-case letters, digits and dashes",
+            ));
+            return None;
+        }
+        return Some(SecretRef::Generated(name.clone()));
+    }
     secret.command.clone().map(SecretRef::Command)
 }

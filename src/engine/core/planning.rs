@@ -6,6 +6,7 @@ use super::Core;
 use crate::client::Refusal;
 use crate::domain::plan::{Origin, Plan, PlanRequest};
 use crate::domain::run::RunId;
+use crate::engine::directory::Directory;
 use crate::steps;
 
 impl Core {
@@ -68,7 +69,16 @@ impl Core {
             .await
             .map_err(|error| Refusal::new(format!("planning stopped: {error}")))?
             .map_err(|error| Refusal::new(error.to_string()))?;
-        self.respect_cordons(plan, &environment)
+        let plan = self.respect_cordons(plan, &environment)?;
+        self.guard_quorum(plan, &environment).await
+    }
+
+    /// The services of an environment.
+    pub(in crate::engine) fn directory_of(
+        &self,
+        environment: &str,
+    ) -> Result<Arc<Directory>, Refusal> {
+        Ok(Arc::clone(&self.room(environment)?.directory))
     }
 
     /// The plan as it may be kept and seen: a secret that somebody gave as a parameter is not in it. The run itself works

@@ -20,6 +20,7 @@ use crate::engine::debts::RunDebts;
 use crate::engine::desk::Seat;
 use crate::engine::left_behind::{clear_spools, detached_hosts};
 use crate::engine::run::{Drive, Executor, Questions, Stop, Tasks, given_up, panicked};
+use crate::engine::strongbox::Strongbox;
 use crate::engine::undo::{RunRecords, TakeBack};
 use crate::engine::workshop::RunWorkshop;
 use crate::engine::world::Steps;
@@ -159,6 +160,16 @@ impl Core {
         })
     }
 
+    /// The secrets that a run may see; one that only looks makes none.
+    fn secrets_for(&self, environment: &str, plan: &Plan) -> Strongbox {
+        let strongbox = Strongbox::of(&self.birth.state_dir, environment, self.redactor.clone());
+        if plan.request.dry_run {
+            strongbox.looking_only()
+        } else {
+            strongbox
+        }
+    }
+
     /// Lets the run work on its own.
     async fn drive(&self, recorded: Recorded, room: &Room, by: &Operator) {
         let Recorded {
@@ -208,6 +219,7 @@ impl Core {
             snapshots: self.snapshots.clone(),
             keys: self.keys.clone(),
             ceremonies: self.ceremonies.room(&run, &self.bus),
+            secrets: Arc::new(self.secrets_for(&room.environment.name, &plan)),
             records: RunRecords::new(id, &plan, self.store.clone(), self.redactor.clone()),
             debts,
             wallet: Arc::default(),

@@ -303,7 +303,7 @@ fn unpack(deb: &Deb, context: &Context) -> Result<(), FsError> {
 
 /// What the package's maintainer scripts do after unpacking.
 pub(crate) fn set_up(node: &mut NodeState, name: &str, now: Timestamp) -> Result<(), FsError> {
-    if matches!(name, "consul" | "vault" | "nomad") {
+    if matches!(name, "consul" | "vault" | "nomad" | "grafana") {
         add_user(node, name, now)?;
     }
     node.daemon_reload();
@@ -376,12 +376,28 @@ pub(crate) fn contents(name: &str, version: &str, arch: &str) -> Deb {
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect(),
-        files: vec![(
+        files: std::iter::once((
             format!("/usr/bin/{name}"),
             0o755,
             format!("\u{7f}ELF simulated {name} {version} for {arch}\n").into_bytes(),
-        )],
+        ))
+        .chain(unit_of(name))
+        .collect(),
     }
+}
+
+/// The unit that a package brings along.
+fn unit_of(name: &str) -> Option<(String, u32, Vec<u8>)> {
+    (name == "grafana").then(|| {
+        let unit = "[Unit]\nDescription=Grafana instance\nAfter=network-online.target\n\n[Service]\n\
+                    ExecStart=/usr/bin/grafana server --config=/etc/grafana/grafana.ini\nRestart=on-failure\n\n\
+                    [Install]\nWantedBy=multi-user.target\n";
+        (
+            "/usr/lib/systemd/system/grafana-server.service".to_owned(),
+            0o644,
+            unit.as_bytes().to_vec(),
+        )
+    })
 }
 
 /// Keeps the processors busy for a while.

@@ -1,7 +1,8 @@
 //! The five boards as they are when the lab starts: what is installed, which units run, what is on disk.
 //!
 //! pc1 to pc3 are a working three-server Consul cluster; pc4 and pc5 are yet to get their Consul agent, so that the first
-//! `deploy` has something to do and the second has nothing.
+//! `deploy` has something to do and the second has nothing. Boards that are bare have nothing of all that: a stack is to be
+//! deployed on them.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -13,6 +14,7 @@ use super::node::{Board, NodeState, Package};
 use super::proc;
 use crate::domain::node::Role;
 use crate::domain::platform::{Arch, Platform};
+use crate::domain::stack::Stack;
 use crate::lab::shell::set_up;
 
 /// The version of Consul that the lab's environment pins, as Debian writes it.
@@ -27,17 +29,43 @@ const UBUNTU: (&str, &str) = ("Ubuntu 24.04.3 LTS", "6.8.0-1040-raspi");
 const UBUNTU_PC: (&str, &str) = ("Ubuntu 24.04.3 LTS", "6.8.0-87-generic");
 const ARMBIAN: (&str, &str) = ("Ubuntu 24.04.2 LTS", "5.15.153-odroid-arm64");
 
-/// Every node, by name.
-pub(super) fn nodes(seed: u64, now: Timestamp) -> BTreeMap<String, NodeState> {
+/// What runs on bare boards when `stack` is deployed on them, by the last digit of their name.
+fn roles_in(stack: Stack, board: &str) -> &'static [Role] {
+    use Role::{
+        ConsulClient, ConsulServer, Grafana, KubernetesAgent, KubernetesServer, NomadClient,
+        NomadServer, Traefik, Vault,
+    };
+    match (stack, board) {
+        (Stack::Nomad, "pc1") => &[ConsulServer, NomadServer, Vault, Traefik],
+        (Stack::Nomad, "pc2" | "pc3") => &[ConsulServer, NomadServer, Vault],
+        (Stack::Nomad, "pc4") => &[ConsulClient, NomadClient, Grafana],
+        (Stack::Nomad, _) => &[ConsulClient, NomadClient],
+        (Stack::Kubernetes, "pc1") => &[ConsulServer, KubernetesServer, Traefik],
+        (Stack::Kubernetes, "pc2" | "pc3") => &[ConsulServer, KubernetesServer],
+        (Stack::Kubernetes, "pc4") => &[ConsulClient, KubernetesAgent, Grafana],
+        (Stack::Kubernetes, _) => &[ConsulClient, KubernetesAgent],
+        (_, "pc1" | "pc2" | "pc3") => &[ConsulServer],
+        _ => &[ConsulClient],
+    }
+}
+
+/// Every node, by name; bare, to deploy a stack on them, when one is named.
+pub(super) fn nodes(seed: u64, now: Timestamp, bare: Option<Stack>) -> BTreeMap<String, NodeState> {
     let mut random = fastrand::Rng::with_seed(seed);
     boards()
         .into_iter()
-        .map(|board| {
+        .map(|mut board| {
+            if let Some(stack) = bare {
+                board.roles = roles_in(stack, board.name);
+            }
             let seed = random.u64(..);
             // Between two hours and forty days ago.
             let age = SignedDuration::from_secs(random.i64(7_200..3_456_000));
             let booted_at = now.checked_sub(age).unwrap_or(now);
-            (board.name.to_owned(), furnish(board, seed, booted_at))
+            (
+                board.name.to_owned(),
+                furnish(board, seed, booted_at, bare.is_some()),
+            )
         })
         .collect()
 }
@@ -108,7 +136,7 @@ fn boards() -> [Board; 5] {
     ]
 }
 
-fn furnish(board: Board, seed: u64, booted_at: Timestamp) -> NodeState {
+fn furnish(board: Board, seed: u64, booted_at: Timestamp, bare: bool) -> NodeState {
     let installed = booted_at
         .checked_sub(SignedDuration::from_hours(24 * 30))
         .unwrap_or(booted_at);
@@ -125,7 +153,9 @@ fn furnish(board: Board, seed: u64, booted_at: Timestamp) -> NodeState {
         booted_at,
     };
     setup.operating_system();
-    setup.software();
+    if !bare {
+        setup.software();
+    }
     node
 }
 

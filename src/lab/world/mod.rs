@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::SharedClock;
 use crate::domain::node::Role;
 use crate::domain::platform::{Arch, Platform};
+use crate::domain::stack::Stack;
 
 pub use self::blueprint::CONSUL_VERSION;
 pub use self::faults::{FaultHelp, FaultTarget};
@@ -123,6 +124,15 @@ impl World {
     /// A world with five boards, all running. Delayed changes (boots, unit starts) need a Tokio runtime to be current;
     /// without one they happen at once.
     pub fn new(settings: &WorldSettings) -> Arc<Self> {
+        Self::with(settings, None)
+    }
+
+    /// The same boards with nothing installed, and the roles of `stack`, which is to be deployed on them.
+    pub fn bare(settings: &WorldSettings, stack: Stack) -> Arc<Self> {
+        Self::with(settings, Some(stack))
+    }
+
+    fn with(settings: &WorldSettings, bare: Option<Stack>) -> Arc<Self> {
         let now = settings.clock.now();
         Arc::new(Self {
             seed: settings.seed,
@@ -133,7 +143,7 @@ impl World {
                 1.0
             },
             state: Mutex::new(State {
-                nodes: blueprint::nodes(settings.seed, now),
+                nodes: blueprint::nodes(settings.seed, now, bare),
                 lag: Duration::ZERO,
                 targets: Vec::new(),
                 consul: None,

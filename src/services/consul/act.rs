@@ -15,8 +15,9 @@ impl Consul {
     /// See [`crate::services::Service::act`].
     pub(super) async fn carry_out(&self, action: &ConsulAction) -> Result<Acted, ServiceError> {
         let ConsulAction::ForceLeave { node } = action;
+        let front = self.front(Until::after(LIMIT)).await?;
+        // Whoever is dead has used up that time.
         let until = Until::after(LIMIT);
-        let front = self.front(until).await?;
         let members: Vec<Member> = front.endpoint.get("/v1/agent/members", until).await?;
         let Some(member) = members.iter().find(|member| member.name == *node) else {
             return Ok(Acted::Already(format!("Consul does not know {node}")));
@@ -34,8 +35,9 @@ impl Consul {
 
     /// See [`crate::services::Service::voters`].
     pub(super) async fn who_votes(&self, deadline: Duration) -> Result<Vec<Voter>, ServiceError> {
-        let until = Until::after(deadline);
-        let front = self.front(until).await?;
+        // All are asked who leads, and the dead use up their time; as much is left for the rest.
+        let front = self.front(Until::after(deadline / 2)).await?;
+        let until = Until::after(deadline / 2);
         let (raft, members) = tokio::join!(
             front
                 .endpoint

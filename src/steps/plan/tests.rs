@@ -195,7 +195,8 @@ fn a_plan_that_selects_no_node_at_all_is_refused() {
         plan(&recipe("deploy"), &environment, request("deploy"))
             .unwrap_err()
             .to_string(),
-        "nothing to do: recipe deploy finds no node with a role of consul-client, consul-server in environment staging"
+        "nothing to do: recipe deploy finds no node with a role of consul-client, consul-server, grafana, kubernetes-agent, \
+         kubernetes-server, nomad-client, nomad-server, traefik, vault in environment staging"
     );
 }
 

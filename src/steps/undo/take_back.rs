@@ -1,6 +1,7 @@
 //! Carries an undo out: one task's records, each looked at before and proved after.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::traces::{Trace, uses_undo};
 use crate::domain::recipe::Step;
@@ -30,7 +31,11 @@ pub async fn take_back(
     if uses_undo(step, traces)
         && let Some(undo) = &step.undo
     {
-        let templates = Templates::new(&context.environment, &context.params);
+        let templates = Templates::with_secrets(
+            &context.environment,
+            &context.params,
+            Arc::clone(&context.secrets),
+        );
         let scope = templates.scope(host);
         outcome = carry_out(step, &undo.work(), host, &scope, context).await?;
     }

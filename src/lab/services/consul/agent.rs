@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
@@ -74,6 +74,24 @@ pub(crate) async fn agent_self(
     match answer {
         Some(answer) => http::json(200, &answer),
         None => Refusal(500, "this node runs no agent".into()).into(),
+    }
+}
+
+/// `PUT /v1/agent/force-leave/:node`, always as with `?prune`.
+pub(crate) async fn force_leave(
+    State(server): State<Server>,
+    Path(node): Path<String>,
+    headers: HeaderMap,
+    params: Params,
+) -> Response {
+    if let Err(refusal) = server.require(&headers, &params) {
+        return refusal.into();
+    }
+    if server.sim.with(|consul, _| consul.forget(&node)) {
+        http::json(200, &())
+    } else {
+        let words = format!("agent: No node found with name '{node}'");
+        Refusal(500, words).into()
     }
 }
 
@@ -186,7 +204,8 @@ fn born(server: &Server) -> Timestamp {
 }
 
 fn servers(consul: &Consul) -> impl Iterator<Item = &Agent> {
-    consul.members().filter(|agent| agent.server)
+    // Raft has forgotten a server that left in good order.
+    consul.registered().filter(|agent| agent.server)
 }
 
 fn rpc_address(agent: &Agent) -> String {

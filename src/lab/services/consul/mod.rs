@@ -19,7 +19,7 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{any, get};
+use axum::routing::{any, get, put};
 
 use super::sim::Sim;
 pub(crate) use answer::Server;
@@ -38,6 +38,7 @@ pub(crate) fn router(sim: Arc<Sim<Consul>>, node: &str, token: &str) -> Router {
         .route("/v1/status/peers", get(agent::peers))
         .route("/v1/agent/self", get(agent::agent_self))
         .route("/v1/agent/members", get(agent::members))
+        .route("/v1/agent/force-leave/{node}", put(agent::force_leave))
         .route("/v1/operator/raft/configuration", get(agent::raft))
         .route("/v1/operator/autopilot/health", get(agent::autopilot))
         .route("/v1/snapshot", get(snapshot::take).put(snapshot::restore))

@@ -18,17 +18,19 @@ use tokio::time::Instant;
 use super::selector::Selector;
 use super::status::Failure;
 use super::store::{Key, RESOURCES, Resource, Store};
-use super::{Server, discovery};
+use super::{Server, change, discovery};
 use crate::lab::services::http::{self, Params};
 
 /// Watches end after this long unless told otherwise; clients then begin anew.
 const WATCH_DEFAULT: u64 = 1800;
 
 /// What a path names.
-struct Target {
-    resource: Resource,
-    namespace: Option<String>,
-    name: Option<String>,
+pub(super) struct Target {
+    pub(super) resource: Resource,
+    pub(super) namespace: Option<String>,
+    pub(super) name: Option<String>,
+    /// A part of the object, such as `eviction`.
+    pub(super) part: Option<String>,
 }
 
 /// Every path but the fixed ones.
@@ -37,6 +39,7 @@ pub(crate) async fn serve(
     method: Method,
     uri: Uri,
     params: Params,
+    body: Bytes,
 ) -> Response {
     let parts: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
     let (group, rest) = match parts.as_slice() {
@@ -54,12 +57,16 @@ pub(crate) async fn serve(
         return Failure::no_resource().into();
     };
     if method != Method::GET {
-        return Failure::method().into();
+        return change::serve(&server, &method, &target, &body).unwrap_or_else(Failure::into);
     }
     read(&server, &target, &params).unwrap_or_else(Failure::into)
 }
 
 fn target(group: &str, rest: &[&str]) -> Option<Target> {
+    let (rest, part) = match *rest {
+        ["namespaces", _, _, _, part] => (&rest[..4], Some(part.to_owned())),
+        _ => (rest, None),
+    };
     let (namespace, plural, name) = match *rest {
         ["namespaces", namespace, plural] => (Some(namespace), plural, None),
         ["namespaces", namespace, plural, name] => (Some(namespace), plural, Some(name)),
@@ -81,10 +88,14 @@ fn target(group: &str, rest: &[&str]) -> Option<Target> {
         resource,
         namespace: namespace.map(Into::into),
         name: name.map(Into::into),
+        part,
     })
 }
 
 fn read(server: &Server, target: &Target, params: &Params) -> Result<Response, Failure> {
+    if target.part.is_some() {
+        return Err(Failure::no_resource());
+    }
     if let Some(name) = &target.name {
         let namespace = target.namespace.clone().unwrap_or_default();
         let key: Key = (target.resource, namespace, name.clone());
@@ -232,6 +243,7 @@ fn watch(
         resource: target.resource,
         namespace: target.namespace.clone(),
         name: None,
+        part: None,
     };
     let (version, queue) = server.sim.with(|kubernetes, _| {
         let store = kubernetes.store();

@@ -30,6 +30,8 @@ pub(crate) struct Node {
     pub since: Timestamp,
     /// When its kubelet last reported, as far as the API shows.
     pub heard: Timestamp,
+    /// Whether it takes no new pods.
+    pub cordoned: bool,
 }
 
 impl Node {
@@ -159,7 +161,10 @@ pub(crate) struct Event {
 
 /// A cluster.
 pub(crate) struct Kubernetes {
+    /// Those that have registered.
     pub nodes: BTreeMap<String, Node>,
+    /// Those whose kubelet has not run yet, or not since they were taken out.
+    absent: BTreeMap<String, Node>,
     pub pods: Vec<Pod>,
     pub events: VecDeque<Event>,
     pub ids: Ids,
@@ -174,7 +179,7 @@ impl Kubernetes {
     /// A cluster on the nodes that have its roles, settled since last month.
     pub(crate) fn new(around: &Surroundings, now: Timestamp) -> Self {
         let born = now - SignedDuration::from_hours(24 * 30);
-        let nodes: BTreeMap<String, Node> = around
+        let (nodes, absent): (BTreeMap<_, _>, BTreeMap<_, _>) = around
             .cluster
             .nodes()
             .into_iter()
@@ -188,6 +193,7 @@ impl Kubernetes {
                     ready: true,
                     since: born,
                     heard: now,
+                    cordoned: false,
                     server,
                     host,
                 };
@@ -197,9 +203,10 @@ impl Kubernetes {
                 node.ready = alive;
                 Some((name, node))
             })
-            .collect();
+            .partition(|(_, node): &(String, Node)| node.ready);
         let mut cluster = Self {
             nodes,
+            absent,
             pods: Vec::new(),
             events: VecDeque::new(),
             ids: around.ids,
@@ -255,6 +262,7 @@ impl Kubernetes {
     fn observe(&mut self, around: &Surroundings, now: Timestamp) -> bool {
         let mut pending = false;
         let mut changed = Vec::new();
+        self.register(around, now);
         for node in self.nodes.values_mut() {
             let (name, unit) = (&node.host.name, node.unit());
             let alive = around.cluster.runs(name, unit);
@@ -284,6 +292,82 @@ impl Kubernetes {
             });
         }
         pending
+    }
+
+    /// Kubelets that run register their node; the first needs a server to register with.
+    fn register(&mut self, around: &Surroundings, now: Timestamp) {
+        let runs = |node: &Node| around.cluster.runs(&node.host.name, node.unit());
+        let in_charge = self.nodes.values().any(|node| node.server && runs(node))
+            || self.absent.values().any(|node| node.server && runs(node));
+        let come: Vec<String> = self
+            .absent
+            .iter()
+            .filter(|(_, node)| in_charge && runs(node))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in come {
+            let Some(mut node) = self.absent.remove(&name) else {
+                continue;
+            };
+            let starts = around.cluster.starts(&name, node.unit());
+            node.pulse = Pulse::new(true, starts, now);
+            node.ready = true;
+            node.since = now;
+            node.heard = now;
+            node.cordoned = false;
+            self.nodes.insert(name, node);
+            self.dirty = true;
+        }
+    }
+
+    /// Says whether a node takes new pods; `false` when there is no such node.
+    pub(crate) fn set_cordoned(&mut self, name: &str, cordoned: bool) -> bool {
+        self.dirty = true;
+        let node = self.nodes.get_mut(name);
+        let known = node.is_some();
+        if let Some(node) = node {
+            node.cordoned = cordoned;
+        }
+        self.publish();
+        known
+    }
+
+    /// Takes a node out with its pods; `false` when there is no such node.
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
+        let Some(node) = self.nodes.remove(name) else {
+            return false;
+        };
+        self.pods.retain(|pod| pod.node.as_deref() != Some(name));
+        self.absent.insert(name.to_owned(), node);
+        self.dirty = true;
+        self.publish();
+        true
+    }
+
+    /// Asks a pod to end, unless too many of its kind are away already: one at a time of those that have several.
+    /// `None` when there is no such pod.
+    pub(crate) fn evict_pod(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        now: Timestamp,
+    ) -> Option<bool> {
+        let of_name =
+            |pod: &Pod| pod.name == name && WORKLOADS[pod.workload].namespace == namespace;
+        let at = self.pods.iter().position(of_name)?;
+        let workload = self.pods[at].workload;
+        let replicas = WORKLOADS[workload].replicas;
+        let well = self
+            .pods
+            .iter()
+            .filter(|pod| pod.workload == workload && pod.ending.is_none() && self.pod_ready(pod))
+            .count();
+        if replicas > 1 && well < replicas && self.pods[at].running {
+            return Some(false);
+        }
+        self.pods[at].ending.get_or_insert(now);
+        self.dirty = true;
+        Some(true)
     }
 
     /// Pods on a node that stays away are told to end, and are gone when it is back to confirm it.
@@ -430,7 +514,7 @@ impl Kubernetes {
             let node = self
                 .nodes
                 .values()
-                .filter(|node| node.ready && node.pulse.alive())
+                .filter(|node| node.ready && node.pulse.alive() && !node.cordoned)
                 .map(|node| node.host.name.clone())
                 .min_by_key(|name| load(name));
             let Some(node) = node else { return };

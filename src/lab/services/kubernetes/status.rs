@@ -75,6 +75,15 @@ impl Failure {
         }
     }
 
+    /// 429 for an eviction: the budget of the pod's kind is used up.
+    pub(crate) fn disruption_budget() -> Self {
+        Self::new(
+            429,
+            "TooManyRequests",
+            "Cannot evict pod as it would violate the pod's disruption budget.",
+        )
+    }
+
     /// 410: the history before that version is gone.
     pub(crate) fn expired(asked: u64, oldest: u64) -> Self {
         Self::new(

@@ -193,7 +193,7 @@ async fn failures_are_objects_of_kind_status() {
     assert_eq!((status, &body["kind"]), (404, &json!("Status")));
     let (status, _) = get(&stage, "/api/v1/pods?continue=nonsense").await;
     assert_eq!(status, 400);
-    let delete = stage.request(Method::DELETE, Kubernetes, "pc1", "/api/v1/nodes/pc5");
+    let delete = stage.request(Method::DELETE, Kubernetes, "pc1", "/api/v1/namespaces/shop");
     assert_eq!(delete.send().await.unwrap().status(), 405);
 }
 

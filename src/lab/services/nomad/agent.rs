@@ -54,6 +54,7 @@ pub(crate) async fn members(State(server): State<Server>, headers: HeaderMap) ->
         members: nomad
             .servers
             .values()
+            .filter(|agent| agent.joined)
             .map(|agent| member(nomad, agent))
             .collect(),
     });

@@ -44,7 +44,7 @@ pub(crate) async fn nodes(
             let mut nodes: Vec<_> = nomad
                 .clients
                 .values()
-                .filter(|client| has_prefix(&params, &client.id))
+                .filter(|client| client.joined && has_prefix(&params, &client.id))
                 .map(|client| (client.id.clone(), node(client, nomad.born)))
                 .collect();
             nodes.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -69,8 +69,12 @@ fn node(client: &Agent, born: Timestamp) -> shapes::Node {
         node_pool: "default",
         node_class: "",
         version: VERSION,
-        drain: false,
-        scheduling_eligibility: "eligible",
+        drain: client.draining.is_some(),
+        scheduling_eligibility: if client.eligible {
+            "eligible"
+        } else {
+            "ineligible"
+        },
         status: if client.failed { "down" } else { "ready" },
         status_description: "",
         drivers: BTreeMap::from([
@@ -200,17 +204,39 @@ pub(crate) async fn job_allocations(
         .await
 }
 
+/// `GET /v1/node/:id/allocations`.
+pub(crate) async fn node_allocations(
+    State(server): State<Server>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    params: Params,
+) -> Response {
+    server
+        .list(&headers, &params, |nomad, _| {
+            nomad
+                .allocations
+                .iter()
+                .map(|allocation| (allocation.id.clone(), shown(nomad, allocation)))
+                .filter(|(_, allocation)| allocation.node_id == id)
+                .collect()
+        })
+        .await
+}
+
 fn shown(nomad: &Nomad, allocation: &Allocation) -> shapes::Allocation {
     let job = &nomad.jobs[allocation.job];
     let lost = allocation.status == Status::Lost;
     let (desired_status, desired_description) = if lost {
         ("stop", "alloc is lost since its node is down")
+    } else if allocation.status == Status::Complete {
+        ("stop", "alloc is being migrated")
     } else {
         ("run", "")
     };
     let description = match allocation.status {
         Status::Running => "Tasks are running",
         Status::Pending => "No tasks have started",
+        Status::Complete => "All tasks have completed",
         Status::Lost => "",
     };
     let task_states = allocation

@@ -3,6 +3,7 @@
 //! Servers elect a leader and keep the state; clients run allocations. A client that is gone takes its allocations with it:
 //! they are lost, and the scheduler places others on the clients that are left. ACLs are on.
 
+mod act;
 mod agent;
 mod answer;
 mod cluster;
@@ -17,7 +18,7 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post, put};
 
 use super::sim::Sim;
 use answer::Server;
@@ -44,6 +45,11 @@ pub(crate) fn router(sim: Arc<Sim<Nomad>>, node: &str, token: &str) -> Router {
             get(snapshot::take).put(snapshot::restore),
         )
         .route("/v1/nodes", get(cluster::nodes))
+        .route("/v1/node/{id}/allocations", get(cluster::node_allocations))
+        .route("/v1/node/{id}/drain", post(act::drain))
+        .route("/v1/node/{id}/eligibility", post(act::eligibility))
+        .route("/v1/node/{id}/purge", post(act::purge))
+        .route("/v1/agent/force-leave", put(act::force_leave))
         .route("/v1/jobs", get(cluster::jobs))
         .route("/v1/allocations", get(cluster::allocations))
         .route("/v1/job/{job}/allocations", get(cluster::job_allocations))

@@ -24,6 +24,12 @@ pub(crate) struct Agent {
     pub pulse: Pulse,
     /// Whether its peers have given it up.
     pub failed: bool,
+    /// Whether it has ever run, and was not forgotten since.
+    pub joined: bool,
+    /// Whether anything new is placed on it, as a client.
+    pub eligible: bool,
+    /// Until when its allocations are moved away, while it drains.
+    pub draining: Option<Timestamp>,
     pub modified: u64,
 }
 
@@ -97,6 +103,8 @@ const JOBS: [Job; 3] = [
 pub(crate) enum Status {
     Pending,
     Running,
+    /// Stopped, because it was moved.
+    Complete,
     Lost,
 }
 
@@ -106,6 +114,7 @@ impl Status {
         match self {
             Self::Pending => "pending",
             Self::Running => "running",
+            Self::Complete => "complete",
             Self::Lost => "lost",
         }
     }
@@ -172,6 +181,9 @@ impl Nomad {
                         id: around.ids.uuid(&format!("nomad/{label}/{}", host.name)),
                         pulse: Pulse::new(alive, starts, now),
                         failed: !alive,
+                        joined: alive,
+                        eligible: true,
+                        draining: None,
                         modified: 12,
                         host,
                     };
@@ -254,6 +266,7 @@ impl Nomad {
             let alive = around.cluster.runs(name, units::NOMAD);
             let starts = around.cluster.starts(name, units::NOMAD);
             agent.pulse.observe(alive, starts, now);
+            agent.joined |= alive;
             let failed = agent.pulse.gone(now, around.pace.gossip);
             pending |= !alive && !failed;
             if failed != agent.failed {
@@ -298,6 +311,7 @@ impl Nomad {
         if moved {
             self.bump();
         }
+        let draining = self.drain(now);
         let wanted = self.wanted();
         self.vacant.retain(|place, _| wanted.contains(place));
         for place in wanted {
@@ -310,7 +324,129 @@ impl Nomad {
             .allocations
             .iter()
             .any(|allocation| allocation.status == Status::Pending);
-        starting || (!self.vacant.is_empty() && self.ready().next().is_some())
+        draining || starting || (!self.vacant.is_empty() && self.ready().next().is_some())
+    }
+
+    /// Moves allocations away from clients that drain, one of each job at a time until the deadline, then all that are left;
+    /// those of system jobs last. Returns whether some are still to be moved.
+    fn drain(&mut self, now: Timestamp) -> bool {
+        let draining: Vec<(String, bool)> = self
+            .clients
+            .values()
+            .filter_map(|client| Some((client.host.name.clone(), now >= client.draining?)))
+            .collect();
+        for (client, over) in &draining {
+            for at in 0..self.jobs.len() {
+                if self.jobs[at].kind == Kind::System {
+                    continue;
+                }
+                while let Some(place) = self.next_to_move(at, client, *over, now) {
+                    self.place(place, now);
+                    if !over {
+                        break;
+                    }
+                }
+            }
+            let left = self.allocations.iter().any(|allocation| {
+                allocation.client == *client
+                    && matches!(allocation.status, Status::Running | Status::Pending)
+                    && self.jobs[allocation.job].kind == Kind::Service
+            });
+            if left {
+                continue;
+            }
+            let index = self.bump();
+            for allocation in &mut self.allocations {
+                if allocation.client == *client && allocation.status == Status::Running {
+                    allocation.status = Status::Complete;
+                    allocation.changed = now;
+                    allocation.modify_index = index;
+                }
+            }
+            if let Some(client) = self.clients.get_mut(client) {
+                client.draining = None;
+                client.modified = index;
+            }
+        }
+        self.clients
+            .values()
+            .any(|client| client.draining.is_some())
+    }
+
+    /// Stops one allocation of a job on a client, unless another of that job is starting; its place is to be filled.
+    fn next_to_move(
+        &mut self,
+        job: usize,
+        client: &str,
+        over: bool,
+        now: Timestamp,
+    ) -> Option<(usize, Slot)> {
+        let starting = self
+            .allocations
+            .iter()
+            .any(|one| one.job == job && one.status == Status::Pending);
+        if starting && !over {
+            return None;
+        }
+        let index = self.index + 1;
+        let moved = self.allocations.iter_mut().find(|one| {
+            one.job == job
+                && one.client == client
+                && matches!(one.status, Status::Running | Status::Pending)
+        })?;
+        moved.status = Status::Complete;
+        moved.changed = now;
+        moved.modify_index = index;
+        let place = (job, moved.slot.clone());
+        self.bump();
+        Some(place)
+    }
+
+    /// The client with this identifier.
+    pub(crate) fn client_mut(&mut self, id: &str) -> Option<&mut Agent> {
+        self.clients.values_mut().find(|client| client.id == id)
+    }
+
+    /// Starts a drain until `deadline`, or calls it off.
+    pub(crate) fn set_drain(&mut self, id: &str, deadline: Option<Timestamp>, eligible: bool) {
+        let index = self.bump();
+        if let Some(client) = self.client_mut(id) {
+            client.draining = deadline;
+            client.eligible = deadline.is_none() && eligible;
+            client.modified = index;
+        }
+    }
+
+    /// Says whether anything new is placed on a client.
+    pub(crate) fn set_eligible(&mut self, id: &str, eligible: bool) {
+        let index = self.bump();
+        if let Some(client) = self.client_mut(id) {
+            client.eligible = eligible;
+            client.modified = index;
+        }
+    }
+
+    /// Forgets a client; one that runs comes back by itself.
+    pub(crate) fn purge(&mut self, id: &str) {
+        let index = self.bump();
+        if let Some(client) = self.client_mut(id) {
+            client.joined = client.pulse.alive();
+            client.eligible = true;
+            client.draining = None;
+            client.modified = index;
+        }
+    }
+
+    /// Forgets a server that does not run; `false` when there is none of that name.
+    pub(crate) fn forget_server(&mut self, name: &str) -> bool {
+        self.bump();
+        match self.servers.get_mut(name) {
+            Some(server) if !server.pulse.alive() => {
+                server.joined = false;
+                true
+            }
+            found => found.is_some(),
+        }
     }
 
     /// The places that nothing fills.
@@ -324,7 +460,7 @@ impl Nomad {
             wanted.extend(slots.into_iter().map(|slot| (at, slot)).filter(|place| {
                 !self.allocations.iter().any(|allocation| {
                     (allocation.job, &allocation.slot) == (place.0, &place.1)
-                        && allocation.status != Status::Lost
+                        && matches!(allocation.status, Status::Pending | Status::Running)
                 })
             }));
         }
@@ -334,7 +470,7 @@ impl Nomad {
     fn ready(&self) -> impl Iterator<Item = String> + '_ {
         self.clients
             .values()
-            .filter(|client| !client.failed && client.pulse.alive())
+            .filter(|client| !client.failed && client.pulse.alive() && client.eligible)
             .map(|client| client.host.name.clone())
     }
 
@@ -346,7 +482,8 @@ impl Nomad {
                 self.allocations
                     .iter()
                     .filter(|allocation| {
-                        allocation.client == *client && allocation.status != Status::Lost
+                        allocation.client == *client
+                            && matches!(allocation.status, Status::Pending | Status::Running)
                     })
                     .count()
             }),
@@ -384,7 +521,7 @@ impl Nomad {
             let oldest = self
                 .allocations
                 .iter()
-                .position(|allocation| allocation.status == Status::Lost);
+                .position(|one| matches!(one.status, Status::Lost | Status::Complete));
             let Some(oldest) = oldest else { return };
             self.allocations.remove(oldest);
         }

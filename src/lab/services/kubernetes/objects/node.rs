@@ -45,6 +45,7 @@ pub(crate) fn node(cluster: &Kubernetes, node: &Node) -> NodeObject {
             pod_cidrs: Some(vec!["10.42.0.0/24".into()]),
             provider_id: Some(format!("k3s://{}", host.name)),
             taints,
+            unschedulable: node.cordoned.then_some(true),
             ..NodeSpec::default()
         }),
         status: Some(node_status(cluster, node)),
