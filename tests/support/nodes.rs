@@ -155,7 +155,7 @@ impl Nodes {
 pub struct Cockpit {
     engine: Engine,
     client: Client,
-    _state: TempDir,
+    state: TempDir,
 }
 
 impl Cockpit {
@@ -193,7 +193,7 @@ impl Cockpit {
         Self {
             engine,
             client,
-            _state: state,
+            state,
         }
     }
 
@@ -233,7 +233,7 @@ impl Cockpit {
 
     /// Where the engine keeps what it keeps.
     pub fn state(&self) -> PathBuf {
-        self._state.path().join("state")
+        self.state.path().join("state")
     }
 
     /// Takes a run back, and with `force` also what was changed since.
