@@ -68,14 +68,12 @@ impl Store for Consul {
                     held.add("key", &entry.key, entry.modify_index.to_string());
                 }
             }
-            // Too much to read at once: the names are enough to tell what is new.
-            Err(_) => {
+            // Too much to read at once, most likely: the names are enough to tell what is new.
+            Err(error) => {
                 for key in endpoint.get::<Vec<String>>("/v1/kv/?keys", until).await? {
                     held.add("key", &key, "");
                 }
-                held.blind.push(
-                    "which keys were changed: there is too much in them to read it all".into(),
-                );
+                held.blind.push(format!("which keys were changed: {error}"));
             }
         }
         let services: BTreeMap<String, Vec<String>> =
@@ -84,11 +82,15 @@ impl Store for Consul {
             held.add("service", name, "");
         }
         let policies = endpoint.ask("/v1/acl/policies", until).await?;
-        // 401 where ACLs are off, 403 where the token may not see them.
-        if let Ok(policies) = policies.success() {
-            for policy in policies.json::<Vec<Policy>>()? {
-                held.add("acl-policy", &policy.name, policy.modify_index.to_string());
+        match policies.success() {
+            Ok(policies) => {
+                for policy in policies.json::<Vec<Policy>>()? {
+                    held.add("acl-policy", &policy.name, policy.modify_index.to_string());
+                }
             }
+            // ACLs are off: there are none.
+            Err(ServiceError::Status { status: 401, .. }) => {}
+            Err(error) => held.blind.push(format!("ACL policies: {error}")),
         }
         held.blind
             .push("ACL tokens, sessions and prepared queries are not listed".into());
