@@ -436,6 +436,23 @@ pub enum ReachError {
         /// The line in it, from 1.
         line: usize,
     },
+    /// The host key, or the authority that vouches for it, is known to be in the wrong hands.
+    #[error(
+        "{hop}: HOST KEY REVOKED: {file}:{line} has {revoked} as revoked, the host offers {offered}; it must not be trusted: \
+         give the host another key"
+    )]
+    HostKeyRevoked {
+        /// Node at this hop.
+        hop: String,
+        /// Fingerprint of what is revoked: the key itself or its authority's.
+        revoked: String,
+        /// Fingerprint offered.
+        offered: String,
+        /// The file that says so.
+        file: PathBuf,
+        /// The line in it, from 1.
+        line: usize,
+    },
     /// No host key is pinned.
     #[error("{hop}: host key {offered} is not known; verify it, then add to {file}: {entry}")]
     HostKeyUnknown {
@@ -547,6 +564,7 @@ impl ReachError {
             | Self::Connect { hop, .. }
             | Self::Handshake { hop, .. }
             | Self::HostKeyChanged { hop, .. }
+            | Self::HostKeyRevoked { hop, .. }
             | Self::HostKeyUnknown { hop, .. }
             | Self::HostCertificate { hop, .. }
             | Self::Denied { hop, .. }

@@ -115,6 +115,10 @@ async fn a_revoked_authority_and_a_revoked_key_spoil_a_certificate() {
         let error = reached(&sshd, &yard).await.unwrap_err();
         assert!(error.to_string().contains("as revoked"), "{error}");
         assert!(
+            matches!(error, ReachError::HostKeyRevoked { .. }),
+            "{error}"
+        );
+        assert!(
             error.to_string().contains(&fingerprint(&revoked)),
             "{error}"
         );
@@ -126,6 +130,10 @@ async fn a_revoked_authority_and_a_revoked_key_spoil_a_certificate() {
         yard.dot_ssh("config", &line);
         let error = reached(&sshd, &yard).await.unwrap_err();
         assert!(error.to_string().contains("as revoked"), "{error}");
+        assert!(
+            matches!(error, ReachError::HostKeyRevoked { .. }),
+            "{error}"
+        );
         std::fs::write(yard.path("gone"), "nonsense").unwrap();
         let error = reached(&sshd, &yard).await.unwrap_err();
         assert!(

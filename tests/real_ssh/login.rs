@@ -261,4 +261,8 @@ async fn names_that_openssh_has_hashed_are_found_and_revoked_keys_refused() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("as revoked"), "{error}");
+    assert!(
+        !error.to_string().contains("remove that line"),
+        "nobody is told to trust it again: {error}"
+    );
 }

@@ -86,10 +86,20 @@ pub(super) struct Greeter {
 }
 
 impl Greeter {
-    fn changed(&self, known: String, offered: &str, pin: &Pin) -> ReachError {
+    fn changed(&self, offered: &str, pin: &Pin) -> ReachError {
         ReachError::HostKeyChanged {
             hop: self.target.name.clone(),
-            known,
+            known: known_hosts::fingerprint(&pin.key),
+            offered: offered.to_owned(),
+            file: pin.file.clone(),
+            line: pin.line,
+        }
+    }
+
+    fn revoked(&self, offered: &str, pin: &Pin) -> ReachError {
+        ReachError::HostKeyRevoked {
+            hop: self.target.name.clone(),
+            revoked: known_hosts::fingerprint(&pin.key),
             offered: offered.to_owned(),
             file: pin.file.clone(),
             line: pin.line,
@@ -116,8 +126,7 @@ impl Greeter {
                     ));
                 }
                 Err(host_cert::Refused::Revoked(pin)) => {
-                    let known = format!("{} as revoked", known_hosts::fingerprint(&pin.key));
-                    return Err(self.changed(known, &offered, pin));
+                    return Err(self.revoked(&offered, pin));
                 }
                 // As in OpenSSH the bare key may still be pinned.
                 Err(host_cert::Refused::Useless(reason)) => spoilt = Some(reason),
@@ -135,10 +144,10 @@ impl Greeter {
                 ));
             }
             Verdict::Changed(pin) => {
-                return Err(self.changed(known_hosts::fingerprint(&pin.key), &offered, pin));
+                return Err(self.changed(&offered, pin));
             }
             Verdict::Revoked(pin) => {
-                return Err(self.changed(format!("{offered} as revoked"), &offered, pin));
+                return Err(self.revoked(&offered, pin));
             }
             Verdict::Unknown => {}
         }
