@@ -5,7 +5,8 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use clap::Args;
 
 use super::exit::{Ended, Exit};
-use super::session::{Asked, Endings, Session};
+use super::session::{Endings, Session};
+use super::started::{Brake, Started, shows_again};
 use super::tail::{Printer, exit_of};
 use super::{answers, output};
 use crate::client::{Client, Event, Request, Response};
@@ -35,15 +36,11 @@ pub(super) struct Give {
 pub(super) struct Planned {
     /// What will happen.
     pub(super) plan: Plan,
-    gate: Gate,
+    /// What has to be said before it may begin.
+    pub(super) gate: Gate,
 }
 
 impl Planned {
-    /// The plan and its gate, for commands that start it themselves.
-    pub(super) fn into_parts(self) -> (Plan, Gate) {
-        (self.plan, self.gate)
-    }
-
     /// Shows the plan: as JSON on standard output, or in words on standard error.
     ///
     /// # Errors
@@ -78,47 +75,26 @@ pub(super) async fn carry_out(
     give: Give,
 ) -> color_eyre::Result<Exit> {
     let client = session.client();
-    let Planned { plan, gate } = planned;
-    let consent = consent(gate, &plan.request.environment, give.yes, give.confirm)?;
-    let mut endings = Endings::listen();
-    // Subscribed before the start, so that nothing of the run is missed.
-    let mut events = client.subscribe();
-    let start = Request::Start {
-        hash: plan.hash.clone(),
-        consent,
-    };
-    let Response::Started(run) = client.call(start).await.map_err(Ended::refused)? else {
-        return Err(Ended::unusable("the engine answered something else than a run").into());
-    };
+    let mut started = Started::begin(client, planned, give.yes, give.confirm).await?;
     if give.detach {
-        if give.json {
-            output::json(&run)?;
-        } else {
-            output::line(&run.number.to_string())?;
-        }
-        return Ok(Exit::Success);
+        return started.detach(give.json);
     }
     // What the run must know, such as a password, is asked here; without a terminal it fails and says so.
     let _answering = answers::on_terminal(client).await;
-    let mut follower = Follower::new(client, *run, width(&plan), give.json);
-    let mut stopping = false;
+    let width = width(&started.plan);
+    let mut follower = Follower::new(client, started.run, width, give.json);
+    let mut brake = Brake::new(true);
     loop {
         tokio::select! {
-            event = events.next() => match event {
+            event = started.events.next() => match event {
                 Some(event) => follower.take(&event).await?,
                 None => break,
             },
-            asked = endings.next() => {
-                if stopping || (asked == Asked::Leave && session.runs_outlive_it()) {
-                    let number = follower.run.number;
-                    output::remark(&format!(
-                        "run {number} goes on without this program; `quarterdeck logs {number} --follow` shows it"
-                    ));
+            asked = started.endings.next() => {
+                let again = shows_again(&follower.run);
+                if brake.press(session, &follower.run, asked, &again).await? {
                     return Ok(Exit::Cancelled);
                 }
-                stopping = true;
-                output::remark("stopping the run; press ctrl-c again to leave at once");
-                client.call(Request::Cancel { run: follower.run.id }).await.map_err(Ended::refused)?;
             }
         }
         if follower.run.state.is_final() {
@@ -147,23 +123,12 @@ impl<'a> Watch<'a> {
         yes: bool,
         typed: Option<String>,
     ) -> color_eyre::Result<Self> {
-        let Planned { plan, gate } = planned;
-        let consent = consent(gate, &plan.request.environment, yes, typed)?;
-        let endings = Endings::listen();
-        let events = session.client().subscribe();
-        let start = Request::Start {
-            hash: plan.hash,
-            consent,
-        };
-        let answer = session.client().call(start).await.map_err(Ended::refused)?;
-        let Response::Started(run) = answer else {
-            return Err(Ended::unusable("the engine answered something else than a run").into());
-        };
+        let started = Started::begin(session.client(), planned, yes, typed).await?;
         Ok(Self {
             session,
-            events,
-            endings,
-            run: *run,
+            events: started.events,
+            endings: started.endings,
+            run: started.run,
         })
     }
 
@@ -199,7 +164,7 @@ impl<'a> Watch<'a> {
         mut tell: impl FnMut(&Run),
     ) -> color_eyre::Result<Option<Run>> {
         let client = self.session.client();
-        let mut stopping = false;
+        let mut brake = Brake::new(true);
         while !self.run.state.is_final() {
             tokio::select! {
                 event = self.events.next() => match event {
@@ -216,16 +181,10 @@ impl<'a> Watch<'a> {
                     None => return Err(Ended::new(Exit::Failed, "the engine ended").into()),
                 },
                 asked = self.endings.next() => {
-                    if stopping || (asked == Asked::Leave && self.session.runs_outlive_it()) {
-                        let number = self.run.number;
-                        output::remark(&format!(
-                            "run {number} goes on without this program; `quarterdeck logs {number} --follow` shows it"
-                        ));
+                    let again = shows_again(&self.run);
+                    if brake.press(self.session, &self.run, asked, &again).await? {
                         return Ok(None);
                     }
-                    stopping = true;
-                    output::remark("stopping the run; press ctrl-c again to leave at once");
-                    client.call(Request::Cancel { run: self.run.id }).await.map_err(Ended::refused)?;
                 }
             }
         }

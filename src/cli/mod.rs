@@ -34,6 +34,7 @@ mod session;
 mod shares;
 mod shell;
 mod snapshots;
+mod started;
 mod store;
 mod tail;
 mod trace;

@@ -10,9 +10,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::{Ended, Exit};
-use super::follow::{Follower, Planned, consent, plan, width};
-use super::session::{Asked, Endings, Session};
+use super::follow::{Follower, Planned, plan, width};
+use super::session::{Endings, Session};
 use super::shares::{Shares, kept};
+use super::started::{Brake, Started};
 use super::vault::Which;
 use super::{Global, output};
 use crate::client::{Client, Event, Request, Response};
@@ -118,28 +119,14 @@ pub(super) async fn hold(
     give: super::follow::Give,
 ) -> color_eyre::Result<Exit> {
     let client = session.client();
-    let (plan, gate) = planned.into_parts();
-    let consent = consent(gate, &plan.request.environment, give.yes, give.confirm)?;
-    let endings = Endings::listen();
-    let events = client.subscribe();
-    let start = Request::Start {
-        hash: plan.hash.clone(),
-        consent,
-    };
-    let Response::Started(run) = client.call(start).await.map_err(Ended::refused)? else {
-        return Err(Ended::unusable("the engine answered something else than a run").into());
-    };
+    let started = Started::begin(client, planned, give.yes, give.confirm).await?;
     if give.detach {
-        if give.json {
-            output::json(&run)?;
-        } else {
-            output::line(&run.number.to_string())?;
-        }
-        return Ok(Exit::Success);
+        return started.detach(give.json);
     }
-    let follower = Follower::new(client, *run, width(&plan), give.json);
-    Sitting::new(session, follower, endings, true)
-        .until_the_end(events, None)
+    let width = width(&started.plan);
+    let follower = Follower::new(client, started.run, width, give.json);
+    Sitting::new(session, follower, started.endings, true)
+        .until_the_end(started.events, None)
         .await
 }
 
@@ -197,7 +184,7 @@ impl<'a> Sitting<'a> {
         let client = self.session.client().clone();
         let run = self.follower.run.id;
         let mut typing: Option<Typing> = None;
-        let mut stopping = false;
+        let mut brake = Brake::new(self.ours);
         if ceremony.is_none() {
             ceremony = now(&client, run).await;
         }
@@ -212,7 +199,7 @@ impl<'a> Sitting<'a> {
             }
             if wants != Wants::Share && self.shares.on_terminal() {
                 typing = None; // the terminal is given back
-            } else if wants == Wants::Share && typing.is_none() && !stopping {
+            } else if wants == Wants::Share && typing.is_none() && !brake.is_pressed() {
                 if self.shares.is_spent() {
                     if !self.ours {
                         return Ok(Exit::Success);
@@ -259,16 +246,11 @@ impl<'a> Sitting<'a> {
                 }
                 asked = self.endings.next() => {
                     typing = None;
-                    let number = self.follower.run.number;
-                    if !self.ours || stopping || (asked == Asked::Leave && self.session.runs_outlive_it()) {
-                        output::remark(&format!(
-                            "run {number} goes on without this program; `quarterdeck unseal` takes part in it again"
-                        ));
+                    let again = "`quarterdeck unseal` takes part in it again";
+                    let left = brake.press(self.session, &self.follower.run, asked, again);
+                    if left.await? {
                         return Ok(Exit::Cancelled);
                     }
-                    stopping = true;
-                    output::remark("stopping the run; press ctrl-c again to leave at once");
-                    client.call(Request::Cancel { run }).await.map_err(Ended::refused)?;
                 }
             }
         }
