@@ -79,6 +79,15 @@ pub struct Param {
     pub default: Option<Value>,
 }
 
+/// Under which condition a recipe is called, and what its step asks for beyond that.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Called {
+    /// The condition of the call, and of the calls around it.
+    pub when: String,
+    /// The step's own condition.
+    pub own: Option<String>,
+}
+
 /// One step. Exactly one of `ensure`, `run`, `local`, `terraform`, `ansible`, `http`, `tcp`, `service`, `snapshot`,
 /// `vault`, `upload`, `fetch`, `machine`, `approve`, `report`, `recipe` and `flush` says what it does.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -94,6 +103,9 @@ pub struct Step {
     /// A MiniJinja expression; the step is skipped where it is false. Sees `env`, `node` and `params`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// Of a step that a call brought: the call's condition, and its own. `when` is both of them.
+    #[serde(skip)]
+    pub called: Option<Called>,
     /// Which nodes it runs on; without it the step runs once, where the engine is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<Selector>,

@@ -5,12 +5,15 @@
 //! sentence at the gate and not a failure in the middle. An approval is for [`Plan::hash`], which covers the request, the
 //! recipe and the environment.
 
+mod calls;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use self::calls::{LeftOut, Reach};
 use super::template::{TemplateError, Templates, did_you_mean};
 use super::{handlers, order, preview};
 use crate::domain::action::Risk;
@@ -126,10 +129,11 @@ pub fn plan(
         .map(|node| node.name.clone())
         .collect();
     let mut steps: Vec<PlannedStep> = Vec::with_capacity(arranged.len());
+    let mut left_out = LeftOut::default();
     for index in order::topological(&arranged).map_err(|error| broken(error.to_string()))? {
-        let step = limited(&arranged[index], &request.limits);
+        let mut step = limited(&arranged[index], &request.limits);
         step.time_limit().map_err(broken)?;
-        let work = step.work().map_err(broken)?;
+        step.needs = left_out.instead_of(&step.needs);
         let hosts = step
             .on
             .as_ref()
@@ -137,12 +141,29 @@ pub fn plan(
                 Some(handler) => handlers::hosts(handler, &steps, &all),
                 None => select(selector, environment, &request.nodes),
             });
+        if let Some(called) = step.called.take() {
+            match calls::reach(&called, hosts.as_deref(), &templates) {
+                Reach::Nowhere => {
+                    left_out.add(step.id, step.needs);
+                    continue;
+                }
+                Reach::Everywhere => step.when = called.own,
+                Reach::Somewhere => {}
+            }
+        }
+        let work = step.work().map_err(broken)?;
         let preview = preview_of(&step, &work, hosts.as_deref(), &templates)?;
         steps.push(PlannedStep {
             step,
             hosts,
             preview,
         });
+    }
+    if steps.is_empty() {
+        return Err(PlanError::NothingToDo(format!(
+            "nothing to do: recipe {} calls nothing in environment {}",
+            recipe.name, environment.name
+        )));
     }
     refuse_idle(recipe, environment, &request.nodes, &steps)?;
 

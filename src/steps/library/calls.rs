@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::recipe::{CallRecipe, Recipe, Step};
+use crate::domain::recipe::{CallRecipe, Called, Recipe, Step};
 
 /// `recipe` with the steps of those that it calls, each found by its name in `all`.
 ///
@@ -124,6 +124,17 @@ fn placed(mut step: Step, call: &Step) -> Step {
     } else {
         step.needs.iter_mut().for_each(rename);
     }
+    step.called = match (&call.when, step.called.take()) {
+        (None, inner) => inner,
+        (Some(outer), None) => Some(Called {
+            when: outer.clone(),
+            own: step.when.clone(),
+        }),
+        (Some(outer), Some(inner)) => Some(Called {
+            when: format!("({outer}) and ({})", inner.when),
+            own: inner.own,
+        }),
+    };
     step.when = match (&call.when, step.when) {
         (None, own) => own,
         (Some(outer), None) => Some(outer.clone()),

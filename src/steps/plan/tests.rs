@@ -2,6 +2,8 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::recipe::{Report, RunCommand};
+use crate::domain::service::{ServiceKind, ServiceSpec};
+use crate::domain::stack::Stack;
 use crate::steps::Library;
 use crate::steps::testing::{request, staging};
 
@@ -261,4 +263,75 @@ fn a_recipe_put_together_wrongly_is_refused_and_not_planned() {
         text: String::new(),
     });
     assert!(error(&recipe, request("verify")).contains("a step does one thing"));
+}
+
+#[test]
+fn software_that_is_not_in_the_stack_is_no_part_of_the_plan_and_nobody_waits_for_it() {
+    let plan = plan(&recipe("deploy"), &staging(), request("deploy")).unwrap();
+    let ids: Vec<&str> = plan
+        .steps
+        .iter()
+        .map(|step| step.step.id.as_str())
+        .collect();
+    assert!(ids.contains(&"consul.members"), "{ids:?}");
+    for software in ["vault.", "nomad.", "k3s.", "traefik.", "grafana."] {
+        assert!(!ids.iter().any(|id| id.starts_with(software)), "{ids:?}");
+    }
+    for planned in &plan.steps {
+        for need in &planned.step.needs {
+            assert!(
+                ids.contains(&need.as_str()),
+                "{} needs {need}",
+                planned.step.id
+            );
+        }
+    }
+    // What the condition of the call decided is not asked once more on the way.
+    let servers = plan
+        .steps
+        .iter()
+        .find(|step| step.step.id == "consul.servers");
+    assert_eq!(servers.unwrap().step.when, None);
+    let report = plan.steps.last().unwrap();
+    assert_eq!(report.step.needs, ["consul.members"]);
+
+    let mut other = staging();
+    other.stack = Stack::Kubernetes;
+    other.services.push(ServiceSpec {
+        name: "k3s".into(),
+        kind: ServiceKind::Kubernetes,
+        ..other.services[0].clone()
+    });
+    other.versions.insert("k3s".into(), "1.31.4+k3s1".into());
+    let with_k3s = super::plan(&recipe("deploy"), &other, request("deploy"));
+    let ids: Vec<String> = match with_k3s {
+        Ok(plan) => plan.steps.into_iter().map(|step| step.step.id).collect(),
+        Err(error) => panic!("{error}"),
+    };
+    assert!(ids.iter().any(|id| id.starts_with("k3s.")), "{ids:?}");
+    assert!(!ids.iter().any(|id| id.starts_with("nomad.")), "{ids:?}");
+}
+
+#[test]
+fn a_call_that_depends_on_the_node_stays_with_its_condition() {
+    let mut called = recipe("deploy");
+    called.steps.retain(|step| step.id == "reachable");
+    called.steps[0].when = Some("(node.arch == 'arm64') and (env.name == 'staging')".into());
+    called.steps[0].called = Some(crate::domain::recipe::Called {
+        when: "node.arch == 'arm64'".into(),
+        own: Some("env.name == 'staging'".into()),
+    });
+    let planned = plan(&called, &staging(), request("deploy")).unwrap();
+    assert_eq!(planned.steps[0].step.when, called.steps[0].when);
+
+    called.steps[0].called.as_mut().unwrap().when = "env.name == 'staging'".into();
+    let planned = plan(&called, &staging(), request("deploy")).unwrap();
+    assert_eq!(
+        planned.steps[0].step.when.as_deref(),
+        Some("env.name == 'staging'")
+    );
+
+    called.steps[0].called.as_mut().unwrap().when = "env.name == 'production'".into();
+    let refused = plan(&called, &staging(), request("deploy")).unwrap_err();
+    assert!(refused.to_string().contains("calls nothing"), "{refused}");
 }
