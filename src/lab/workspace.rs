@@ -50,13 +50,18 @@ pub(super) fn write(dir: &Path, contents: &Contents<'_>) -> io::Result<()> {
             private(&file, format!("{}\n", secret.expose_secret()).as_bytes())?;
         }
     }
-    // What an operator would keep in a safe, for practising the unseal ceremony.
-    let shares: String = contents
-        .unseal_shares
-        .iter()
-        .flat_map(|share| [share.expose_secret(), "\n"])
-        .collect();
-    private(&dir.join("secrets/vault-unseal-shares"), shares.as_bytes())?;
+    // What an operator would keep in a safe, for practising the unseal ceremony. A Vault that is new has none yet.
+    let safe = dir.join("secrets/vault-unseal-shares");
+    if contents.unseal_shares.is_empty() {
+        absent(&safe)?;
+    } else {
+        let shares: String = contents
+            .unseal_shares
+            .iter()
+            .flat_map(|share| [share.expose_secret(), "\n"])
+            .collect();
+        private(&safe, shares.as_bytes())?;
+    }
     fs::write(
         dir.join("quarterdeck.yaml"),
         "# A practice cluster. Everything here is simulated and made anew each time the lab starts.\n\
@@ -70,15 +75,19 @@ pub(super) fn write(dir: &Path, contents: &Contents<'_>) -> io::Result<()> {
 
 /// Writes a file that only its owner can read, from its first byte on.
 fn private(path: &Path, content: &[u8]) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    absent(path)?;
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)?.write_all(content)
+}
+
+fn absent(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn known_hosts(doors: &[Door]) -> io::Result<String> {

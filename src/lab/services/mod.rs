@@ -268,15 +268,15 @@ impl Starter {
             .iter()
             .map(|(node, _, url)| (node.clone(), url.clone()))
             .collect();
-        let seal = vault::Seal::new(self.around.ids).map_err(io::Error::other)?;
+        let seal = vault::Seal::new(self.around.ids, vault::USUAL, 0).map_err(io::Error::other)?;
         let token = seal.root_token.clone();
-        self.services.unseal_shares = seal
-            .shares
-            .iter()
-            .map(|share| share.clone().into())
-            .collect();
+        let shares = seal.shares.clone();
         let now = self.around.clock.now();
-        let sim = self.run(vault::Vault::new(&self.around, seal, &urls, now));
+        let vault = vault::Vault::new(&self.around, seal, &urls, now);
+        if vault.initialised() {
+            self.services.unseal_shares = shares.into_iter().map(Into::into).collect();
+        }
+        let sim = self.run(vault);
         self.services.machines.vault = Some(Arc::clone(&sim));
         self.announce(ServiceKind::Vault, &bound, None, Some(&token));
         for (node, listener, _) in bound {

@@ -24,6 +24,13 @@ impl Quorum {
         }
     }
 
+    /// Makes `voter` one of them, unless it is.
+    pub(crate) fn admit(&mut self, voter: &str) {
+        if !self.voters.iter().any(|known| known == voter) {
+            self.voters.push(voter.to_owned());
+        }
+    }
+
     /// Elects at once, without the delay of an election: for the start of the world.
     pub(crate) fn settle(&mut self, able: impl Fn(&str) -> bool, now: Timestamp) {
         self.advance(able, now, SignedDuration::ZERO);

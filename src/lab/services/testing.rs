@@ -149,9 +149,19 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn set() -> Self {
+        Self::without(&[]).await
+    }
+
+    /// The stage before some units were ever started.
+    pub(crate) async fn without(units: &[&str]) -> Self {
         // The client is built with a TLS stack although nothing here speaks TLS; a second test finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let puppets = Arc::new(Puppets::new());
+        for host in puppets.nodes() {
+            for unit in units {
+                puppets.stop(&host.name, unit);
+            }
+        }
         let start: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
         let clock = Arc::new(ManualClock::new(start));
         let pace = Pace {

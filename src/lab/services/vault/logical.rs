@@ -14,7 +14,7 @@ use super::answer::{Found, Refusal, done};
 use super::secrets::version_metadata;
 use super::shapes::{HaNode, RaftServer};
 use super::state::Vault;
-use super::{Server, VERSION, snapshot, sys};
+use super::{Server, VERSION, rekey, snapshot, sys};
 use crate::lab::services::http::{self, Params};
 
 /// What is done to a path.
@@ -43,8 +43,12 @@ pub(crate) async fn route(
         "sys/seal-status" => sys::seal_status(&server, &method),
         "sys/leader" => sys::leader(&server, &method),
         "sys/unseal" => sys::unseal(&server, &method, &body),
-        "sys/init" => sys::init(&method),
-        _ => logical(&server, path, &method, &headers, &params, &body),
+        "sys/init" => rekey::init(&server, &method, &body),
+        "sys/storage/raft/join" => rekey::join(&server, &method),
+        _ => match path.strip_prefix("sys/rekey/") {
+            Some(what) => rekey::route(&server, what, &method, &body),
+            None => logical(&server, path, &method, &headers, &params, &body),
+        },
     };
     outcome.unwrap_or_else(Refusal::into)
 }
@@ -301,6 +305,7 @@ fn raft(vault: &Vault) -> Value {
     let servers: Vec<RaftServer> = vault
         .members
         .values()
+        .filter(|member| member.joined)
         .map(|member| RaftServer {
             address: format!("{}:8201", member.host.address),
             leader: vault.is_active(&member.host.name),

@@ -1,10 +1,13 @@
 //! Vault 1.20 with integrated storage, as its HTTP API v1 shows it: <https://developer.hashicorp.com/vault/api-docs>.
 //!
 //! Every member has an endpoint of its own and is sealed or not by itself; a restart seals it. One of those that are unsealed
-//! is active, provided they are a majority; the others are standbys that pass requests on to it.
+//! is active, provided they are a majority; the others are standbys that pass requests on to it. Where no node runs it when
+//! the lab begins, it is new: somebody has to initialise it.
 
 mod answer;
 mod logical;
+mod rekey;
+mod seal;
 mod secrets;
 mod shamir;
 mod shapes;
@@ -20,7 +23,8 @@ use std::sync::Arc;
 use axum::Router;
 
 use super::sim::Sim;
-pub(crate) use state::{Seal, Vault};
+pub(crate) use seal::{Seal, USUAL};
+pub(crate) use state::Vault;
 
 /// The version that the simulation follows.
 pub(crate) const VERSION: &str = "1.20.4";

@@ -4,50 +4,20 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::seal::{Made, Rekey, Scheme, Seal};
 use super::secrets::Secrets;
 use super::shamir;
 use crate::domain::node::Role;
 use crate::lab::services::cluster::Host;
-use crate::lab::services::ids::{Ids, hex};
+use crate::lab::services::ids::Ids;
 use crate::lab::services::pulse::{Beat, Pulse};
 use crate::lab::services::quorum::Quorum;
 use crate::lab::services::sim::{Machine, Outlook, Surroundings};
 use crate::lab::services::units;
 
-/// How many shares there are.
-pub(crate) const SHARES: u8 = 5;
-/// How many of them unseal.
-pub(crate) const THRESHOLD: u8 = 3;
 /// A share is as long as the root key and one byte more; Vault refuses keys outside these bounds.
 const KEY_MIN: usize = 16;
 const KEY_MAX: usize = 33;
-
-/// What a seal protects, and what opens it.
-#[derive(Debug, Clone)]
-pub(crate) struct Seal {
-    /// The shares, as `vault operator init` prints them: hexadecimal.
-    pub shares: Vec<String>,
-    /// The initial root token.
-    pub root_token: String,
-    root_key: [u8; 32],
-}
-
-impl Seal {
-    /// The seal of a cluster initialised with `ids`.
-    ///
-    /// # Errors
-    /// Never with the constants above; the type says what [`shamir::split`] could.
-    pub(crate) fn new(ids: Ids) -> Result<Self, shamir::ShamirError> {
-        let root_key = ids.bytes("vault/root-key");
-        let mut random = fastrand::Rng::with_seed(ids.below("vault/polynomials", u64::MAX));
-        let shares = shamir::split(&root_key, SHARES, THRESHOLD, &mut random)?;
-        Ok(Self {
-            shares: shares.iter().map(|share| hex(share)).collect(),
-            root_token: format!("hvs.{}", ids.word("vault/root-token", 24)),
-            root_key,
-        })
-    }
-}
 
 /// A server of the cluster.
 #[derive(Debug)]
@@ -57,6 +27,8 @@ pub(crate) struct Member {
     pub url: String,
     pub pulse: Pulse,
     pub sealed: bool,
+    /// Whether it belongs to the cluster: it was initialised, or has asked to be taken in.
+    pub joined: bool,
     /// The shares given so far in this attempt.
     pub given: Vec<Vec<u8>>,
     /// Names the attempt.
@@ -75,6 +47,9 @@ impl Member {
 /// Why a share was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UnsealError {
+    /// There is nothing to unseal yet.
+    #[error("Vault is not initialized")]
+    Uninitialised,
     /// Too short or too long to be a share.
     #[error("invalid key: {0}")]
     Length(String),
@@ -89,12 +64,40 @@ pub(crate) enum UnsealError {
     Wrong,
 }
 
+/// Why a share was not taken for a rekey.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RekeyError {
+    /// None was begun.
+    #[error("no barrier rekey in progress")]
+    None,
+    /// It was given for another one.
+    #[error("incorrect nonce supplied; nonce for this rekey operation is \"{0}\"")]
+    Nonce(String),
+    /// The same share twice.
+    #[error("given key has already been provided during this rekey operation")]
+    Again,
+    /// The shares do not fit together.
+    #[error("failed to compute combined key: {0}")]
+    Combine(#[from] shamir::ShamirError),
+    /// The shares are not those in force.
+    #[error("rekey authentication failed: invalid key: failed to verify recovery key")]
+    Wrong,
+    /// Not the shares that were handed out.
+    #[error("rekey verification failed; incorrect key shares supplied")]
+    Unverified,
+    /// There is nothing to verify.
+    #[error("no rekey verification in progress")]
+    NothingToVerify,
+}
+
 /// A cluster.
 pub(crate) struct Vault {
     pub members: BTreeMap<String, Member>,
     pub quorum: Quorum,
     pub secrets: Secrets,
+    /// What opens it, once it is initialised.
     pub seal: Seal,
+    pub rekey: Option<Rekey>,
     pub ids: Ids,
     pub born: Timestamp,
     /// When the present active node became active.
@@ -105,7 +108,8 @@ pub(crate) struct Vault {
 }
 
 impl Vault {
-    /// An initialised and unsealed cluster on the nodes that have its role; `urls` says where each listens.
+    /// The cluster on the nodes that have its role, initialised and unsealed, or not initialised where none of them runs it yet;
+    /// `urls` says where each listens.
     pub(crate) fn new(
         around: &Surroundings,
         seal: Seal,
@@ -124,6 +128,7 @@ impl Vault {
                     url: urls.get(&host.name).cloned().unwrap_or_default(),
                     pulse: Pulse::new(alive, starts, now),
                     sealed: !alive,
+                    joined: false,
                     given: Vec::new(),
                     nonce: String::new(),
                     heard: None,
@@ -132,7 +137,15 @@ impl Vault {
                 (member.host.name.clone(), member)
             })
             .collect();
-        let mut quorum = Quorum::new(members.keys().cloned().collect());
+        let runs = members.values().any(|member| member.pulse.alive());
+        let mut quorum = Quorum::new(if runs {
+            members.keys().cloned().collect()
+        } else {
+            Vec::new()
+        });
+        for member in members.values_mut() {
+            member.joined = runs;
+        }
         quorum.settle(|name| takes_part(&members, name), now);
         listen(&mut members, &quorum, now);
         Self {
@@ -140,6 +153,7 @@ impl Vault {
             quorum,
             secrets: Secrets::seeded(now),
             seal,
+            rekey: None,
             ids: around.ids,
             born: now,
             active_since: now,
@@ -161,6 +175,131 @@ impl Vault {
     /// Whether the member on `node` is the active one.
     pub(crate) fn is_active(&self, node: &str) -> bool {
         self.quorum.leader() == Some(node)
+    }
+
+    /// Whether there is a cluster.
+    pub(crate) fn initialised(&self) -> bool {
+        self.members.values().any(|member| member.joined)
+    }
+
+    /// Makes the member on `node` the first of a new cluster, and gives what opens it.
+    ///
+    /// # Errors
+    /// For a scheme that cannot be.
+    pub(crate) fn init(
+        &mut self,
+        node: &str,
+        scheme: Scheme,
+    ) -> Result<&Seal, shamir::ShamirError> {
+        self.seal = Seal::new(self.ids, scheme, self.revision)?;
+        self.secrets = Secrets::default();
+        if let Some(member) = self.members.get_mut(node) {
+            member.joined = true;
+        }
+        self.quorum.admit(node);
+        self.revision += 1;
+        Ok(&self.seal)
+    }
+
+    /// Has the member on `node` asked to be taken in; whether there was somebody who heard it.
+    pub(crate) fn join(&mut self, node: &str) -> bool {
+        let leads = self.active().is_some();
+        let Some(member) = self.members.get_mut(node) else {
+            return false;
+        };
+        if leads && !member.joined {
+            member.joined = true;
+            self.revision += 1;
+        }
+        member.joined
+    }
+
+    /// Begins to replace the shares, unless somebody has already.
+    pub(crate) fn begin_rekey(&mut self, scheme: Scheme, verified: bool) -> bool {
+        if self.rekey.is_some() {
+            return false;
+        }
+        self.revision += 1;
+        self.rekey = Some(Rekey {
+            nonce: self.ids.uuid(&format!("vault/rekey/{}", self.revision)),
+            scheme,
+            verified,
+            given: Vec::new(),
+            made: None,
+        });
+        true
+    }
+
+    /// Gives a rekey up; the present shares stay in force.
+    pub(crate) fn end_rekey(&mut self) {
+        self.rekey = None;
+        self.revision += 1;
+    }
+
+    /// Takes one of the present shares; with the last that is needed, the new ones, and what their verification is called.
+    ///
+    /// # Errors
+    /// [`RekeyError`]; shares that were enough and opened nothing are forgotten.
+    pub(crate) fn rekey_with(
+        &mut self,
+        nonce: &str,
+        key: Vec<u8>,
+    ) -> Result<Option<(Seal, Option<String>)>, RekeyError> {
+        self.revision += 1;
+        let rekey = self.rekey.as_mut().ok_or(RekeyError::None)?;
+        if rekey.nonce != nonce {
+            return Err(RekeyError::Nonce(rekey.nonce.clone()));
+        }
+        if rekey.given.contains(&key) {
+            return Err(RekeyError::Again);
+        }
+        rekey.given.push(key);
+        if rekey.given.len() < usize::from(self.seal.scheme.threshold) {
+            return Ok(None);
+        }
+        if !self.seal.opens(&std::mem::take(&mut rekey.given))? {
+            return Err(RekeyError::Wrong);
+        }
+        let seal = Seal::new(self.ids, rekey.scheme, self.revision)?;
+        if !rekey.verified {
+            self.seal = seal.clone();
+            self.rekey = None;
+            return Ok(Some((seal, None)));
+        }
+        let nonce = self.ids.uuid(&format!("vault/verify/{}", self.revision));
+        rekey.made = Some(Made {
+            nonce: nonce.clone(),
+            seal: seal.clone(),
+            shown: Vec::new(),
+        });
+        Ok(Some((seal, Some(nonce))))
+    }
+
+    /// Takes one of the new shares; whether they are in force now.
+    ///
+    /// # Errors
+    /// [`RekeyError`]; the present shares stay in force.
+    pub(crate) fn verify_rekey(&mut self, nonce: &str, key: Vec<u8>) -> Result<bool, RekeyError> {
+        self.revision += 1;
+        let rekey = self.rekey.as_mut();
+        let made = rekey.and_then(|rekey| rekey.made.as_mut());
+        let made = made.ok_or(RekeyError::NothingToVerify)?;
+        if made.nonce != nonce {
+            return Err(RekeyError::Nonce(made.nonce.clone()));
+        }
+        if made.shown.contains(&key) {
+            return Err(RekeyError::Again);
+        }
+        made.shown.push(key);
+        if made.shown.len() < usize::from(made.seal.scheme.threshold) {
+            return Ok(false);
+        }
+        if !made.seal.opens(&std::mem::take(&mut made.shown))? {
+            return Err(RekeyError::Unverified);
+        }
+        self.seal = made.seal.clone();
+        self.rekey = None;
+        Ok(true)
     }
 
     /// Takes one share for the member on `node`.
@@ -185,6 +324,9 @@ impl Vault {
         let Some(member) = self.members.get_mut(node).filter(|member| member.sealed) else {
             return Ok(());
         };
+        if !member.joined {
+            return Err(UnsealError::Uninitialised);
+        }
         // The same share twice is ignored, not counted.
         if member.given.contains(&key) {
             return Ok(());
@@ -194,16 +336,16 @@ impl Vault {
         }
         member.given.push(key);
         self.revision += 1;
-        if member.given.len() < usize::from(THRESHOLD) {
+        if member.given.len() < usize::from(self.seal.scheme.threshold) {
             return Ok(());
         }
         member.nonce.clear();
-        let combined = shamir::combine(&std::mem::take(&mut member.given))?;
-        if combined != self.seal.root_key {
+        if !self.seal.opens(&std::mem::take(&mut member.given))? {
             return Err(UnsealError::Wrong);
         }
         member.sealed = false;
         member.heard = None;
+        self.quorum.admit(node);
         Ok(())
     }
 
@@ -233,7 +375,7 @@ impl Vault {
     /// Unseals every member that runs, as somebody with all the shares would.
     pub(crate) fn unseal_all(&mut self) {
         for member in self.members.values_mut() {
-            member.sealed = !member.pulse.alive();
+            member.sealed = !(member.pulse.alive() && member.joined);
             member.given.clear();
             member.nonce.clear();
         }
@@ -284,6 +426,12 @@ impl Machine for Vault {
                 // What was unsealed was in the memory of the process.
                 seal(member);
                 self.revision += 1;
+            }
+        }
+        // The lab's configuration says `retry_join`: who belongs to no cluster asks until somebody is there to answer.
+        if self.active().is_some_and(Member::takes_part) {
+            for member in self.members.values_mut() {
+                member.joined |= member.pulse.alive();
             }
         }
         let members = &self.members;

@@ -8,11 +8,11 @@ use axum::http::Method;
 use axum::response::Response;
 use base64::Engine as _;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::answer::{Refusal, bare, headers};
 use super::shapes::{Health, Leader, SealStatus};
-use super::state::{Member, SHARES, THRESHOLD, UnsealError, Vault};
+use super::state::{Member, UnsealError, Vault};
 use super::{BUILD_DATE, Server, VERSION};
 use crate::lab::services::http::{self, Params};
 use crate::lab::services::ids::unhex;
@@ -34,7 +34,8 @@ pub(crate) fn health(
         None => false,
         Some(text) => parse_bool(text).ok_or(Refusal(400, Vec::new()))?,
     };
-    let (active, standby, sealed, cut_off) = (
+    let (uninitialised, active, standby, sealed, cut_off) = (
+        code("uninitcode", 501)?,
         code("activecode", 200)?,
         code("standbycode", 429)?,
         code("sealedcode", 503)?,
@@ -46,6 +47,7 @@ pub(crate) fn health(
     });
     let body = body.ok_or_else(|| Refusal::new(500, "not a member"))?;
     let status = match &body {
+        body if !body.initialized => uninitialised,
         body if body.sealed => sealed,
         body if body.ha_connection_healthy == Some(false) => cut_off,
         body if body.standby && !standby_ok => standby,
@@ -72,7 +74,7 @@ fn health_of(vault: &Vault, member: &Member, now: Timestamp) -> Health {
     let (name, id) = cluster(vault, member);
     let heard = member.heard.filter(|_| standby && !member.sealed);
     Health {
-        initialized: true,
+        initialized: member.joined,
         sealed: member.sealed,
         standby,
         performance_standby: false,
@@ -117,12 +119,13 @@ fn status_of(vault: &Vault, node: &str) -> Result<SealStatus, Refusal> {
         .member(node)
         .ok_or_else(|| Refusal::new(500, "not a member"))?;
     let (cluster_name, cluster_id) = cluster(vault, member);
+    let scheme = member.joined.then_some(vault.seal.scheme);
     Ok(SealStatus {
         kind: "shamir",
-        initialized: true,
+        initialized: member.joined,
         sealed: member.sealed,
-        t: THRESHOLD,
-        n: SHARES,
+        t: scheme.map_or(0, |scheme| scheme.threshold),
+        n: scheme.map_or(0, |scheme| scheme.shares),
         progress: member.given.len(),
         nonce: member.nonce.clone(),
         version: VERSION,
@@ -172,30 +175,13 @@ pub(crate) fn leader(server: &Server, method: &Method) -> Result<Response, Refus
     }
 }
 
-/// `GET`/`PUT /v1/sys/init`: the cluster is initialised from the start.
-pub(crate) fn init(method: &Method) -> Result<Response, Refusal> {
-    match *method {
-        Method::GET => Ok(bare(200, &json!({ "initialized": true }))),
-        Method::PUT | Method::POST => Err(Refusal::new(400, "Vault is already initialized")),
-        _ => Err(Refusal::method()),
-    }
-}
-
 /// `PUT /v1/sys/unseal`: one share, or `reset`.
 pub(crate) fn unseal(server: &Server, method: &Method, body: &[u8]) -> Result<Response, Refusal> {
     if !matches!(*method, Method::PUT | Method::POST) {
         return Err(Refusal::method());
     }
-    let request: Map<String, Value> = serde_json::from_slice(body)
-        .map_err(|error| Refusal::new(400, format!("failed to parse JSON input: {error}")))?;
-    // The Go struct has no tags, so its decoder does not care about case.
-    let field = |name: &str| {
-        request
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
-    };
-    if field("reset").and_then(Value::as_bool) == Some(true) {
+    let request = object(body)?;
+    if field(&request, "reset").and_then(Value::as_bool) == Some(true) {
         let status = server.sim.with(|vault, _| {
             if vault
                 .member(&server.node)
@@ -208,26 +194,51 @@ pub(crate) fn unseal(server: &Server, method: &Method, body: &[u8]) -> Result<Re
         });
         return Ok(bare(200, &status?));
     }
-    let key = field("key").and_then(Value::as_str).unwrap_or_default();
-    if key.is_empty() {
-        return Err(Refusal::new(
-            400,
-            "'key' must be specified in request body as JSON, or 'reset' set to true",
-        ));
-    }
-    let key = decode(key)
-        .ok_or_else(|| Refusal::new(400, "'key' must be a valid hex or base64 string"))?;
+    let key = key_in(&request)?;
     let status = server.sim.with(|vault, _| {
         vault.unseal(&server.node, key).map_err(|error| {
             let status = match error {
                 UnsealError::Combine(_) => 500,
-                UnsealError::Length(_) | UnsealError::Wrong => 400,
+                UnsealError::Uninitialised | UnsealError::Length(_) | UnsealError::Wrong => 400,
             };
             Refusal::new(status, error.to_string())
         })?;
         status_of(vault, &server.node)
     });
     Ok(bare(200, &status?))
+}
+
+fn object(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    serde_json::from_slice(body)
+        .map_err(|error| Refusal::new(400, format!("failed to parse JSON input: {error}")))
+}
+
+/// A field; the Go struct has no tags, so its decoder does not care about case.
+fn field<'a>(request: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let mut fields = request.iter();
+    fields
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+}
+
+fn key_in(request: &Map<String, Value>) -> Result<Vec<u8>, Refusal> {
+    let key = field(request, "key")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    if key.is_empty() {
+        return Err(Refusal::new(
+            400,
+            "'key' must be specified in request body as JSON, or 'reset' set to true",
+        ));
+    }
+    decode(key).ok_or_else(|| Refusal::new(400, "'key' must be a valid hex or base64 string"))
+}
+
+/// The share in a body, and the name of what it is for.
+pub(super) fn key_of(body: &[u8]) -> Result<(Vec<u8>, String), Refusal> {
+    let request = object(body)?;
+    let nonce = field(&request, "nonce").and_then(Value::as_str);
+    Ok((key_in(&request)?, nonce.unwrap_or_default().to_owned()))
 }
 
 /// A key in hexadecimal digits, provided it then has the length of a key; else in base64.

@@ -266,3 +266,128 @@ async fn only_the_active_node_can_be_sealed_by_request() {
     stage.pass(2);
     assert_eq!(health(&stage, "pc2").await, 200);
 }
+
+async fn put(stage: &Stage, node: &str, path: &str, body: Value) -> (u16, Value) {
+    let request = stage.bare(Method::PUT, Vault, node, path);
+    read(request.json(&body).send().await.unwrap()).await
+}
+
+fn keys(body: &Value) -> Vec<String> {
+    let keys = body["keys"].as_array().unwrap().iter();
+    keys.map(|key| key.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_new_vault_is_initialised_once_and_the_others_are_taken_in_when_they_are_unsealed() {
+    let stage = Stage::without(&[units::VAULT]).await;
+    assert!(stage.services.unseal_shares().is_empty());
+    for node in ["pc1", "pc2", "pc3"] {
+        stage.puppets.start(node, units::VAULT);
+    }
+    stage.pass(3);
+    assert_eq!(health(&stage, "pc1").await, 501);
+    let (_, status) = stage.json(Vault, "pc1", "/v1/sys/seal-status").await;
+    assert_eq!(
+        (&status["initialized"], &status["t"]),
+        (&json!(false), &json!(0))
+    );
+    let (status, body) = give(&stage, "pc1", &"ab".repeat(33)).await;
+    assert_eq!(
+        (status, &body["errors"][0]),
+        (400, &json!("Vault is not initialized"))
+    );
+    let (status, body) = put(
+        &stage,
+        "pc1",
+        "/v1/sys/init",
+        json!({ "secret_shares": 3, "secret_threshold": 5 }),
+    )
+    .await;
+    assert_eq!(status, 400);
+    let words = body["errors"][0].as_str().unwrap();
+    assert!(
+        words.ends_with("threshold cannot be larger than shares"),
+        "{words}"
+    );
+
+    let two_of_three = json!({ "secret_shares": 3, "secret_threshold": 2 });
+    let (status, made) = put(&stage, "pc2", "/v1/sys/init", two_of_three.clone()).await;
+    assert_eq!(status, 200);
+    assert_eq!(made["root_token"], stage.secret(Vault));
+    let shares = keys(&made);
+    assert_eq!(shares.len(), 3);
+    let (status, _) = put(&stage, "pc1", "/v1/sys/init", two_of_three).await;
+    assert_eq!(status, 400);
+
+    // Nobody who is sealed can take others in.
+    let (status, _) = put(&stage, "pc1", "/v1/sys/storage/raft/join", json!({})).await;
+    assert_eq!(status, 500);
+    give(&stage, "pc2", &shares[2]).await;
+    give(&stage, "pc2", &shares[0]).await;
+    stage.pass(3);
+    assert_eq!(health(&stage, "pc2").await, 200);
+    let (_, raft) = stage
+        .json(Vault, "pc2", "/v1/sys/storage/raft/configuration")
+        .await;
+    assert_eq!(raft["data"]["config"]["servers"][0]["node_id"], "pc1");
+    let (_, joined) = put(&stage, "pc1", "/v1/sys/storage/raft/join", json!({})).await;
+    assert_eq!(joined["joined"], true);
+    assert_eq!(health(&stage, "pc1").await, 503);
+    give(&stage, "pc1", &shares[1]).await;
+    give(&stage, "pc1", &shares[0]).await;
+    stage.pass(3);
+    assert_eq!(health(&stage, "pc1").await, 429);
+}
+
+#[tokio::test]
+async fn new_shares_are_in_force_when_enough_of_them_were_shown() {
+    let stage = Stage::set().await;
+    let wanted = json!({ "secret_shares": 2, "secret_threshold": 2, "require_verification": true });
+    let (_, begun) = put(&stage, "pc1", "/v1/sys/rekey/init", wanted.clone()).await;
+    assert_eq!(
+        (&begun["started"], &begun["required"]),
+        (&json!(true), &json!(3))
+    );
+    assert_eq!(
+        put(&stage, "pc2", "/v1/sys/rekey/init", wanted).await.0,
+        400
+    );
+    let nonce = &begun["nonce"];
+    let update = |key: String, nonce: Value| {
+        put(
+            &stage,
+            "pc1",
+            "/v1/sys/rekey/update",
+            json!({ "key": key, "nonce": nonce }),
+        )
+    };
+    assert_eq!(update(share(&stage, 0), json!("another")).await.0, 400);
+    update(share(&stage, 0), nonce.clone()).await;
+    assert_eq!(update(share(&stage, 0), nonce.clone()).await.0, 400);
+    let (_, two) = update(share(&stage, 1), nonce.clone()).await;
+    assert_eq!(two["progress"], 2);
+    let (_, made) = update(share(&stage, 4), nonce.clone()).await;
+    assert_eq!(made["complete"], true);
+    let new = keys(&made);
+
+    // Until they are shown, the old ones open it.
+    let verify = |key: String| {
+        put(
+            &stage,
+            "pc1",
+            "/v1/sys/rekey/verify",
+            json!({ "key": key, "nonce": made["verification_nonce"] }),
+        )
+    };
+    assert_eq!(verify(new[0].clone()).await.1["progress"], 1);
+    let (_, shown) = verify(new[1].clone()).await;
+    assert_eq!(shown["complete"], true);
+    stage.puppets.start("pc3", units::VAULT);
+    for number in 0..2 {
+        give(&stage, "pc3", &share(&stage, number)).await;
+    }
+    assert_eq!(health(&stage, "pc3").await, 503);
+    give(&stage, "pc3", &new[0]).await;
+    give(&stage, "pc3", &new[1]).await;
+    assert_eq!(health(&stage, "pc3").await, 429);
+}
