@@ -101,7 +101,10 @@ fn table(findings: &[Finding], now: Timestamp) -> Table {
                 finding.subject.to_string().into(),
                 finding.key.clone().into(),
                 ago(finding.since, now).into(),
-                finding.text.clone().into(),
+                match &finding.because {
+                    None => finding.text.clone().into(),
+                    Some(cause) => format!("{} (because of {cause})", finding.text).into(),
+                },
                 remedy.unwrap_or_else(|| "-".into()).into(),
             ],
         );
@@ -181,6 +184,7 @@ mod tests {
             evidence: String::new(),
             since: Timestamp::UNIX_EPOCH,
             remedy: remedy.map(Remedy::recipe),
+            because: None,
         }
     }
 

@@ -1,5 +1,9 @@
 //! Findings: what is wrong, ranked, with evidence and what to do.
 
+mod causes;
+
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +12,8 @@ use super::facts::Throttled;
 use super::live::{EnvironmentLive, Health, NodeReport, Observed};
 use super::remedy::Remedy;
 use super::words;
+
+pub use causes::{following, heads, rank};
 
 words! {
     /// How bad a finding is, worst first.
@@ -59,7 +65,13 @@ pub struct Finding {
     pub since: Timestamp,
     /// What may repair it.
     pub remedy: Option<Remedy>,
+    /// What it follows from: a node that cannot be reached. It goes with its cause, and is repaired with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<Subject>,
 }
+
+/// The key of a node that cannot be reached and of a service that does not answer.
+const UNREACHABLE: &str = "unreachable";
 
 /// Percentage of the root file system from which on it is a finding.
 pub const DISK_WARN_PERCENT: f32 = 90.0;
@@ -83,7 +95,7 @@ pub fn assess(environment: &Environment, live: &EnvironmentLive, now: Timestamp)
         let subject = || Subject::Service(service.name.clone());
         if let Some(trouble) = &observed.trouble {
             found.push(Draft {
-                key: "unreachable".into(),
+                key: UNREACHABLE.into(),
                 severity: Severity::Critical,
                 subject: subject(),
                 text: format!("{} does not answer", service.name),
@@ -113,19 +125,22 @@ pub fn assess(environment: &Environment, live: &EnvironmentLive, now: Timestamp)
             });
         }
     }
+    let unreachable: BTreeSet<String> = found
+        .iter()
+        .filter_map(|draft| match &draft.subject {
+            Subject::Node(name) if draft.key == UNREACHABLE => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
     let mut findings: Vec<Finding> = found
         .into_iter()
-        .map(|draft| draft.dated(environment, &live.findings, now))
+        .map(|draft| {
+            let because = draft.cause(environment, &unreachable);
+            draft.dated(environment, &live.findings, now, because)
+        })
         .collect();
     rank(&mut findings);
     findings
-}
-
-/// Sorts findings: worst first, then oldest first.
-pub fn rank(findings: &mut [Finding]) {
-    findings.sort_by(|a, b| {
-        (a.severity, a.since, &a.subject, &a.key).cmp(&(b.severity, b.since, &b.subject, &b.key))
-    });
 }
 
 /// From here on a clock is worth a word, seconds: a whole second of it is only that `date` tells no fractions.
@@ -143,7 +158,7 @@ fn assess_node(name: &str, observed: &Observed<NodeReport>, found: &mut Vec<Draf
     };
     if let Some(trouble) = &observed.trouble {
         add(
-            "unreachable",
+            UNREACHABLE,
             Severity::Critical,
             format!("{name} cannot be reached"),
             trouble.reason.clone(),
@@ -248,8 +263,30 @@ struct Draft {
 }
 
 impl Draft {
-    fn dated(self, environment: &Environment, known: &[Finding], now: Timestamp) -> Finding {
-        let remedy = Remedy::of(environment, &self.subject, &self.key);
+    /// Which of the nodes that cannot be reached it follows from.
+    fn cause(&self, environment: &Environment, unreachable: &BTreeSet<String>) -> Option<Subject> {
+        let Subject::Service(name) = &self.subject else {
+            return None;
+        };
+        let nodes = environment.nodes.iter().map(|node| node.name.as_str());
+        let node = causes::node_of(environment.service(name)?, &self.key, nodes)?;
+        unreachable
+            .contains(node)
+            .then(|| Subject::Node(node.to_owned()))
+    }
+
+    fn dated(
+        self,
+        environment: &Environment,
+        known: &[Finding],
+        now: Timestamp,
+        because: Option<Subject>,
+    ) -> Finding {
+        // Nothing is repaired on a node that cannot be reached, other than the node.
+        let remedy = match &because {
+            Some(cause) => Remedy::of(environment, cause, UNREACHABLE),
+            None => Remedy::of(environment, &self.subject, &self.key),
+        };
         let since = known
             .iter()
             .find(|finding| finding.key == self.key && finding.subject == self.subject)
@@ -269,6 +306,7 @@ impl Draft {
             evidence,
             since,
             remedy,
+            because,
         }
     }
 }

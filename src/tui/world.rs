@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::client::{Event, Workspace};
 use crate::domain::approval::Waiting;
 use crate::domain::environment::{Environment, Protection};
-use crate::domain::finding::{Finding, Severity};
+use crate::domain::finding::{Finding, Severity, heads};
 use crate::domain::history::Point;
 use crate::domain::live::{EnvironmentLive, NodeReport, Observed, ServiceReport};
 use crate::domain::recipe::Recipe;
@@ -238,11 +238,11 @@ impl World {
         self.tables.get(&key)
     }
 
-    /// How many findings there are of each severity.
+    /// How many findings there are of each severity, without those that follow from others.
     pub(crate) fn severities(&self, environment: &str) -> [usize; 3] {
         let mut counts = [0; 3];
         if let Some(live) = self.live.get(environment) {
-            for finding in &live.findings {
+            for finding in heads(&live.findings) {
                 counts[match finding.severity {
                     Severity::Critical => 0,
                     Severity::Warning => 1,

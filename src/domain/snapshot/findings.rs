@@ -38,6 +38,7 @@ pub fn assess(environment: &Environment, shelved: &Shelved, now: Timestamp) -> V
                 evidence,
                 since,
                 remedy: Some(Remedy::recipe(TAKE).with("service", &store.name)),
+                because: None,
             });
         };
         let own: Vec<&Snapshot> = shelved

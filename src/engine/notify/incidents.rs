@@ -54,6 +54,7 @@ impl Incidents {
                 evidence: notice.detail.clone(),
                 since: notice.at,
                 remedy: None,
+                because: None,
             };
             let seen = Seen {
                 finding,
@@ -81,6 +82,12 @@ impl Incidents {
             .filter(|finding| !finding.key.starts_with(OWN))
         {
             let key = key(environment, finding);
+            // What follows from something else is told with it. What was told before that was seen is not over, though.
+            let told = self.seen.get(&key).is_some_and(|seen| seen.told.is_some());
+            if finding.because.is_some() && !told {
+                self.seen.remove(&key);
+                continue;
+            }
             present.insert(key.clone());
             let seen = self.seen.entry(key).or_insert_with(|| Seen {
                 finding: finding.clone(),
@@ -260,11 +267,36 @@ mod tests {
             evidence: "connection refused".into(),
             since: after(0),
             remedy: None,
+            because: None,
         }
     }
 
     fn events(notices: &[Notice]) -> Vec<NoticeKind> {
         notices.iter().map(|notice| notice.event).collect()
+    }
+
+    #[test]
+    fn what_follows_from_a_dead_node_is_not_told_beside_it() {
+        let member = |because: Option<&str>| Finding {
+            key: "member:pc2".into(),
+            subject: Subject::Service("consul".into()),
+            because: because.map(|node| Subject::Node(node.into())),
+            ..dead()
+        };
+        let mut incidents = Incidents::new("home", Vec::new(), after(0));
+        // Consul sees it a moment before we do.
+        incidents.findings("lab", &[member(None)], after(0));
+        incidents.findings("lab", &[dead(), member(Some("pc2"))], after(5));
+        let told = incidents.ripe(after(300));
+        let told: Vec<&str> = told.iter().map(|notice| notice.summary.as_str()).collect();
+        assert_eq!(told, ["pc2: pc2 cannot be reached"]);
+        // The node is back, and the member is not.
+        incidents.findings("lab", &[member(None)], after(310));
+        let told = incidents.ripe(after(900));
+        assert!(
+            told.iter().any(|notice| notice.key.ends_with("member:pc2")),
+            "{told:?}"
+        );
     }
 
     #[test]

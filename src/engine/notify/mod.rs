@@ -327,6 +327,7 @@ impl Core {
             evidence: format!("{reason} (last: {})", notice.summary),
             since: self.clock.now(),
             remedy: None,
+            because: None,
         };
         self.live.own(&environment, &key, Some(finding));
     }

@@ -476,6 +476,7 @@ impl Core {
             },
             since: now,
             remedy: Some(Remedy::recipe(&entry.schedule.recipe)),
+            because: None,
         });
         self.live.own(&environment, &key, finding);
     }

@@ -145,6 +145,7 @@ mod tests {
             evidence: String::new(),
             since: jiff::Timestamp::UNIX_EPOCH,
             remedy: None,
+            because: None,
         };
         Event::Findings {
             environment: "lab".into(),

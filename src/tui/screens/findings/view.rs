@@ -5,7 +5,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::model::Findings;
-use crate::domain::finding::{Finding, Severity};
+use crate::domain::finding::{Finding, Severity, following, heads};
 use crate::tui::paint::grid::{Column, Grid, GridRow, cell};
 use crate::tui::paint::pane::Pane;
 use crate::tui::paint::{Look, Paint, cut_bottom, inset};
@@ -98,7 +98,11 @@ fn row(look: &Look, world: &World, finding: &Finding, id: &str) -> GridRow {
                 format!("{} ago", measure::age(world.now, finding.since)),
                 theme.muted,
             ),
-            Line::from(look.outer(&finding.subject.to_string(), theme.strong)),
+            match &finding.because {
+                None => Line::from(look.outer(&finding.subject.to_string(), theme.strong)),
+                // Below its cause.
+                Some(_) => Line::from(look.outer(&format!("  {}", finding.subject), theme.muted)),
+            },
             Line::from(look.outer(&finding.text, plain)),
             Line::from(look.outer(&finding.evidence, theme.muted)),
         ],
@@ -136,6 +140,12 @@ pub(crate) fn explain(
     paragraph(&finding.text, theme.strong);
     if !finding.evidence.is_empty() {
         paragraph(&format!("Evidence: {}", finding.evidence), plain);
+    }
+    if let Some(cause) = &finding.because {
+        paragraph(
+            &format!("Follows from this: {cause} cannot be reached."),
+            plain,
+        );
     }
     match &finding.remedy {
         Some(remedy) => paragraph(&format!("R repairs it: {remedy}."), theme.accent),
@@ -219,14 +229,21 @@ pub(crate) fn strip(world: &World, paint: &mut Paint<'_>, area: Rect) {
         bg: None,
         ..theme.text
     };
-    for finding in findings.iter().take(shown) {
+    for finding in heads(findings).take(shown) {
+        let follow = match following(findings, &finding.subject) {
+            0 => String::new(),
+            count => format!(" {} {count} more follow from it", look.glyphs.dot),
+        };
         let sign = look.glyphs.severity(finding.severity);
         let age = measure::age(world.now, finding.since);
         lines.push(Line::from(vec![
             look.glyph(sign),
             Span::raw(" "),
             look.outer(&finding.text, plain),
-            Span::styled(format!(" {} {age} ago  ", look.glyphs.dot), theme.muted),
+            Span::styled(
+                format!("{follow} {} {age} ago  ", look.glyphs.dot),
+                theme.muted,
+            ),
             look.outer(&finding.evidence, theme.muted),
         ]));
     }
