@@ -7,11 +7,10 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
 
-use super::answer::{Caller, Refusal, Server};
+use super::answer::{Caller, Management, Refusal, Server};
 use super::shapes::{
     AgentConfig, AgentSelf, AutopilotHealth, Coordinate, Member, PolicyLink, RaftConfiguration,
     RaftServer, ServerHealth, Token,
@@ -39,15 +38,7 @@ pub(crate) async fn peers(State(server): State<Server>) -> Response {
 }
 
 /// `GET /v1/agent/members`: what gossip knows; without rights, nothing.
-pub(crate) async fn members(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    params: Params,
-) -> Response {
-    let caller = match server.caller(&headers, &params) {
-        Ok(caller) => caller,
-        Err(refusal) => return refusal.into(),
-    };
+pub(crate) async fn members(State(server): State<Server>, caller: Caller) -> Response {
     let members: Vec<Member> = server.sim.with(|consul, _| {
         consul
             .members()
@@ -59,14 +50,7 @@ pub(crate) async fn members(
 }
 
 /// `GET /v1/agent/self`.
-pub(crate) async fn agent_self(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    params: Params,
-) -> Response {
-    if let Err(refusal) = server.require(&headers, &params) {
-        return refusal.into();
-    }
+pub(crate) async fn agent_self(State(server): State<Server>, _: Management) -> Response {
     let answer = server.sim.with(|consul, now| {
         let agent = consul.agent(&server.node)?;
         Some(about_self(consul, agent, &server.datacenter, now))
@@ -81,12 +65,8 @@ pub(crate) async fn agent_self(
 pub(crate) async fn force_leave(
     State(server): State<Server>,
     Path(node): Path<String>,
-    headers: HeaderMap,
-    params: Params,
+    _: Management,
 ) -> Response {
-    if let Err(refusal) = server.require(&headers, &params) {
-        return refusal.into();
-    }
     if server.sim.with(|consul, _| consul.forget(&node)) {
         http::json(200, &())
     } else {
@@ -96,14 +76,7 @@ pub(crate) async fn force_leave(
 }
 
 /// `GET /v1/operator/raft/configuration`.
-pub(crate) async fn raft(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    params: Params,
-) -> Response {
-    if let Err(refusal) = server.require(&headers, &params) {
-        return refusal.into();
-    }
+pub(crate) async fn raft(State(server): State<Server>, _: Management, params: Params) -> Response {
     let answer = server.sim.with(|consul, _| {
         server.reach(consul, &params)?;
         Ok(RaftConfiguration {
@@ -127,14 +100,7 @@ pub(crate) async fn raft(
 }
 
 /// `GET /v1/operator/autopilot/health`: 429 with the same body when a server is unhealthy.
-pub(crate) async fn autopilot(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    params: Params,
-) -> Response {
-    if let Err(refusal) = server.require(&headers, &params) {
-        return refusal.into();
-    }
+pub(crate) async fn autopilot(State(server): State<Server>, _: Management) -> Response {
     let answer = server.sim.with(|consul, now| {
         server.reach(consul, &Params::default())?;
         let servers: Vec<ServerHealth> = servers(consul)
@@ -153,15 +119,7 @@ pub(crate) async fn autopilot(
 }
 
 /// `GET /v1/acl/token/self`.
-pub(crate) async fn token_self(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    params: Params,
-) -> Response {
-    let caller = match server.caller(&headers, &params) {
-        Ok(caller) => caller,
-        Err(refusal) => return refusal.into(),
-    };
+pub(crate) async fn token_self(State(server): State<Server>, caller: Caller) -> Response {
     let ids = server.sim.around().ids;
     let token = match caller {
         Caller::Management => Token {

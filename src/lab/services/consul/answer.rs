@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -29,6 +31,31 @@ pub(crate) enum Caller {
     Management,
     /// No token: nothing, as the default policy is `deny`.
     Anonymous,
+}
+
+/// Whoever shows a token that exists, or none. A request with another one is refused before its handler sees it.
+impl FromRequestParts<Server> for Caller {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Response> {
+        let params = Params::from_request_parts(parts, server).await;
+        let params = params.map_err(IntoResponse::into_response)?;
+        Ok(server.caller(&parts.headers, &params)?)
+    }
+}
+
+/// Whoever shows the management token; nobody else reaches a handler that asks for it.
+pub(crate) struct Management;
+
+impl FromRequestParts<Server> for Management {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Response> {
+        match Caller::from_request_parts(parts, server).await? {
+            Caller::Management => Ok(Self),
+            Caller::Anonymous => Err(Refusal(403, "Permission denied".into()).into()),
+        }
+    }
 }
 
 /// An answer that is not 200.

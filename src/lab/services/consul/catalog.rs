@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::answer::{Caller, Found, Refusal, Server};
@@ -18,13 +17,9 @@ use crate::lab::services::http::Params;
 /// `GET /v1/catalog/services`: names with their tags.
 pub(crate) async fn services(
     State(server): State<Server>,
-    headers: HeaderMap,
+    caller: Caller,
     params: Params,
 ) -> Response {
-    let caller = match server.caller(&headers, &params) {
-        Ok(caller) => caller,
-        Err(refusal) => return refusal.into(),
-    };
     server
         .query(&params, |consul, _| {
             let mut services: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -44,13 +39,9 @@ pub(crate) async fn services(
 /// `GET /v1/catalog/nodes`.
 pub(crate) async fn nodes(
     State(server): State<Server>,
-    headers: HeaderMap,
+    caller: Caller,
     params: Params,
 ) -> Response {
-    let caller = match server.caller(&headers, &params) {
-        Ok(caller) => caller,
-        Err(refusal) => return refusal.into(),
-    };
     server
         .query(&params, |consul, _| {
             let nodes: Vec<Node> = visible(caller, consul.registered())
@@ -65,13 +56,9 @@ pub(crate) async fn nodes(
 pub(crate) async fn state(
     State(server): State<Server>,
     Path(wanted): Path<String>,
-    headers: HeaderMap,
+    caller: Caller,
     params: Params,
 ) -> Response {
-    let caller = match server.caller(&headers, &params) {
-        Ok(caller) => caller,
-        Err(refusal) => return refusal.into(),
-    };
     server
         .query(&params, |consul, _| {
             let checks: Vec<Check> = visible(caller, consul.registered())
@@ -87,13 +74,9 @@ pub(crate) async fn state(
 pub(crate) async fn node_checks(
     State(server): State<Server>,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    caller: Caller,
     params: Params,
 ) -> Response {
-    let caller = match server.caller(&headers, &params) {
-        Ok(caller) => caller,
-        Err(refusal) => return refusal.into(),
-    };
     server
         .query(&params, |consul, _| {
             let checks: Vec<Check> = visible(caller, consul.registered())
@@ -109,13 +92,9 @@ pub(crate) async fn node_checks(
 pub(crate) async fn service(
     State(server): State<Server>,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    caller: Caller,
     params: Params,
 ) -> Response {
-    let caller = match server.caller(&headers, &params) {
-        Ok(caller) => caller,
-        Err(refusal) => return refusal.into(),
-    };
     let passing = match params.get("passing") {
         Some("" | "1" | "t" | "T" | "TRUE" | "true" | "True") => true,
         None | Some("0" | "f" | "F" | "FALSE" | "false" | "False") => false,

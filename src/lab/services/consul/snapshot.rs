@@ -4,26 +4,18 @@ use std::collections::BTreeMap;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Refusal, Server};
+use super::answer::{Management, Refusal, Server};
 use crate::lab::services::archive::{archive, open};
 use crate::lab::services::http::{self, Params, with};
 
 /// `GET /v1/snapshot`: needs a management token, and a leader unless `?stale` is asked for.
-pub(crate) async fn take(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    params: Params,
-) -> Response {
-    if let Err(refusal) = server.require(&headers, &params) {
-        return refusal.into();
-    }
+pub(crate) async fn take(State(server): State<Server>, _: Management, params: Params) -> Response {
     let taken = server.sim.with(|consul, now| {
         server.reach(consul, &params)?;
         let entries = consul.kv.below("").map(|(key, entry)| {
@@ -74,13 +66,10 @@ struct Pair {
 /// `PUT /v1/snapshot`: replaces the keys; agents register their services again by themselves.
 pub(crate) async fn restore(
     State(server): State<Server>,
-    headers: HeaderMap,
+    _: Management,
     params: Params,
     body: Bytes,
 ) -> Response {
-    if let Err(refusal) = server.require(&headers, &params) {
-        return refusal.into();
-    }
     let restored = server.sim.with(|consul, _| {
         server.reach(consul, &params)?;
         let wrong = |reason: String| Refusal(500, reason);

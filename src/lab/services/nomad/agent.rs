@@ -5,12 +5,11 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::answer::{Refusal, Server};
+use super::answer::{Management, Refusal, Server};
 use super::shapes::{
     AutopilotHealth, Member, Members, RaftConfiguration, RaftServer, ServerHealth,
 };
@@ -43,10 +42,7 @@ pub(crate) async fn peers(State(server): State<Server>, params: Params) -> Respo
 }
 
 /// `GET /v1/agent/members`: the servers, which alone take part in gossip.
-pub(crate) async fn members(State(server): State<Server>, headers: HeaderMap) -> Response {
-    if let Err(refusal) = server.require(&headers) {
-        return refusal.into();
-    }
+pub(crate) async fn members(State(server): State<Server>, _: Management) -> Response {
     let members = server.sim.with(|nomad, _| Members {
         server_name: server.node.to_string(),
         server_region: REGION,
@@ -62,10 +58,7 @@ pub(crate) async fn members(State(server): State<Server>, headers: HeaderMap) ->
 }
 
 /// `GET /v1/agent/self`.
-pub(crate) async fn agent_self(State(server): State<Server>, headers: HeaderMap) -> Response {
-    if let Err(refusal) = server.require(&headers) {
-        return refusal.into();
-    }
+pub(crate) async fn agent_self(State(server): State<Server>, _: Management) -> Response {
     let answer = server.sim.with(|nomad, _| {
         let own = nomad.servers.get(&*server.node);
         let client = nomad.clients.get(&*server.node);
@@ -102,14 +95,7 @@ pub(crate) async fn agent_self(State(server): State<Server>, headers: HeaderMap)
 }
 
 /// `GET /v1/operator/raft/configuration`.
-pub(crate) async fn raft(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    params: Params,
-) -> Response {
-    if let Err(refusal) = server.require(&headers) {
-        return refusal.into();
-    }
+pub(crate) async fn raft(State(server): State<Server>, _: Management, params: Params) -> Response {
     let answer = server.sim.with(|nomad, _| {
         server.reach(nomad, &params)?;
         Ok(RaftConfiguration {
@@ -135,10 +121,7 @@ pub(crate) async fn raft(
 }
 
 /// `GET /v1/operator/autopilot/health`: 429 with the same body when a server is unhealthy.
-pub(crate) async fn autopilot(State(server): State<Server>, headers: HeaderMap) -> Response {
-    if let Err(refusal) = server.require(&headers) {
-        return refusal.into();
-    }
+pub(crate) async fn autopilot(State(server): State<Server>, _: Management) -> Response {
     let answer = server.sim.with(|nomad, now| {
         server.reach(nomad, &Params::default())?;
         let servers: Vec<ServerHealth> = nomad

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -18,6 +20,18 @@ pub(crate) struct Server {
     pub sim: Arc<Sim<Nomad>>,
     pub node: Arc<str>,
     pub token: Arc<str>,
+}
+
+/// Whoever shows the management token; nobody else reaches a handler that asks for it.
+pub(crate) struct Management;
+
+impl FromRequestParts<Server> for Management {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Response> {
+        server.require(&parts.headers)?;
+        Ok(Self)
+    }
 }
 
 /// An answer that is not 200.

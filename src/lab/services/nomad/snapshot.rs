@@ -3,26 +3,18 @@
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::answer::{Refusal, Server};
+use super::answer::{Management, Refusal, Server};
 use crate::lab::services::archive::{archive, open};
 use crate::lab::services::http::{self, Params, with};
 
 /// `GET /v1/operator/snapshot`: needs a management token, and a leader unless `?stale` is asked for.
-pub(crate) async fn take(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    params: Params,
-) -> Response {
-    if let Err(refusal) = server.require(&headers) {
-        return refusal.into();
-    }
+pub(crate) async fn take(State(server): State<Server>, _: Management, params: Params) -> Response {
     let taken = server.sim.with(|nomad, now| {
         server.reach(nomad, &params)?;
         let jobs: Vec<_> = nomad
@@ -51,13 +43,10 @@ pub(crate) async fn take(
 /// `PUT /v1/operator/snapshot`. The jobs of the practice cluster never change, so only what comes is judged.
 pub(crate) async fn restore(
     State(server): State<Server>,
-    headers: HeaderMap,
+    _: Management,
     params: Params,
     body: Bytes,
 ) -> Response {
-    if let Err(refusal) = server.require(&headers) {
-        return refusal.into();
-    }
     let restored = server.sim.with(|nomad, _| {
         server.reach(nomad, &params)?;
         open(&body).map_err(|reason| Refusal(500, reason))?;
