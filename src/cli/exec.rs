@@ -94,6 +94,7 @@ async fn carry_out(session: &Session, args: ExecArgs) -> color_eyre::Result<Exit
         limits: Limits {
             at_once: args.at_once,
             timeout: args.timeout,
+            ..Limits::default()
         },
         ..PlanRequest::default()
     };

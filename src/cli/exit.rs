@@ -13,6 +13,8 @@ pub enum Exit {
     Unusable,
     /// Refused at the gate: read-only, not confirmed, or another run holds the environment.
     Refused,
+    /// What is there differs from what is declared.
+    Drifted,
     /// Stopped by the operator.
     Cancelled,
     /// The status of a program on a node, handed on.
@@ -28,6 +30,7 @@ impl Exit {
             // 2 is the command line parser's: wrong usage.
             Self::Unusable => 3,
             Self::Refused => 4,
+            Self::Drifted => 5,
             Self::Cancelled => 130,
             Self::Passed(status) => status,
         }
@@ -42,6 +45,7 @@ Exit status:
   2    wrong usage
   3    the workspace, the state directory or the terminal cannot be used; nothing was begun
   4    refused: read-only, not confirmed, or another run holds the environment
+  5    `drift` only: something differs from what is declared
   130  stopped by the operator
 `shell` hands on the status of the program on the node.
 

@@ -9,6 +9,7 @@ mod audit;
 mod background;
 mod cancel;
 mod copy;
+mod drift;
 mod engine;
 mod exec;
 mod exit;
@@ -135,6 +136,8 @@ enum Command {
     Label(marks::LabelArgs),
     /// List the saved states of services, or check that they are still whole
     Snapshots(snapshots::SnapshotsArgs),
+    /// List what differs from what is declared; look anew, ignore with a reason, reconcile one row
+    Drift(drift::DriftArgs),
     /// Unseal a Vault share by share, on all its nodes; or take part where somebody else does
     Unseal(unseal::UnsealArgs),
     /// The seal of a Vault: status, init, unseal, seal, step-down, rekey
@@ -244,6 +247,7 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Uncordon(args)) => marks::uncordon(global, args).await,
         Some(Command::Label(args)) => marks::label(global, args).await,
         Some(Command::Snapshots(args)) => snapshots::snapshots(global, args).await,
+        Some(Command::Drift(args)) => drift::drift(global, args).await,
         Some(Command::Unseal(args)) => unseal::unseal(global, args).await,
         Some(Command::Vault(command)) => vault::vault(global, command).await,
         Some(Command::Help(args)) => guide::help(&args),

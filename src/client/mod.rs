@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use self::conversation::{Conversation, Opening};
 use crate::domain::action::{Consent, Gate};
 use crate::domain::approval::{Decision, Waiting};
+use crate::domain::drift::board::DriftBoard;
 use crate::domain::environment::Environment;
 use crate::domain::finding::{Finding, Subject};
 use crate::domain::history::Point;
@@ -145,6 +146,22 @@ pub enum Request {
         /// The environment's name.
         environment: String,
     },
+    /// What differs from what is declared. Answered by [`Response::Drift`].
+    Drift {
+        /// The environment's name.
+        environment: String,
+    },
+    /// Write a rule into the workspace that this drift is meant. Answered by [`Response::Done`] when it is in the file.
+    IgnoreDrift {
+        /// The environment's name.
+        environment: String,
+        /// What the rule covers, see [`crate::domain::drift::ignore::IgnoreRule::matches`].
+        matches: String,
+        /// Why.
+        reason: String,
+        /// For how many days from now on; `None` for good.
+        days: Option<u32>,
+    },
     /// What runs by itself, and when. Answered by [`Response::Schedules`].
     Schedules,
     /// Run a schedule now, at its operator's word. Answered by [`Response::Started`].
@@ -225,6 +242,7 @@ impl Request {
             Self::RunSchedule { .. }
             | Self::PauseSchedule { .. }
             | Self::Mark { .. }
+            | Self::IgnoreDrift { .. }
             | Self::Approve { .. }
             | Self::Ceremony { .. }
             | Self::BreakLock { .. } => true,
@@ -247,6 +265,7 @@ impl Request {
             | Self::Seals { .. }
             | Self::Ceremonies
             | Self::Snapshots { .. }
+            | Self::Drift { .. }
             | Self::TestChannel { .. } => false,
         }
     }
@@ -288,6 +307,8 @@ pub enum Response {
     Table(Table),
     /// To [`Request::Snapshots`]: oldest first.
     Snapshots(Vec<Snapshot>),
+    /// To [`Request::Drift`].
+    Drift(Box<DriftBoard>),
     /// To [`Request::Schedules`]: in the order of environments and their files.
     Schedules(Vec<ScheduleStatus>),
     /// To [`Request::Engine`].
@@ -461,6 +482,11 @@ pub enum Event {
     },
     /// There are other snapshots than before, or they are known to be in another state: ask for [`Request::Snapshots`].
     Snapshots,
+    /// More or less differs from what is declared: ask for [`Request::Drift`].
+    Drift {
+        /// The environment's name.
+        environment: String,
+    },
     /// A schedule was due, paused or resumed, or its run moved on.
     Schedule(Box<ScheduleStatus>),
     /// Something must be answered before work can go on.

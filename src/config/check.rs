@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, Fault, Place, Span, quoted};
+use super::drift_rules;
 use super::format::environment::EnvironmentFile;
 use super::format::workspace::WorkspaceFile;
 use super::meaning::paths::Paths;
@@ -133,6 +134,7 @@ pub(crate) fn check_at_home(
         diagnostics.extend(main.diagnostics());
     }
     diagnostics.extend(later);
+    diagnostics.extend(drift_rules::check(root));
     diagnostics.extend(recipes(root, &settings.recipes));
 
     let name = main

@@ -26,6 +26,7 @@
 mod check;
 mod cursor;
 mod diagnostic;
+pub mod drift_rules;
 mod find;
 mod fingerprint;
 mod format;

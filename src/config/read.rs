@@ -128,6 +128,7 @@ fn empty(which: Which) -> Fault {
     let begin = match which {
         Which::Environment => "begin with:\nenvironment:\n  name: local",
         Which::Workspace => "begin with:\nname: homelab",
+        Which::DriftRules => "begin with `ignore:` and a list of rules, or remove the file",
         Which::Recipe => "begin with its `name`, `title`, `risk` and `steps`",
     };
     Fault::error("empty", Span::default(), "the file is empty").help(begin)

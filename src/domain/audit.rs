@@ -34,6 +34,8 @@ words! {
         ShellEnded = "shell-ended",
         /// Something was put on a node, or taken off: a cordon, a label.
         NodeMarked = "node-marked",
+        /// A rule was written that drift is meant.
+        DriftIgnored = "drift-ignored",
         /// A schedule's time came.
         ScheduleFired = "schedule-fired",
         /// A question was answered: about a host key, or with something secret, which is not recorded.

@@ -45,12 +45,16 @@ pub struct Limits {
     /// The longest one attempt may take, such as `90s`, instead of what the recipe says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
+    /// Only these steps, by id, and the handlers that they notify; empty means all. What they need beyond these is not waited
+    /// for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
 }
 
 impl Limits {
     /// Whether nothing is limited.
     pub const fn is_none(&self) -> bool {
-        self.at_once.is_none() && self.timeout.is_none()
+        self.at_once.is_none() && self.timeout.is_none() && self.steps.is_empty()
     }
 }
 

@@ -19,9 +19,11 @@ use super::rolling::Rolling;
 use super::service_action::ServiceAction;
 use super::words;
 
+mod drift;
 mod provision;
 
 pub use super::selector::Selector;
+pub use drift::{DeclaredBy, DriftStep};
 pub use provision::{
     AnsibleAction, AnsibleStep, HostsOutput, InventoryFrom, Root, Switch, TerraformAction,
     TerraformStep,
@@ -89,7 +91,7 @@ pub struct Called {
 }
 
 /// One step. Exactly one of `ensure`, `run`, `local`, `terraform`, `ansible`, `http`, `tcp`, `service`, `snapshot`,
-/// `vault`, `upload`, `fetch`, `machine`, `approve`, `report`, `recipe` and `flush` says what it does.
+/// `vault`, `drift`, `upload`, `fetch`, `machine`, `approve`, `report`, `recipe` and `flush` says what it does.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -176,6 +178,9 @@ pub struct Step {
     /// Do something to the seal of a Vault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault: Option<VaultStep>,
+    /// Compare what is declared with what is there, for the drift board; or bring one object of it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftStep>,
     /// Wait until an operator has approved; without a `timeout` for as long as it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve: Option<Approve>,
@@ -259,6 +264,8 @@ pub enum Work<'a> {
     Snapshot(&'a SnapshotWork),
     /// See [`Step::vault`].
     Vault(&'a VaultStep),
+    /// See [`Step::drift`].
+    Drift(&'a DriftStep),
     /// See [`Step::approve`].
     Approve(&'a Approve),
     /// See [`Step::report`].
@@ -286,6 +293,7 @@ impl Work<'_> {
             Self::Machine(_) => "machine",
             Self::Snapshot(_) => "snapshot",
             Self::Vault(_) => "vault",
+            Self::Drift(_) => "drift",
             Self::Approve(_) => "approve",
             Self::Report(_) => "report",
             Self::Recipe(_) => "recipe",
@@ -305,6 +313,7 @@ impl Work<'_> {
             Self::Service(service) => service.act.is_none(),
             Self::Terraform(step) => step.action.is_read_only(),
             Self::Ansible(step) => step.action.is_read_only(),
+            Self::Drift(step) => step.reconcile.is_none(),
             Self::Snapshot(work) => !matches!(work.what, SnapshotVerb::Restore),
             Self::Http(_)
             | Self::Tcp(_)
@@ -343,6 +352,7 @@ impl Step {
             self.machine.map(Work::Machine),
             self.snapshot.as_ref().map(Work::Snapshot),
             self.vault.as_ref().map(Work::Vault),
+            self.drift.as_ref().map(Work::Drift),
             self.approve.as_ref().map(Work::Approve),
             self.report.as_ref().map(Work::Report),
             self.recipe.as_ref().map(Work::Recipe),
@@ -354,7 +364,7 @@ impl Step {
         match all.as_slice() {
             [work] => Ok(*work),
             [] => Err(format!(
-                "step {:?} does nothing: give it one of ensure, run, local, terraform, ansible, http, tcp, service, snapshot, vault, upload, fetch, machine, approve, report, recipe and flush",
+                "step {:?} does nothing: give it one of ensure, run, local, terraform, ansible, http, tcp, service, snapshot, vault, drift, upload, fetch, machine, approve, report, recipe and flush",
                 self.id
             )),
             several => Err(format!(
@@ -706,6 +716,9 @@ pub struct CallRecipe {
     /// Ids of the steps that are wanted of it; all, when none is named. What they need beyond these is not waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<String>,
+    /// Only look: of the called recipe only the steps that bring resources into their declared state, and those only compare.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub look: bool,
 }
 
 const fn anyone() -> Approver {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::environment::Environment;
 use super::finding::Subject;
 use super::node::Node;
-use super::plan::PlanRequest;
+use super::plan::{Limits, PlanRequest};
 use super::service::{ServiceKind, ServiceSpec};
 
 /// The label with the hardware address of a node's network card, by which it can be woken.
@@ -28,6 +28,9 @@ pub struct Remedy {
     /// Its parameters by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Value>,
+    /// Only these of its steps; none means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
 }
 
 impl Remedy {
@@ -40,7 +43,8 @@ impl Remedy {
     }
 
     /// The same, on this node too.
-    fn on(mut self, node: &str) -> Self {
+    #[must_use]
+    pub fn on(mut self, node: &str) -> Self {
         self.nodes.push(node.into());
         self
     }
@@ -52,6 +56,13 @@ impl Remedy {
         self
     }
 
+    /// The same, limited to this step too.
+    #[must_use]
+    pub fn only(mut self, step: &str) -> Self {
+        self.steps.push(step.into());
+        self
+    }
+
     /// The plan to ask for.
     pub fn request(&self, environment: &str) -> PlanRequest {
         PlanRequest {
@@ -59,6 +70,10 @@ impl Remedy {
             recipe: self.recipe.clone(),
             params: self.params.clone(),
             nodes: self.nodes.clone(),
+            limits: Limits {
+                steps: self.steps.clone(),
+                ..Limits::default()
+            },
             ..PlanRequest::default()
         }
     }
@@ -84,6 +99,9 @@ impl std::fmt::Display for Remedy {
                 Value::String(text) => write!(f, " {name}={text}")?,
                 other => write!(f, " {name}={other}")?,
             }
+        }
+        if !self.steps.is_empty() {
+            write!(f, ", only {}", self.steps.join(", "))?;
         }
         if !self.nodes.is_empty() {
             write!(f, " on {}", self.nodes.join(", "))?;

@@ -183,6 +183,23 @@ impl Audit {
         self.write(entry).await
     }
 
+    /// A rule is about to be written that drift is meant.
+    ///
+    /// # Errors
+    /// As [`Audit::write`].
+    pub(super) async fn drift_ignored(
+        &self,
+        who: &Operator,
+        environment: &str,
+        what: &str,
+    ) -> Result<(), Refusal> {
+        let entry = Entry::new(Act::DriftIgnored, "accepted")
+            .by(who)
+            .on(environment)
+            .saying(what);
+        self.write(entry).await
+    }
+
     /// A terminal is about to be opened on a node.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ use super::ceremonies::Hall;
 use super::desk::Desk;
 use super::directory::Directory;
 use super::door::Guestbook;
+use super::drift::DriftDesk;
 use super::live::Live;
 use super::marks::Board;
 use super::notify::Notifier;
@@ -64,6 +65,7 @@ pub(super) struct Core {
     pub(super) desk: Desk,
     pub(super) approvals: Approvals,
     pub(super) board: Board,
+    pub(super) drift: DriftDesk,
     pub(super) questions: Broker,
     pub(super) ceremonies: Hall,
     pruner: Pruner,
@@ -184,7 +186,17 @@ impl Core {
             idle_exit: settings.idle_exit,
             root: settings.root,
         };
+        let drift = DriftDesk::new(
+            store.clone(),
+            history.clone(),
+            redactor.clone(),
+            bus.clone(),
+            Arc::clone(&settings.clock),
+            birth.root.clone(),
+            settings.environments.iter().map(|one| one.name.as_str()),
+        );
         Arc::new(Self {
+            drift,
             node_rhythm: rhythm(settings.node_interval),
             service_rhythm: rhythm(settings.service_interval),
             workspace: Workspace {
@@ -255,6 +267,16 @@ impl Core {
             clock: Arc::clone(&self.clock),
         };
         self.tasks.spawn(keeper.keep_at_it(self.stopped.clone()));
+    }
+
+    /// Starts the task that has a finding of what drifted.
+    pub(super) fn begin_drift_watch(&self) {
+        let watch = self.drift.clone().watch(
+            self.environments().collect(),
+            Arc::clone(&self.live),
+            self.stopped.clone(),
+        );
+        self.tasks.spawn(watch);
     }
 
     /// Where snapshots are.

@@ -24,6 +24,7 @@ mod debts;
 mod desk;
 mod directory;
 mod door;
+mod drift;
 mod guard;
 mod left_behind;
 mod live;
@@ -223,6 +224,7 @@ impl Engine {
         ));
         core.begin_pruning();
         core.begin_keeping();
+        core.begin_drift_watch();
         tasks.spawn(schedule::keep(Arc::clone(&core), history.clone()));
         tasks.spawn(announce_lines(Arc::clone(&core), writer.handle()));
         Ok(Self {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::approvals::Asker;
 use super::debts::RunDebts;
+use super::drift::RunDrift;
 use super::run::{Executor, Tasks};
 use super::undo::RunRecords;
 use super::workshop::RunWorkshop;
@@ -107,6 +108,7 @@ pub(super) struct Steps {
     pub(super) secrets: Arc<dyn SecretSource>,
     pub(super) records: RunRecords,
     pub(super) debts: RunDebts,
+    pub(super) drift: RunDrift,
     pub(super) workshop: RunWorkshop,
     /// Passwords that were given for this run; wiped with it.
     pub(super) wallet: Arc<Wallet>,
@@ -145,6 +147,7 @@ impl Steps {
             cancel,
             records,
             debts: Arc::new(self.debts.clone()),
+            drift: Arc::new(self.drift.clone()),
         }
     }
 }

@@ -9,6 +9,9 @@ use super::{Means, ResourceError};
 use crate::domain::undo::Account;
 use crate::transport::{Command, Exit, Host};
 
+/// Prints the eighth field of shadow(5) for the user `$1`.
+pub(super) const EXPIRY: &str = r#"getent shadow "$1" | cut -d : -f 8"#;
+
 /// The fields of a line of `table`; `None` when there is no such key.
 pub(super) async fn entry(
     table: &str,
@@ -84,7 +87,6 @@ pub(super) async fn account(
 
 /// The eighth field of shadow(5). Only that leaves the node: the password's hash beside it does not.
 async fn expiry(name: &str, host: &dyn Host, means: &Means<'_>) -> Result<String, ResourceError> {
-    const EXPIRY: &str = r#"getent shadow "$1" | cut -d : -f 8"#;
     let text = look_well(host, ["sh", "-c", EXPIRY, "sh", name], means.cancel).await?;
     Ok(text.trim().to_owned())
 }

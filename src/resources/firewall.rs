@@ -13,7 +13,7 @@ use crate::domain::undo::{Before, FirewallBefore, FirewallState};
 use crate::transport::{Command, Host};
 
 /// Looks for the SSH connection among its own ancestors: what becomes root loses it from its environment.
-const CONNECTION: &str = r#"p=$$; n=0; while [ "$p" -gt 1 ] && [ "$n" -lt 20 ]; do
+pub(super) const CONNECTION: &str = r#"p=$$; n=0; while [ "$p" -gt 1 ] && [ "$n" -lt 20 ]; do
 c=$(tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | sed -n 's/^SSH_CONNECTION=//p'); [ -n "$c" ] && echo "$c" && exit
 p=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$p/status"); n=$((n+1)); done"#;
 /// What begins a rule.

@@ -29,6 +29,7 @@ mod hostname;
 mod hosts;
 mod kernel_module;
 mod line;
+mod looking;
 pub(crate) mod meter;
 mod mount;
 mod openpgp;
@@ -157,6 +158,8 @@ pub async fn check(
     host: &dyn Host,
     means: &Means<'_>,
 ) -> Result<Difference, ResourceError> {
+    // Whatever a resource does to find out, it cannot change anything by it.
+    let host = &looking::Looking::at(host, resource);
     match resource {
         Resource::File(spec) => file::check(spec, host, means).await,
         Resource::Directory(spec) => directory::check(spec, host, means).await,

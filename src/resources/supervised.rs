@@ -20,7 +20,7 @@ use crate::domain::run::Stream;
 use crate::transport::{Command, FileMeta, Host, ReachError, Source, quote};
 
 /// Where the supervisors live.
-const ROOT: &str = "/var/lib/quarterdeck/units";
+pub(super) const ROOT: &str = "/var/lib/quarterdeck/units";
 /// The supervisor, the same for every unit.
 const SCRIPT: &str = include_str!("supervise.sh");
 /// Where packages put their units.

@@ -277,6 +277,11 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
                 .push("`elsewhere` means other nodes than the step's own, so it needs `on`".into());
         }
         Work::Recipe(_) => reasons.extend(call_faults(step)),
+        Work::Drift(drift) => {
+            reasons.extend(drift.faults(step.on.is_some()));
+            let declared = drift.declared.iter();
+            reasons.extend(declared.filter_map(|declared| resource_fault(&declared.resource)));
+        }
         Work::Terraform(terraform) => reasons.extend(terraform.faults()),
         Work::Ansible(ansible) => reasons.extend(ansible.faults()),
         Work::Http(_)
@@ -301,6 +306,7 @@ fn work_faults(step: &Step, work: &Work<'_>, params: &[&str]) -> Vec<String> {
         Work::Service(wait) => serde_json::to_value(wait),
         Work::Snapshot(take) => serde_json::to_value(take),
         Work::Vault(step) => serde_json::to_value(step),
+        Work::Drift(step) => serde_json::to_value(step),
         Work::Approve(question) => serde_json::to_value(question),
         Work::Upload(files) | Work::Fetch(files) => serde_json::to_value(files),
         Work::Machine(machine) => serde_json::to_value(machine),

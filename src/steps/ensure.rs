@@ -3,7 +3,7 @@
 //! Each is checked, told, applied and checked again: a change that did not take is a failure, not a surprise for the next
 //! run. In a dry run it stays at checking and telling.
 
-use super::{Context, Outcome, StepError};
+use super::{Context, Outcome, StepError, drift};
 use crate::domain::recipe::Step;
 use crate::domain::resource::Declared;
 use crate::domain::run::Stream;
@@ -38,6 +38,7 @@ pub(super) async fn execute(
             .map_err(failed)?;
         if difference.is_none() {
             context.note(format!("{label}: as declared")).await;
+            drift::holds(&label, host, context).await;
             continue;
         }
         outcome = Outcome::Changed;
@@ -66,6 +67,7 @@ pub(super) async fn execute(
                 });
             }
             context.note(format!("{label}: done")).await;
+            drift::holds(&label, host, context).await;
         }
         if let Some(path) = resource.path() {
             changed.push(path.to_owned());

@@ -16,6 +16,7 @@ mod ansible;
 mod approve;
 mod check;
 mod copy;
+mod drift;
 mod ensure;
 mod handlers;
 mod http;
@@ -43,6 +44,7 @@ mod wait;
 mod workshop;
 
 pub use approve::{AskOperator, Bound, Question};
+pub use drift::{DriftBook, NoDriftBook};
 pub use handlers::{Debts, NoDebts};
 pub use library::Library;
 pub use plan::{PlanError, plan, seal};
@@ -116,6 +118,8 @@ pub struct Context {
     pub records: Arc<dyn Records>,
     /// The handlers that the run owes its hosts.
     pub debts: Arc<dyn Debts>,
+    /// Where it is kept what differs from what is declared.
+    pub drift: Arc<dyn DriftBook>,
 }
 
 /// Asks a service of the environment how it is, by name.
@@ -347,6 +351,10 @@ async fn carry_out(
         Work::Service(wait) => service::execute(&scope.render(*wait)?, step, host, context).await,
         Work::Snapshot(take) => snapshot::execute(&scope.render(*take)?, context).await,
         Work::Vault(step) => vault::execute(&scope.render(*step)?, context).await,
+        Work::Drift(asked) => {
+            let asked = scope.render(*asked)?;
+            drift::execute(&asked, step, host, context).await
+        }
         Work::Approve(question) => approve::execute(&scope.render(*question)?, step, context).await,
         Work::Upload(files) => {
             let files = scope.render(*files)?;

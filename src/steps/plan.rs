@@ -122,7 +122,7 @@ pub fn plan(
     let params = fill_params(recipe, &request.params)?;
     let templates = Templates::new(environment, &params);
 
-    let arranged = handlers::arranged(recipe);
+    let arranged = only_steps(handlers::arranged(recipe), &request.limits.steps, recipe)?;
     let all: Vec<String> = environment
         .nodes
         .iter()
@@ -175,6 +175,60 @@ pub fn plan(
     };
     let plan = Plan::new(request, recipe.title.clone(), risk, steps);
     Ok(seal(plan, environment))
+}
+
+/// The steps that are asked for, and the handlers that those may notify; all when none is named.
+fn only_steps(
+    mut steps: Vec<Step>,
+    asked: &[String],
+    recipe: &Recipe,
+) -> Result<Vec<Step>, PlanError> {
+    if asked.is_empty() {
+        return Ok(steps);
+    }
+    let ids: Vec<String> = steps.iter().map(|step| step.id.clone()).collect();
+    if let Some(missing) = asked.iter().find(|id| !ids.contains(id)) {
+        return Err(PlanError::NothingToDo(format!(
+            "recipe {} has no step {missing:?}{}",
+            recipe.name,
+            did_you_mean(missing, ids.iter().map(String::as_str))
+        )));
+    }
+    let chosen: Vec<Step> = steps
+        .iter()
+        .filter(|step| asked.contains(&step.id))
+        .cloned()
+        .collect();
+    let is_kept = |id: &String| {
+        asked.contains(id)
+            || handler::handler_of(id)
+                .is_some_and(|handler| chosen.iter().any(|step| step.may_notify(handler)))
+    };
+    steps.retain(|step| is_kept(&step.id));
+    for step in &mut steps {
+        step.needs.retain(|need| is_kept(need));
+    }
+    // A handler at a flush would come before the step that it is for: the one at the end is enough.
+    let has_end = |steps: &[Step], name: &str| {
+        let end = handler::step_id(handler::END, name);
+        steps.iter().any(|step| step.id == end)
+    };
+    let doubled: Vec<String> = ids
+        .into_iter()
+        .filter(|id| !handler::is_last(id) && !asked.contains(id))
+        .filter(|id| handler::handler_of(id).is_some_and(|name| has_end(&steps, name)))
+        .collect();
+    steps.retain(|step| !doubled.contains(&step.id));
+    for step in &mut steps {
+        step.needs.retain(|need| !doubled.contains(need));
+    }
+    // A handler comes behind everything that may notify it.
+    for step in &mut steps {
+        if handler::handler_of(&step.id).is_some() && step.needs.is_empty() {
+            step.needs = chosen.iter().map(|step| step.id.clone()).collect();
+        }
+    }
+    Ok(steps)
 }
 
 /// The step within the operator's limits.
@@ -320,7 +374,12 @@ fn refuse_idle(
         .iter()
         .filter_map(|step| step.hosts.as_ref())
         .peekable();
-    if on_nodes.peek().is_none() || on_nodes.any(|hosts| !hosts.is_empty()) {
+    // A drift check without nodes still looks at services.
+    let looks = |step: &PlannedStep| step.step.drift.is_some() && step.hosts.is_none();
+    if on_nodes.peek().is_none()
+        || on_nodes.any(|hosts| !hosts.is_empty())
+        || steps.iter().any(looks)
+    {
         return Ok(());
     }
     let selectors = || recipe.steps.iter().filter_map(|step| step.on.as_ref());

@@ -5,8 +5,8 @@ use super::template::{Scope, TemplateError};
 use crate::domain::approval::Approver;
 use crate::domain::handler;
 use crate::domain::recipe::{
-    AnsibleAction, AnsibleStep, HttpWait, RunCommand, ServiceWait, SnapshotVerb, SnapshotWork,
-    Step, TerraformAction, TerraformStep, VaultAct, VaultStep, Work,
+    AnsibleAction, AnsibleStep, DriftStep, HttpWait, RunCommand, ServiceWait, SnapshotVerb,
+    SnapshotWork, Step, TerraformAction, TerraformStep, VaultAct, VaultStep, Work,
 };
 use crate::domain::resource::{Declared, PackageSpec, Presence, RebootCause, Resource};
 use crate::transport::quote;
@@ -50,6 +50,7 @@ pub(super) fn lines(work: &Work<'_>, scope: &Scope<'_>) -> Result<Vec<String>, T
             )]
         }
         Work::Vault(step) => vec![vault_line(&scope.render(*step)?)],
+        Work::Drift(step) => drift_lines(step, scope)?,
         Work::Upload(files) => {
             let files = scope.render(*files)?;
             vec![format!("copy {} from here to {}", files.from, files.to)]
@@ -236,6 +237,28 @@ fn run_line(verb: &str, command: &RunCommand) -> String {
         (None, Some(check)) => format!("{line} (expects {check})"),
         (None, None) => line,
     }
+}
+
+fn drift_lines(step: &DriftStep, scope: &Scope<'_>) -> Result<Vec<String>, TemplateError> {
+    if let Some(object) = &step.reconcile {
+        let object: String = scope.render(object)?;
+        return Ok(vec![format!("bring {object} into its desired state")]);
+    }
+    let compared = step.declared.iter().map(|declared| {
+        let declared = scope.render(declared)?;
+        Ok(format!("compare {}", declared_line(&declared)))
+    });
+    let lines: Vec<String> = compared.collect::<Result<_, TemplateError>>()?;
+    if !lines.is_empty() {
+        return Ok(lines);
+    }
+    Ok(vec![match &step.root {
+        Some(root) => {
+            let root = scope.render(root)?;
+            format!("terraform plan -refresh-only in {}", root.directory)
+        }
+        None => format!("compare what is declared of {}", step.source),
+    }])
 }
 
 fn terraform_line(step: &TerraformStep) -> String {

@@ -238,7 +238,7 @@ fn judge(name: &str, report: &ServiceReport, wait: &ServiceWait, members: Option
 }
 
 /// Whether a version is the one that is wanted, as far as that is written.
-fn is_version(version: &str, wanted: &str) -> bool {
+pub(super) fn is_version(version: &str, wanted: &str) -> bool {
     let version = version.trim_start_matches('v');
     version
         .strip_prefix(wanted.trim_start_matches('v'))

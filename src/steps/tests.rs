@@ -133,6 +133,7 @@ pub(super) fn context(host: &Arc<TempHost>) -> Context {
         cancel: CancellationToken::new(),
         records: host.records(),
         debts: Arc::new(NoDebts),
+        drift: Arc::new(NoDriftBook),
     }
 }
 

@@ -8,6 +8,7 @@
 mod approvals;
 mod audit;
 mod damage;
+mod drift;
 mod erase;
 mod ledger;
 mod marks;

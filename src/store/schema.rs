@@ -214,6 +214,31 @@ CREATE TABLE matrices (
     PRIMARY KEY (run, task)
 ) STRICT;
 ",
+    "
+-- where what is there differs from what is declared; body: JSON; a row without resolved_at is open
+CREATE TABLE drift (
+    environment TEXT    NOT NULL,
+    source      TEXT    NOT NULL,
+    object      TEXT    NOT NULL,
+    field       TEXT    NOT NULL,
+    scope       TEXT    NOT NULL,
+    body        TEXT    NOT NULL,
+    first_seen  INTEGER NOT NULL,
+    last_seen   INTEGER NOT NULL,
+    resolved_at INTEGER,
+    PRIMARY KEY (environment, source, object, field)
+) STRICT;
+-- when each part of a source was looked at, when that last told something, and why the last look did not
+CREATE TABLE drift_looks (
+    environment TEXT    NOT NULL,
+    source      TEXT    NOT NULL,
+    scope       TEXT    NOT NULL,
+    looked_at   INTEGER NOT NULL,
+    known_at    INTEGER,
+    trouble     TEXT,
+    PRIMARY KEY (environment, source, scope)
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Bits of a line's key that hold its position: 68 thousand million lines a run, 134 million runs.

@@ -16,7 +16,7 @@ pub(crate) fn name(world: &World, target: &Target) -> Option<String> {
             let finding = world.findings().get(*index)?;
             format!("{}: {}", finding.text, finding.evidence)
         }
-        Target::Row(_, _, row) | Target::Snapshot(row, _) => row.clone(),
+        Target::Row(_, _, row) | Target::Snapshot(row, _) | Target::Drift(row, _) => row.clone(),
     })
 }
 
@@ -63,6 +63,11 @@ pub(crate) fn raw(world: &World, screens: &Screens, target: &Target) -> Option<(
         Target::Snapshot(id, _) => {
             let snapshot = world.snapshots().iter().find(|one| one.id() == *id)?;
             (id.clone(), to_value(snapshot))
+        }
+        Target::Drift(id, _) => {
+            let mut rows = world.drift()?.rows.iter();
+            let row = rows.find(|row| row.known.drifted.key.to_string() == *id)?;
+            (id.clone(), to_value(row))
         }
         Target::Row(service, view, id) => {
             let table = world.table(service, view)?.table.as_ref()?;

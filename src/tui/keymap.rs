@@ -22,6 +22,7 @@ pub(crate) enum Context {
     Recipes,
     Environments,
     Snapshots,
+    Drift,
     Terminals,
     Typing,
     Journal,
@@ -39,7 +40,7 @@ pub(crate) enum Context {
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::Everywhere,
         Self::List,
         Self::Bridge,
@@ -53,6 +54,7 @@ impl Context {
         Self::Recipes,
         Self::Environments,
         Self::Snapshots,
+        Self::Drift,
         Self::Terminals,
         Self::Typing,
         Self::Journal,
@@ -85,6 +87,7 @@ impl Context {
             Self::Recipes => "Recipes",
             Self::Environments => "Environments",
             Self::Snapshots => "Snapshots",
+            Self::Drift => "Drift",
             Self::Terminals => "Terminals",
             Self::Typing => "Typing in a terminal",
             Self::Journal => "Journals of nodes",
@@ -126,6 +129,7 @@ pub(crate) enum Command {
     Back,
     Bottom,
     CancelRun,
+    CheckDrift,
     ClearMarks,
     Close,
     Columns,
@@ -151,6 +155,7 @@ pub(crate) enum Command {
     HalfUp,
     Help,
     History,
+    IgnoreDrift,
     Initialise,
     Journal,
     LastView,
@@ -182,6 +187,7 @@ pub(crate) enum Command {
     Right,
     Seal,
     Shell,
+    ShowIgnored,
     Sort(u8),
     StepDown,
     Suspend,

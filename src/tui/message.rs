@@ -9,6 +9,7 @@ use crate::client::conversation::{Down, Opening, Up};
 use crate::client::{Event, Refusal, Request, Workspace};
 use crate::domain::action::Gate;
 use crate::domain::approval::Waiting;
+use crate::domain::drift::board::DriftBoard;
 use crate::domain::history::Point;
 use crate::domain::live::EnvironmentLive;
 use crate::domain::matrix::TaskMatrix;
@@ -52,6 +53,8 @@ pub enum Place {
     Unseal,
     /// Copies of the state of stores.
     Snapshots,
+    /// What differs from what is declared.
+    Drift,
 }
 
 /// Everything that can happen to the screens.
@@ -117,6 +120,11 @@ pub enum Effect {
     },
     /// Ask the engine for the snapshots of an environment.
     Snapshots {
+        /// The environment's name.
+        environment: String,
+    },
+    /// Ask the engine for the drift board of an environment.
+    Drift {
         /// The environment's name.
         environment: String,
     },
@@ -220,6 +228,13 @@ pub enum Answer {
         environment: String,
         /// Oldest first.
         result: Result<Vec<Snapshot>, Refusal>,
+    },
+    /// To [`Effect::Drift`].
+    Drift {
+        /// From the effect.
+        environment: String,
+        /// The board.
+        result: Result<Box<DriftBoard>, Refusal>,
     },
     /// To [`Effect::Start`].
     Started(Result<Box<Run>, Refusal>),

@@ -16,6 +16,9 @@ use super::{update, view};
 use crate::client::{Event, View, Workspace};
 use crate::domain::action::{Gate, Risk};
 use crate::domain::backup::StoreKind;
+use crate::domain::drift::board::{DriftBoard, KnownDrift, Looked};
+use crate::domain::drift::ignore::{IgnoreRule, Until};
+use crate::domain::drift::{DriftSource, Drifted};
 use crate::domain::environment::{Environment, Protection};
 use crate::domain::facts::{ClockFacts, CloudInit, Disk, Interface, MoreFacts, Throttled};
 use crate::domain::finding::assess;
@@ -28,6 +31,7 @@ use crate::domain::node::{Jump, Node, Role, SshAccess};
 use crate::domain::plan::{Plan, PlanRequest, PlannedStep};
 use crate::domain::platform::{Arch, Platform};
 use crate::domain::recipe::{Offer, Param, Recipe, Selector, Step};
+use crate::domain::remedy::Remedy;
 use crate::domain::run::{LogLine, Run, RunId, RunState, Stream, Tally, Task, TaskKey, TaskState};
 use crate::domain::schedule::{Memory, Missed, Outcome, ScheduleStatus};
 use crate::domain::seal::{NodeSeal, SealBoard, SealState};
@@ -801,6 +805,97 @@ fn snapshots() -> Vec<Snapshot> {
     vec![damaged, tried, one("consul", StoreKind::Consul, 3600)]
 }
 
+/// One of each state: drifted, not known, rule expired, ignored.
+fn drift() -> DriftBoard {
+    let known =
+        |source, object: &str, field: &str, desired: &str, actual: &str, seconds: i64| KnownDrift {
+            drifted: Drifted::new(source, object, field, desired, actual),
+            scope: object.split('/').next().unwrap_or_default().to_owned(),
+            first_seen: ago(seconds),
+            last_seen: ago(60),
+        };
+    let file = "pc1/file /etc/consul.d/consul.hcl";
+    let mut edited = known(
+        DriftSource::Nodes,
+        file,
+        "content",
+        "412 bytes",
+        "455 bytes",
+        7200,
+    );
+    edited.drifted.diff = [
+        " datacenter = \"lab\"",
+        "-log_level = \"debug\"",
+        "+log_level = \"info\"",
+        " server = true",
+    ]
+    .map(String::from)
+    .into();
+    edited.drifted.reconcile = Some(Remedy::recipe("deploy").on("pc1").only("consul.configure"));
+    let mut mode = known(DriftSource::Nodes, file, "mode", "0640", "0644", 7200);
+    mode.drifted.reconcile.clone_from(&edited.drifted.reconcile);
+    let rows = vec![
+        edited,
+        mode,
+        known(
+            DriftSource::Nodes,
+            "pc2/unit nomad.service",
+            "state",
+            "started",
+            "inactive",
+            90_000,
+        ),
+        known(
+            DriftSource::Versions,
+            "grafana",
+            "version",
+            "11.3.0",
+            "11.2.2",
+            600,
+        ),
+        known(
+            DriftSource::Consul,
+            "consul/kv/app/colour",
+            "",
+            "green",
+            "blue",
+            86_400 * 3,
+        ),
+    ];
+    let look = |source, scope: &str, trouble: Option<&str>| Looked {
+        source,
+        scope: scope.into(),
+        looked_at: ago(60),
+        known_at: Some(ago(if trouble.is_some() { 4000 } else { 60 })),
+        trouble: trouble.map(Into::into),
+    };
+    let looks = vec![
+        look(DriftSource::Nodes, "pc1", None),
+        look(
+            DriftSource::Nodes,
+            "pc2",
+            Some("pc2: cannot connect to 10.0.0.2:22: no route to host"),
+        ),
+        look(DriftSource::Versions, "grafana", None),
+        look(DriftSource::Consul, "consul", None),
+    ];
+    let rule = |matches: &str, expires, reason: &str| IgnoreRule {
+        matches: matches.into(),
+        environment: None,
+        reason: reason.into(),
+        expires,
+    };
+    let rules = vec![
+        rule("consul:*/colour", Until::Never, "tried out by the shop"),
+        rule(
+            "versions:grafana*",
+            Until::Day(jiff::civil::date(2020, 1, 31)),
+            "waits for a window",
+        ),
+    ];
+    DriftBoard::of("lab", rows, looks, Ok(rules), now())
+}
+
 fn reply(effect: Effect) -> Option<Answer> {
     Some(match effect {
         Effect::Seals { environment } => Answer::Seals {
@@ -818,6 +913,10 @@ fn reply(effect: Effect) -> Option<Answer> {
         Effect::Snapshots { environment } => Answer::Snapshots {
             environment,
             result: Ok(snapshots()),
+        },
+        Effect::Drift { environment } => Answer::Drift {
+            environment,
+            result: Ok(Box::new(drift())),
         },
         Effect::Schedules => Answer::Schedules(Ok(schedules())),
         Effect::Run(id) => {

@@ -20,6 +20,7 @@ use super::layers::question::Question;
 use super::layers::sheet::Sheet;
 use super::message::{Effect, Message, Place};
 use super::model::Model;
+use super::screens::drift::Drift;
 use super::screens::snapshots::Snapshots;
 use super::screens::unseal::Unseal;
 use super::screens::{Intent, Target};
@@ -237,6 +238,7 @@ fn describes_by_text(model: &Model) -> bool {
             | Place::Recipes
             | Place::Environments
             | Place::Snapshots
+            | Place::Drift
     )
 }
 
@@ -446,9 +448,15 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             questions::settled(model, question);
             Vec::new()
         }
+        Event::Drift { environment }
+            if *place == Place::Drift && environment == world.environment =>
+        {
+            Drift::open(world)
+        }
         Event::Snapshots if *place == Place::Snapshots => Snapshots::open(world),
         Event::Node { .. }
         | Event::Snapshots
+        | Event::Drift { .. }
         | Event::Findings { .. }
         | Event::Lock { .. }
         | Event::Marks { .. }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::client::{Event, Workspace};
 use crate::domain::approval::Waiting;
+use crate::domain::drift::board::DriftBoard;
 use crate::domain::environment::{Environment, Protection};
 use crate::domain::finding::{Finding, Severity, heads};
 use crate::domain::history::Point;
@@ -98,6 +99,8 @@ pub(crate) struct World {
     pub schedules: Vec<ScheduleStatus>,
     /// The snapshots of the environment that they were last asked of.
     pub shelf: (String, Known<Vec<Snapshot>>),
+    /// The drift board of the environment that it was last asked of.
+    pub drift: (String, Known<Box<DriftBoard>>),
     /// What waits for an operator's decision.
     pub waiting: Vec<Waiting>,
     /// Runs that wait for shares, or for somebody who takes new ones.
@@ -121,6 +124,7 @@ impl World {
             runs_read: Known::Asked,
             schedules: Vec::new(),
             shelf: (String::new(), Known::Asked),
+            drift: (String::new(), Known::Asked),
             waiting: Vec::new(),
             ceremonies: Vec::new(),
             seals: BTreeMap::new(),
@@ -135,6 +139,14 @@ impl World {
         match &self.shelf {
             (environment, Known::Ready(snapshots)) if *environment == self.environment => snapshots,
             _ => &[],
+        }
+    }
+
+    /// The drift board of the current environment, as far as it is known.
+    pub(crate) fn drift(&self) -> Option<&DriftBoard> {
+        match &self.drift {
+            (environment, Known::Ready(board)) if *environment == self.environment => Some(board),
+            _ => None,
         }
     }
 
@@ -358,6 +370,7 @@ impl World {
             | Event::Matrix { .. }
             | Event::Question(_)
             | Event::Snapshots
+            | Event::Drift { .. }
             | Event::Settled { .. }
             | Event::Connection { .. }
             | Event::Missed(_) => {}

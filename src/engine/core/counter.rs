@@ -12,6 +12,7 @@ use crate::domain::action::{Gate, READ_ONLY};
 use crate::domain::operator::Operator;
 use crate::domain::plan::Plan;
 use crate::engine::approvals::Deciding;
+use crate::engine::drift::IgnoreWish;
 use crate::engine::questions::Seat;
 use crate::engine::talk;
 use crate::transport::ask::attended;
@@ -138,6 +139,22 @@ impl Core {
                 .snapshots_of(&environment)
                 .await
                 .map(Response::Snapshots),
+            Request::IgnoreDrift {
+                environment,
+                matches,
+                reason,
+                days,
+            } => {
+                let wish = IgnoreWish {
+                    matches,
+                    reason,
+                    days,
+                };
+                self.ignore_drift(&environment, wish, &caller.operator)
+                    .await?;
+                Ok(Response::Done)
+            }
+            Request::Drift { environment } => self.drift_of(&environment).await,
             Request::Schedules => Ok(Response::Schedules(self.schedule_list())),
             Request::RunSchedule { environment, name } => {
                 let run = self

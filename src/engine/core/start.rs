@@ -9,7 +9,7 @@ use super::counter::Counter;
 use super::{Core, Room};
 use crate::client::{Event, Refusal};
 use crate::clock::SharedClock;
-use crate::domain::action::{Consent, Gate, READ_ONLY};
+use crate::domain::action::{Consent, Gate, READ_ONLY, Risk};
 use crate::domain::approval::Approver;
 use crate::domain::operator::Operator;
 use crate::domain::plan::{Origin, Plan};
@@ -163,7 +163,7 @@ impl Core {
     /// The secrets that a run may see; one that only looks makes none.
     fn secrets_for(&self, environment: &str, plan: &Plan) -> Strongbox {
         let strongbox = Strongbox::of(&self.birth.state_dir, environment, self.redactor.clone());
-        if plan.request.dry_run {
+        if plan.request.dry_run || plan.risk == Risk::Read {
             strongbox.looking_only()
         } else {
             strongbox
@@ -204,6 +204,7 @@ impl Core {
             self.bus.clone(),
             self.redactor.clone(),
         );
+        let drift = self.drift.of_run(&room.environment.name, &run, &plan);
         let steps = Steps {
             workshop: workshop.clone(),
             environment: Arc::new(self.marked(&room.environment)),
@@ -222,6 +223,7 @@ impl Core {
             secrets: Arc::new(self.secrets_for(&room.environment.name, &plan)),
             records: RunRecords::new(id, &plan, self.store.clone(), self.redactor.clone()),
             debts,
+            drift: drift.clone(),
             wallet: Arc::default(),
         };
         let executor: Arc<dyn Executor> = match past {
@@ -260,6 +262,7 @@ impl Core {
             workshop.clear().await;
             if let Some(run) = ended {
                 audit.run_ended(&run).await;
+                drift.ended(&run).await;
                 // Only now are all ends on record.
                 if run.state != RunState::Interrupted {
                     clear_spools(spools.0, spools.1, first).await;

@@ -9,10 +9,13 @@
 //! The called steps get the call's id in front of theirs. Those that need nothing wait for what the call needs; whoever needs
 //! the call waits for those that nobody else needs. A parameter is one and the same in all recipes that know it by that name:
 //! the default is that of the caller.
+//!
+//! A call that only looks brings the steps that declare resources, each as a comparison for the drift board; they wait for
+//! nothing but what the call needs, and notify nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::recipe::{CallRecipe, Called, Recipe, Step};
+use crate::domain::recipe::{CallRecipe, Called, DriftStep, Recipe, Step};
 
 /// `recipe` with the steps of those that it calls, each found by its name in `all`.
 ///
@@ -47,18 +50,24 @@ fn resolve(
         let called = all
             .get(&call.name)
             .ok_or_else(|| wrong(format!("there is no recipe called {:?}", call.name)))?;
-        if called.risk > recipe.risk {
+        if called.risk > recipe.risk && !call.look {
             return Err(wrong(format!(
                 "recipe {} has the risk {}, so that a recipe that calls it has at least that",
                 called.name, called.risk
             )));
         }
         let called = resolve(called, all, above)?;
-        let chosen = chosen(call, called.steps).map_err(wrong)?;
+        let mut chosen = chosen(call, called.steps).map_err(wrong)?;
+        if call.look {
+            chosen = chosen
+                .iter()
+                .filter_map(|inner| compared(&call.name, inner))
+                .collect();
+        }
         ends.insert(&step.id, last(&chosen, &step.id));
         flat.steps
             .extend(chosen.into_iter().map(|inner| placed(inner, step)));
-        let handlers = called.handlers.into_iter();
+        let handlers = called.handlers.into_iter().filter(|_| !call.look);
         flat.handlers
             .extend(handlers.map(|handler| placed(handler, step)));
         for param in called.params {
@@ -99,6 +108,26 @@ fn chosen(call: &CallRecipe, mut steps: Vec<Step>) -> Result<Vec<Step>, String> 
         step.needs.retain(|need| is_chosen(need));
     }
     Ok(steps)
+}
+
+/// A step that declares resources, as a comparison; `None` for any other.
+fn compared(recipe: &str, step: &Step) -> Option<Step> {
+    let mut drift = DriftStep::of(recipe, &step.id, step.ensure.as_deref()?);
+    if drift.declared.is_empty() {
+        return None;
+    }
+    for declared in &mut drift.declared {
+        declared.notify.clear();
+    }
+    Some(Step {
+        id: step.id.clone(),
+        title: step.title.clone(),
+        when: step.when.clone(),
+        called: step.called.clone(),
+        on: step.on.clone(),
+        drift: Some(drift),
+        ..Step::default()
+    })
 }
 
 /// The ids, as the caller has them, of the steps that no other of them needs.

@@ -79,6 +79,7 @@ impl Menu {
             }
             Target::Recipe(name) => (name.clone(), recipe_items(world, name)),
             Target::Snapshot(name, taken) => (name.clone(), snapshot_items(*taken)),
+            Target::Drift(key, reconciled) => (key.clone(), drift_items(*reconciled)),
         };
         (!items.is_empty()).then(|| Self {
             title,
@@ -260,6 +261,7 @@ fn environment_items(world: &World, name: &str) -> Vec<Item> {
     items.push(item("Nodes", "go there", Deed::Go(Place::Nodes)));
     items.push(item("Services", "go there", Deed::Go(Place::Services)));
     items.push(item("Snapshots", "go there", Deed::Go(Place::Snapshots)));
+    items.push(item("Drift", "go there", Deed::Go(Place::Drift)));
     let lock = world.live().and_then(|live| live.lock.as_ref());
     if let Some(lock) = lock.filter(|_| name == world.environment) {
         items.push(item(
@@ -378,6 +380,32 @@ fn word_items(names: &[String]) -> Vec<Item> {
         item("Follow units", "their journals, merged", ask(About::Units)),
         item("Follow a file", "merged by time", ask(About::File)),
     ]
+}
+
+/// What can be done with a row of the drift board.
+fn drift_items(reconciled: bool) -> Vec<Item> {
+    let mut items = Vec::new();
+    if reconciled {
+        items.push(Item {
+            risk: Some(Risk::Change),
+            ..item("Reconcile", "just this", Deed::Command(Command::Repair))
+        });
+    }
+    items.push(item(
+        "Ignore",
+        "with a reason and an end",
+        Deed::Command(Command::IgnoreDrift),
+    ));
+    items.push(Item {
+        risk: Some(Risk::Read),
+        ..item(
+            "Look anew",
+            "at everything",
+            Deed::Command(Command::CheckDrift),
+        )
+    });
+    items.push(item("Raw", "JSON", Deed::Command(Command::Raw)));
+    items
 }
 
 /// What can be done with a snapshot, or with a store that has none.

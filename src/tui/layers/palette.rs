@@ -277,6 +277,7 @@ fn entries(world: &World, extra: &[ExtraCommand]) -> Vec<Entry> {
         ("journal", Place::Journal),
         ("unseal", Place::Unseal),
         ("snapshots", Place::Snapshots),
+        ("drift", Place::Drift),
     ] {
         entries.push(entry(text, "screen", Deed::Go(place)));
     }

@@ -7,6 +7,7 @@ use super::super::filter::Filter;
 use super::super::keymap::Command;
 use super::super::paint::Paint;
 use super::{Wish, field};
+use crate::domain::drift::ignore;
 use crate::domain::mark::MarkChange;
 use crate::domain::nodeset;
 use crate::store::Pattern;
@@ -26,6 +27,8 @@ pub(crate) enum Purpose {
     ConfirmShell,
     /// The environment's name, for a terminal on a node.
     NameShell,
+    /// How long and why drift of this key is to be ignored.
+    IgnoreDrift(String),
     /// Something about nodes.
     Of(About, Vec<String>),
 }
@@ -103,7 +106,9 @@ impl Prompt {
         match command {
             Command::Accept => vec![Wish::Close, self.said(true)],
             // To think better of it is not to leave the reason out.
-            Command::Back if matches!(self.purpose, Purpose::Of(..)) => vec![Wish::Close],
+            Command::Back if matches!(self.purpose, Purpose::Of(..) | Purpose::IgnoreDrift(_)) => {
+                vec![Wish::Close]
+            }
             Command::Back => {
                 self.input.reset();
                 vec![Wish::Close, self.said(true)]
@@ -130,6 +135,10 @@ impl Prompt {
                 of_nodes = format!("{} {folded}: ", about.label());
                 (of_nodes.as_str(), about.hint())
             }
+            Purpose::IgnoreDrift(_) => (
+                "ignore for ",
+                "DAYS or never, then why: 30 tried out on purpose",
+            ),
             Purpose::Filter => ("filter /", "regular expression, ! turns it round"),
             Purpose::Search => (
                 "search /",
@@ -158,6 +167,8 @@ impl Prompt {
         let mistake = match &self.purpose {
             Purpose::Of(..) if self.input.value().is_empty() => None,
             Purpose::Of(about, _) => about.mistake(self.input.value()),
+            Purpose::IgnoreDrift(_) if self.input.value().is_empty() => None,
+            Purpose::IgnoreDrift(_) => ignore::wish(self.input.value()).err(),
             Purpose::Filter => Filter::parse(self.input.value()).mistake,
             Purpose::BreakLock | Purpose::ConfirmShell | Purpose::NameShell => None,
             Purpose::Search | Purpose::Narrow => Pattern::parse(self.input.value())

@@ -112,6 +112,18 @@ pub async fn answer(client: &Client, options: &Options, effect: Effect) -> Optio
                 },
             }
         }
+        Effect::Drift { environment } => {
+            let request = Request::Drift {
+                environment: environment.clone(),
+            };
+            Answer::Drift {
+                environment,
+                result: match call(client, request).await {
+                    Ok(Response::Drift(board)) => Ok(board),
+                    other => Err(unexpected(other)),
+                },
+            }
+        }
         Effect::Schedules => Answer::Schedules(match call(client, Request::Schedules).await {
             Ok(Response::Schedules(schedules)) => Ok(schedules),
             other => Err(unexpected(other)),

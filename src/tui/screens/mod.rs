@@ -3,6 +3,7 @@
 //! A screen changes only itself; everything beyond is an [`Intent`] that `update` carries out.
 
 pub(crate) mod bridge;
+pub(crate) mod drift;
 pub(crate) mod environments;
 pub(crate) mod findings;
 pub(crate) mod journal;
@@ -63,6 +64,8 @@ pub(crate) enum Intent {
     TakeUp(Origin),
     /// Ask for something about these nodes.
     Ask(About, Vec<String>),
+    /// Ask how long and why drift of this key is to be ignored.
+    IgnoreDrift(String),
     /// Open the search prompt.
     Search,
     /// Open the prompt for lines with a text.
@@ -85,6 +88,8 @@ pub(crate) enum Target {
     Recipe(String),
     /// A snapshot by its name, or with `false` the store that has none.
     Snapshot(String, bool),
+    /// A row of the drift board by its key, and whether something brings it back.
+    Drift(String, bool),
     /// Service, view, row.
     Row(String, String, String),
 }
@@ -143,6 +148,7 @@ pub(crate) struct Screens {
     pub journal: journal::Journal,
     pub unseal: unseal::Unseal,
     pub snapshots: snapshots::Snapshots,
+    pub drift: drift::Drift,
 }
 
 impl Screens {
@@ -162,6 +168,7 @@ impl Screens {
             journal: journal::Journal::default(),
             unseal: unseal::Unseal::default(),
             snapshots: snapshots::Snapshots::default(),
+            drift: drift::Drift::default(),
         }
     }
 
@@ -181,6 +188,7 @@ impl Screens {
             Place::Journal => &self.journal,
             Place::Unseal => &self.unseal,
             Place::Snapshots => &self.snapshots,
+            Place::Drift => &self.drift,
         }
     }
 
@@ -200,6 +208,7 @@ impl Screens {
             Place::Journal => &mut self.journal,
             Place::Unseal => &mut self.unseal,
             Place::Snapshots => &mut self.snapshots,
+            Place::Drift => &mut self.drift,
         }
     }
 }

@@ -34,6 +34,16 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             };
             model.world.shelf = (environment, known);
         }
+        Answer::Drift {
+            environment,
+            result,
+        } => {
+            let known = match result {
+                Ok(board) => Known::Ready(board),
+                Err(refusal) => Known::Failed(refusal.message),
+            };
+            model.world.drift = (environment, known);
+        }
         Answer::Plan { ticket, result } => {
             if let Some(Layer::Plan(dialog)) = model.layers.last_mut()
                 && dialog.ticket == ticket

@@ -3,6 +3,7 @@
 use super::super::filter::Filter;
 use super::super::message::{Effect, Place};
 use super::super::model::Model;
+use super::super::screens::drift::Drift;
 use super::super::screens::snapshots::Snapshots;
 use super::super::screens::unseal::Unseal;
 use crate::domain::table::Tone;
@@ -92,6 +93,7 @@ pub(super) fn arrive(model: &mut Model) -> Vec<Effect> {
         Place::Run(id) => screens.run.open(*id, world),
         Place::Unseal => Unseal::fetch(world),
         Place::Snapshots => Snapshots::open(world),
+        Place::Drift => Drift::open(world),
         _ => Vec::new(),
     }
 }
@@ -109,7 +111,7 @@ pub(super) fn switch(model: &mut Model, name: &str) -> Vec<Effect> {
     match &model.place {
         Place::Node(_) => go(model, Place::Nodes),
         Place::Service(_) => go(model, Place::Services),
-        Place::Unseal | Place::Snapshots => arrive(model),
+        Place::Unseal | Place::Snapshots | Place::Drift => arrive(model),
         _ => Vec::new(),
     }
 }

@@ -18,6 +18,7 @@ use super::super::screens::Intent;
 use super::travel;
 use crate::client::Request;
 use crate::domain::action::Consent;
+use crate::domain::drift::ignore;
 use crate::domain::plan::{Origin, PlanRequest};
 use crate::domain::run::RunId;
 use crate::domain::table::Tone;
@@ -85,6 +86,10 @@ pub(super) fn carry_out(model: &mut Model, intents: Vec<Intent>) -> Vec<Effect> 
             Intent::TakeUp(origin) => effects.extend(take_up(model, origin)),
             Intent::Ask(about, nodes) => {
                 let prompt = Prompt::new(Purpose::Of(about, nodes), "");
+                model.layers.push(Layer::Prompt(prompt));
+            }
+            Intent::IgnoreDrift(key) => {
+                let prompt = Prompt::new(Purpose::IgnoreDrift(key), "");
                 model.layers.push(Layer::Prompt(prompt));
             }
             Intent::Search => {
@@ -289,11 +294,32 @@ fn prompted(model: &mut Model, purpose: Purpose, text: &str, done: bool) -> Vec<
         Purpose::ConfirmShell | Purpose::NameShell if done => {
             super::terminals::consented(model, text.trim())
         }
+        Purpose::IgnoreDrift(key) if done => ignore_drift(model, key, text),
         Purpose::Of(about, nodes) if done => super::about::told(model, about, nodes, text.trim()),
         Purpose::Narrow
         | Purpose::BreakLock
         | Purpose::ConfirmShell
         | Purpose::NameShell
+        | Purpose::IgnoreDrift(_)
         | Purpose::Of(..) => Vec::new(),
+    }
+}
+
+/// Has a rule written, once it is said for how long and why.
+fn ignore_drift(model: &mut Model, key: String, text: &str) -> Vec<Effect> {
+    match ignore::wish(text) {
+        Ok((days, reason)) => vec![Effect::Tell {
+            request: Request::IgnoreDrift {
+                environment: model.world.environment.clone(),
+                matches: key,
+                reason,
+                days,
+            },
+            what: "ignore it".into(),
+        }],
+        Err(mistake) => {
+            model.say(format!("Not ignored: write {mistake}."), Tone::Warn);
+            Vec::new()
+        }
     }
 }

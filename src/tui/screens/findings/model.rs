@@ -2,6 +2,7 @@
 
 use super::super::list::List;
 use super::super::{Intent, Screen, Target};
+use crate::domain::drift::board::FINDING;
 use crate::domain::finding::{Finding, Subject};
 use crate::tui::filter::Filter;
 use crate::tui::keymap::{Command, Context};
@@ -65,6 +66,8 @@ impl Screen for Findings {
             return current
                 .map(|finding| {
                     Intent::Go(match &finding.subject {
+                        // All drift is one finding; the board has the rows.
+                        Subject::Environment if finding.key == FINDING => Place::Drift,
                         Subject::Environment => Place::Environments,
                         Subject::Node(name) => Place::Node(name.clone()),
                         // What is wrong with a seal is put right where shares are given.
