@@ -310,7 +310,7 @@ async fn a_node_is_drained_removed_and_joins_again_as_others_see_it() {
 
     let (drained, log) = on_pc5("drain").await;
     assert_eq!(drained.state, RunState::Succeeded, "{log}");
-    assert!(log.contains("as others than pc5 see it"), "{log}");
+    assert!(log.contains(", as seen by pc1"), "{log}");
     assert!(!world.unit_active("pc5", "consul.service"));
     let (again, log) = on_pc5("drain").await;
     assert_eq!(again.state, RunState::Succeeded, "{log}");

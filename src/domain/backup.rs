@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::environment::{Environment, Protection};
-use super::service::{SecretRef, ServiceKind, ServiceSpec};
+use super::service::{Authority, SecretRef, ServiceKind, ServiceSpec};
 use super::words;
 
 words! {
@@ -96,9 +96,9 @@ pub struct StoreSpec {
     /// Token or password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretRef>,
-    /// PEM file with the authority that signed the endpoint's certificate.
+    /// The authority that signed the endpoint's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<PathBuf>,
+    pub ca: Option<Authority>,
     /// The directory of the Terraform configuration whose state it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,

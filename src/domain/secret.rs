@@ -19,6 +19,42 @@ words! {
     }
 }
 
+/// Who shows a certificate, and which authority vouches for him.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// What the authority is called, such as `consul`.
+    pub authority: String,
+    /// What the holder is called, often a node.
+    pub name: String,
+    /// The host names and IP addresses he is reached by.
+    pub names: Vec<String>,
+}
+
+/// A certificate and its key, both in PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Certified {
+    /// May be seen by everybody.
+    pub certificate: String,
+    /// May be seen by nobody else.
+    pub key: String,
+}
+
+impl Certified {
+    /// What stands for it where it is not known; `new ` says that it will be made.
+    pub fn placeholder(new: &str, holder: &str) -> Self {
+        Self {
+            certificate: format!("[{new}certificate of {holder}]\n"),
+            key: format!("[{new}key of {holder}]\n"),
+        }
+    }
+}
+
+impl fmt::Debug for Certified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Certified(…)")
+    }
+}
+
 /// A password or passphrase on its way from an operator to where it is needed. Wiped from memory when dropped, never shown.
 ///
 /// It can be written to the engine's socket, which only this user can open; nothing else serialises it.

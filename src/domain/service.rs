@@ -1,6 +1,6 @@
 //! Services: endpoints with health, each spoken to by an adapter.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -87,8 +87,8 @@ pub struct ServiceSpec {
     pub user: Option<String>,
     /// Token or password.
     pub secret: Option<SecretRef>,
-    /// PEM file with the authority that signed the endpoint's certificate; `None` means the system's authorities.
-    pub ca: Option<PathBuf>,
+    /// The authority that signed the endpoint's certificate; `None` means the system's authorities.
+    pub ca: Option<Authority>,
 }
 
 impl ServiceSpec {
@@ -136,6 +136,26 @@ fn host_of(url: &str) -> &str {
         return address;
     }
     authority.split(':').next().unwrap_or(authority)
+}
+
+/// Where the certificate of an authority is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Authority {
+    /// A PEM file.
+    File(PathBuf),
+    /// The authority of this name that a recipe made, kept where the engine is.
+    Generated(String),
+}
+
+impl Authority {
+    /// The PEM file; `None` for one that is still to be looked up by its name.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Generated(_) => None,
+        }
+    }
 }
 
 /// Where a secret can be read; never the secret itself.

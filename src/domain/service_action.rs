@@ -38,6 +38,15 @@ pub enum ConsulAction {
         /// The member.
         node: String,
     },
+    /// Let whoever shows a secret as his token do what the rules say, and nothing else.
+    Grant {
+        /// What the token's policy is called.
+        name: String,
+        /// The secret, a UUID: `{{ secret("consul-traefik", "uuid") }}`.
+        secret: String,
+        /// The rules, as [Consul writes them](https://developer.hashicorp.com/consul/docs/security/acl/acl-rules).
+        rules: String,
+    },
 }
 
 /// What Nomad can be told, over [its HTTP API](https://developer.hashicorp.com/nomad/api-docs/nodes).
@@ -114,6 +123,9 @@ impl ServiceAction {
             Self::Consul(ConsulAction::ForceLeave { node }) => {
                 format!("make Consul forget the member {node}")
             }
+            Self::Consul(ConsulAction::Grant { name, .. }) => {
+                format!("give Consul a token for {name}, and the policy that it follows")
+            }
             Self::Nomad(action) => match action {
                 NomadAction::Drain { node, deadline } => {
                     format!("drain the Nomad client {node} within {deadline}")
@@ -147,6 +159,10 @@ impl ServiceAction {
             Self::Consul(ConsulAction::ForceLeave { node }) => {
                 vec![format!("PUT /v1/agent/force-leave/{node}?prune")]
             }
+            Self::Consul(ConsulAction::Grant { name, rules, .. }) => vec![
+                format!("PUT /v1/acl/policy (name {name}: {})", rules.trim()),
+                format!("PUT /v1/acl/token (policy {name})"),
+            ],
             Self::Nomad(action) => match action {
                 NomadAction::Drain { node, deadline } => vec![format!(
                     "POST /v1/node/ID/drain (ID of {node}, deadline {deadline})"

@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::secrets;
 use super::strongbox::Strongbox;
 use super::world::World;
+use crate::domain::backup::StoreSpec;
 use crate::domain::environment::Environment;
 use crate::domain::live::ServiceReport;
 use crate::domain::quorum::Voter;
-use crate::domain::service::{SecretRef, ServiceKind, ServiceSpec};
+use crate::domain::service::{Authority, SecretRef, ServiceKind, ServiceSpec};
 use crate::domain::service_action::ServiceAction;
 use crate::domain::table::Table;
 use crate::services::sealing::Identity;
@@ -93,32 +94,48 @@ impl Directory {
 
     async fn connect(&self, spec: &ServiceSpec) -> Result<Arc<dyn Service>, ServiceError> {
         let name = &spec.name;
-        let secret = match &spec.secret {
-            None => None,
-            Some(SecretRef::Generated(made)) => {
-                let file = SecretRef::File(self.strongbox.path(made));
-                Some(self.read(name, &file).await.map_err(|error| {
-                    ServiceError::Setup(format!(
-                        "{error}; the recipe that installs {name} makes it"
-                    ))
-                })?)
-            }
-            Some(reference) => match secrets::resolve(reference, &self.redactor).await {
-                Ok(secret) => Some(secret),
-                // A Vault has no token before it is initialised, and how it stands is told without one.
-                Err(_) if spec.kind == ServiceKind::Vault => {
-                    return Ok(self.world.service(spec, None)?.into());
-                }
-                Err(error) => return Err(ServiceError::Setup(format!("{name}: {error}"))),
-            },
+        let setup = |reason: String| ServiceError::Setup(format!("{name}: {reason}"));
+        let spec = &ServiceSpec {
+            ca: self.authority(spec.ca.as_ref()).map_err(setup)?,
+            ..spec.clone()
+        };
+        let secret = match self.secret(spec.secret.as_ref()).await {
+            Ok(secret) => secret,
+            // A Vault has no token before it is initialised, and how it stands is told without one.
+            Err(_) if spec.kind == ServiceKind::Vault => None,
+            Err(reason) => return Err(setup(reason)),
         };
         Ok(self.world.service(spec, secret)?.into())
     }
 
-    async fn read(&self, name: &str, from: &SecretRef) -> Result<SecretString, ServiceError> {
+    /// What lets one in, read now.
+    async fn secret(&self, from: Option<&SecretRef>) -> Result<Option<SecretString>, String> {
+        let (from, hint) = match from {
+            None => return Ok(None),
+            Some(SecretRef::Generated(made)) => (
+                &SecretRef::File(self.strongbox.path(made)),
+                "; the recipe that installs it makes it",
+            ),
+            Some(reference) => (reference, ""),
+        };
         secrets::resolve(from, &self.redactor)
             .await
-            .map_err(|error| ServiceError::Setup(format!("{name}: {error}")))
+            .map(Some)
+            .map_err(|error| format!("{error}{hint}"))
+    }
+
+    /// The authority as a file.
+    fn authority(&self, named: Option<&Authority>) -> Result<Option<Authority>, String> {
+        let Some(Authority::Generated(name)) = named else {
+            return Ok(named.cloned());
+        };
+        let path = self.strongbox.authority_path(name);
+        if !path.exists() {
+            return Err(format!(
+                "the authority {name} is not there yet; the recipe that installs it makes it"
+            ));
+        }
+        Ok(Some(Authority::File(path)))
     }
 
     /// The adapter of a service that asks it on other nodes than `node` only.
@@ -190,13 +207,12 @@ impl AskService for Directory {
                     self.environment.name
                 )
             })?;
-        let secret = match &spec.secret {
-            None => None,
-            Some(reference) => Some(
-                secrets::resolve(reference, &self.redactor)
-                    .await
-                    .map_err(|error| said(&error))?,
-            ),
+        let secret = self.secret(spec.secret.as_ref()).await;
+        let secret = secret.map_err(|reason| said(&reason))?;
+        let ca = self.authority(spec.ca.as_ref());
+        let spec = StoreSpec {
+            ca: ca.map_err(|reason| said(&reason))?,
+            ..spec
         };
         let host: Arc<dyn Host> = match &spec.via {
             None => Arc::new(LocalHost::new("here")),

@@ -85,7 +85,11 @@ pub(super) fn from_file(path: &Path, redactor: &Redactor) -> Result<SecretString
     hide(&path.display().to_string(), &read_file(path)?, redactor)
 }
 
-fn read_file(path: &Path) -> Result<Zeroizing<String>, SecretError> {
+/// The text of a file that nobody else may read.
+///
+/// # Errors
+/// As [`resolve`].
+pub(super) fn read_file(path: &Path) -> Result<Zeroizing<String>, SecretError> {
     let error =
         |reason: &dyn std::fmt::Display| SecretError(format!("{}: {reason}", path.display()));
     let file = std::fs::File::open(path).map_err(|e| error(&e))?;

@@ -175,6 +175,17 @@ impl Endpoint {
             .await
     }
 
+    /// As [`Endpoint::post_secret`], with PUT.
+    pub(super) async fn put_secret(
+        &self,
+        path: &str,
+        body: Zeroizing<String>,
+        until: Until,
+    ) -> Result<Answer, ServiceError> {
+        self.send("PUT", path, Some(Bytes::from_owner(body)), until)
+            .await
+    }
+
     /// Sends JSON with DELETE and takes whatever status comes.
     pub(super) async fn delete(
         &self,

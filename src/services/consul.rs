@@ -1,6 +1,7 @@
 //! Consul over its HTTP API v1 (<https://developer.hashicorp.com/consul/api-docs>).
 
 mod act;
+mod token;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -201,12 +202,13 @@ struct RaftServer {
 impl Service for Consul {
     async fn report(&self, deadline: Duration) -> Result<ServiceReport, ServiceError> {
         let started = Instant::now();
-        let until = Until::after(deadline);
+        // All are asked who leads, and the dead use up their time; as much is left for the rest.
         let Front {
             endpoint,
             leader,
             mut problems,
-        } = self.front(until).await?;
+        } = self.front(Until::after(deadline / 2)).await?;
+        let until = Until::after(deadline / 2);
         let latency_ms = super::millis(started);
         let (members, critical, autopilot) = tokio::join!(
             endpoint.get::<Vec<Member>>("/v1/agent/members", until),
@@ -331,8 +333,8 @@ impl Service for Consul {
     }
 
     async fn table(&self, view: &str, deadline: Duration) -> Result<Table, ServiceError> {
-        let until = Until::after(deadline);
-        let front = self.front(until).await?;
+        let front = self.front(Until::after(deadline / 2)).await?;
+        let until = Until::after(deadline / 2);
         match view {
             "members" => members(&front, until).await,
             "services" => services(front.endpoint, until).await,

@@ -2,6 +2,7 @@
 
 mod act;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Acted, Service, ServiceError, Tell, ViewSpec, gather, not_mine};
 use crate::domain::live::{Health, Members, Problem, ServiceReport};
 use crate::domain::quorum::Voter;
-use crate::domain::service::ServiceSpec;
+use crate::domain::service::{Authority, ServiceSpec};
 use crate::domain::service_action::ServiceAction;
 use crate::domain::table::{Cell, Table, Tone};
 
@@ -78,7 +79,11 @@ impl Kubernetes {
             .map_err(|error| setup(format!("{url}: {error}")))?;
         let mut config = Config::new(uri);
         config.connect_timeout = Some(Duration::from_secs(5));
-        config.root_cert_file.clone_from(&spec.ca);
+        config.root_cert_file = spec
+            .ca
+            .as_ref()
+            .and_then(Authority::file)
+            .map(PathBuf::from);
         config.auth_info.token = token;
         // The poller has its own backoff; hidden retries would only blur what is seen.
         config.default_retry = false;

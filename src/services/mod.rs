@@ -20,6 +20,7 @@ pub mod stores;
 mod traefik;
 mod vault;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::live::{Health, Problem, ServiceReport};
 use crate::domain::quorum::Voter;
-use crate::domain::service::{ServiceKind, ServiceSpec};
+use crate::domain::service::{Authority, ServiceKind, ServiceSpec};
 use crate::domain::service_action::ServiceAction;
 use crate::domain::table::Table;
 use crate::transport::http::HttpClient;
@@ -180,7 +181,7 @@ pub fn connect(
     if spec.kind == ServiceKind::Kubernetes {
         return Ok(Box::new(kubernetes::Kubernetes::new(spec, secret)?));
     }
-    let http = HttpClient::new(spec.ca.as_deref())
+    let http = HttpClient::new(spec.ca.as_ref().and_then(Authority::file))
         .map_err(|error| ServiceError::Setup(format!("{}: {error}", spec.name)))?;
     let auth = match spec.kind {
         ServiceKind::Consul => consul::auth(secret),
@@ -206,7 +207,13 @@ pub fn connect(
     let endpoints = api::endpoints(spec, &http, &auth)?;
     Ok(match spec.kind {
         ServiceKind::Consul => Box::new(consul::Consul::new(endpoints)),
-        ServiceKind::Vault => Box::new(vault::Vault::new(endpoints, spec.ca.clone())),
+        ServiceKind::Vault => Box::new(vault::Vault::new(
+            endpoints,
+            spec.ca
+                .as_ref()
+                .and_then(Authority::file)
+                .map(PathBuf::from),
+        )),
         ServiceKind::Nomad => Box::new(nomad::Nomad::new(endpoints)),
         ServiceKind::Harbor => Box::new(harbor::Harbor::new(endpoints)),
         ServiceKind::Traefik => Box::new(traefik::Traefik::new(endpoints)),

@@ -49,7 +49,12 @@ pub(super) async fn execute(
     if names.is_empty() {
         return Ok(Outcome::Skipped("the environment has no services".into()));
     }
-    let what = wanted(wait, host);
+    let others = host.filter(|_| wait.elsewhere).map(|node| {
+        let spec = context.environment.service(&wait.name);
+        let others = spec.map(|spec| spec.elsewhere_than(node, context.environment.node(node)));
+        phrase(node, &others.map(|spec| spec.nodes).unwrap_or_default())
+    });
+    let what = wanted(wait, others.as_deref());
     let services = Services {
         names,
         wait,
@@ -153,16 +158,25 @@ impl Look for Services<'_> {
     }
 }
 
-fn wanted(wait: &ServiceWait, host: Option<&str>) -> String {
+/// Who is asked instead of `node`.
+fn phrase(node: &str, others: &[String]) -> String {
+    match others {
+        [] => format!("others than {node}"),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+fn wanted(wait: &ServiceWait, others: Option<&str>) -> String {
     let name = if wait.name == "*" {
         "every service"
     } else {
         &wait.name
     };
     let words = conditions(wait).join(" and ");
-    match host {
-        Some(node) if wait.elsewhere => format!("{name} {words}, as others than {node} see it"),
-        _ => format!("{name} {words}"),
+    match others {
+        Some(others) => format!("{name} {words}, as seen by {others}"),
+        None => format!("{name} {words}"),
     }
 }
 

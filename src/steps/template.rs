@@ -17,6 +17,8 @@
 //! | `service_of_kind("consul")` | the first service of that kind |
 //! | `nodes \| addresses` | where the nodes reach each other (`lan`), as a list |
 //! | `secret("k3s-token", "token")` | a secret that is made when it is first needed and kept where the engine is; see [`SecretKind`]. For the content of files only, never for a command |
+//! | `authority("consul")` | the certificate, in PEM, of an authority that is made when it is first needed and kept where the engine is |
+//! | `certificate("consul", node.name, names)`, `certificate_key(…)` | a certificate of that authority for these host names and addresses, and its key; made anew 90 days before it ends. For the content of files only |
 //! | `address is ip` | whether it is an IP address rather than a name |
 //!
 //! `lan` is the node's label of that name, for nodes that reach each other by another address than the operator reaches
@@ -39,7 +41,7 @@ pub use crate::domain::did_you_mean;
 use crate::domain::environment::Environment;
 use crate::domain::node::{Node, Role};
 use crate::domain::platform::Arch;
-use crate::domain::secret::SecretKind;
+use crate::domain::secret::{Certified, Holder, SecretKind};
 
 /// The most work one template may do, in MiniJinja's instructions: enough for a configuration file over 1,000 nodes, and
 /// an end for a loop that has none.
@@ -57,6 +59,9 @@ const FUNCTIONS: &[&str] = &[
     "artifact",
     "service_of_kind",
     "secret",
+    "authority",
+    "certificate",
+    "certificate_key",
     "range",
     "dict",
     "namespace",
@@ -120,6 +125,18 @@ pub trait SecretSource: Send + Sync {
     /// # Errors
     /// A sentence that says why it cannot be had; never any part of it.
     fn secret(&self, name: &str, kind: SecretKind) -> Result<String, String>;
+
+    /// The certificate of the authority called `name`, made when it is not there.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be had.
+    fn authority(&self, name: &str) -> Result<String, String>;
+
+    /// The holder's certificate and key, made when they are not there, or will soon be no good any more.
+    ///
+    /// # Errors
+    /// A sentence that says why they cannot be had; never any part of the key.
+    fn certificate(&self, holder: &Holder) -> Result<Certified, String>;
 }
 
 /// Shows where a secret will stand, for plans: they are kept and shown.
@@ -129,6 +146,14 @@ pub struct Unseen;
 impl SecretSource for Unseen {
     fn secret(&self, name: &str, _: SecretKind) -> Result<String, String> {
         Ok(format!("[secret {name}]"))
+    }
+
+    fn authority(&self, name: &str) -> Result<String, String> {
+        Ok(format!("[authority {name}]\n"))
+    }
+
+    fn certificate(&self, holder: &Holder) -> Result<Certified, String> {
+        Ok(Certified::placeholder("", &holder.name))
     }
 }
 
@@ -145,16 +170,7 @@ impl Templates {
         secrets: Arc<dyn SecretSource>,
     ) -> Self {
         let mut engine = engine();
-        engine.add_function("secret", move |name: &str, kind: &str| {
-            let kind: SecretKind = kind.parse().map_err(invalid)?;
-            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-            if name.is_empty() || !name.chars().all(plain) {
-                return Err(invalid(format!(
-                    "{name:?} is no name of a secret: use lower-case letters, digits and dashes"
-                )));
-            }
-            secrets.secret(name, kind).map_err(invalid)
-        });
+        add_secrets(&mut engine, secrets);
         let nodes: Vec<(&Node, Value)> = environment
             .nodes
             .iter()
@@ -439,6 +455,61 @@ fn engine() -> minijinja::Environment<'static> {
     });
     engine.add_test("ip", |address: &str| address.parse::<IpAddr>().is_ok());
     engine
+}
+
+/// What is made for a cluster and kept where the engine is.
+fn add_secrets(engine: &mut minijinja::Environment<'static>, secrets: Arc<dyn SecretSource>) {
+    let source = Arc::clone(&secrets);
+    engine.add_function("secret", move |name: &str, kind: &str| {
+        let kind: SecretKind = kind.parse().map_err(invalid)?;
+        check_name(name)?;
+        source.secret(name, kind).map_err(invalid)
+    });
+    let source = Arc::clone(&secrets);
+    engine.add_function("authority", move |name: &str| {
+        check_name(name)?;
+        source.authority(name).map_err(invalid)
+    });
+    let certified = move |authority: &str, name: &str, names: Vec<String>| {
+        check_name(authority)?;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || !name.chars().all(is_plain) {
+            return Err(invalid(format!(
+                "{name:?} is no name of a holder: use letters, digits, dashes and dots"
+            )));
+        }
+        let holder = Holder {
+            authority: authority.to_owned(),
+            name: name.to_owned(),
+            names,
+        };
+        secrets.certificate(&holder).map_err(invalid)
+    };
+    let certified = Arc::new(certified);
+    let of = Arc::clone(&certified);
+    engine.add_function(
+        "certificate",
+        move |authority: &str, name: &str, names: Vec<String>| {
+            of(authority, name, names).map(|certified| certified.certificate)
+        },
+    );
+    engine.add_function(
+        "certificate_key",
+        move |authority: &str, name: &str, names: Vec<String>| {
+            certified(authority, name, names).map(|certified| certified.key)
+        },
+    );
+}
+
+/// Names of what is kept become names of files.
+fn check_name(name: &str) -> Result<(), Error> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || !name.chars().all(plain) {
+        return Err(invalid(format!(
+            "{name:?} is no name of a secret: use lower-case letters, digits and dashes"
+        )));
+    }
+    Ok(())
 }
 
 fn value(data: impl Serialize) -> Value {

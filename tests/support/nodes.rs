@@ -19,6 +19,7 @@ use quarterdeck::domain::plan::{Origin, PlanRequest};
 use quarterdeck::domain::platform::{Arch, Platform};
 use quarterdeck::domain::recipe::Recipe;
 use quarterdeck::domain::run::{LogLine, Run, Stream, Task, TaskState};
+use quarterdeck::domain::seal::{NewKeys, Word};
 use quarterdeck::domain::service::{SecretRef, ServiceKind, ServiceSpec};
 use quarterdeck::domain::stack::Stack;
 use quarterdeck::engine::{Engine, EngineSettings, Network};
@@ -93,16 +94,11 @@ impl Nodes {
         command
     }
 
-    fn environment(&self) -> Environment {
-        let package = std::fs::read(&self.deb).expect("the Consul package can be read");
-        let sum = quarterdeck::domain::hex(&Sha256::digest(&package));
-        let artifact = Artifact {
-            source: self.deb.display().to_string(),
-            sha256: sum,
-        };
-        let node = |(index, name): (usize, &&str)| Node {
+    /// The environment `real`: Consul's servers on these nodes, with encrypted gossip and ACLs.
+    pub fn environment(&self, names: &[&str]) -> Environment {
+        let node = |name: &&str| Node {
             name: (*name).to_owned(),
-            address: format!("10.77.0.{}", 11 + index),
+            address: address(name),
             platform: Platform::Generic,
             arch: Arch::Amd64,
             roles: BTreeSet::from([Role::ConsulServer]),
@@ -125,22 +121,20 @@ impl Nodes {
             marking: None,
             stack: Stack::Consul,
             versions: BTreeMap::from([("consul".into(), "1.8.7".into())]),
-            nodes: NAMES.iter().enumerate().map(node).collect(),
+            nodes: names.iter().map(node).collect(),
             services: vec![ServiceSpec {
                 name: "consul".into(),
                 kind: ServiceKind::Consul,
-                urls: (11..14)
-                    .map(|host| format!("http://10.77.0.{host}:8500"))
+                urls: names
+                    .iter()
+                    .map(|name| format!("http://{}:8500", address(name)))
                     .collect(),
-                nodes: NAMES.iter().map(|&name| name.into()).collect(),
+                nodes: names.iter().map(|&name| name.into()).collect(),
                 user: None,
                 secret: Some(SecretRef::Generated("consul-management".into())),
                 ca: None,
             }],
-            artifacts: BTreeMap::from([(
-                "consul".into(),
-                BTreeMap::from([(Arch::Amd64, artifact)]),
-            )]),
+            artifacts: BTreeMap::from([("consul".into(), brought(&self.deb))]),
             backups: quarterdeck::domain::backup::Backups::default(),
             // Encrypted gossip, and nobody is let in without a token.
             variables: BTreeMap::from([(
@@ -149,6 +143,27 @@ impl Nodes {
             )]),
         }
     }
+}
+
+/// A file that the operator brings.
+pub fn brought(file: &Path) -> BTreeMap<Arch, Artifact> {
+    let content = std::fs::read(file).expect("what is brought can be read");
+    let artifact = Artifact {
+        source: file.display().to_string(),
+        sha256: quarterdeck::domain::hex(&Sha256::digest(&content)),
+    };
+    BTreeMap::from([(Arch::Amd64, artifact)])
+}
+
+/// Where `tests/real/nodes` puts a node.
+pub fn address(node: &str) -> String {
+    let number: u8 = node[1..].parse().expect("n1, n2 …");
+    format!("10.77.0.{}", 10 + number)
+}
+
+/// The recipes of this program.
+pub fn recipes() -> Vec<Recipe> {
+    Library::load(None).recipes().cloned().collect()
 }
 
 /// An engine on the nodes and a client of it.
@@ -161,13 +176,24 @@ pub struct Cockpit {
 impl Cockpit {
     /// Starts an engine with a state of its own, which polls every two seconds.
     pub async fn start(nodes: &Nodes) -> Self {
-        Self::with_recipes(nodes, Library::load(None).recipes().cloned().collect()).await
+        Self::with_recipes(nodes, recipes()).await
     }
 
     /// The same with these recipes.
     pub async fn with_recipes(nodes: &Nodes, recipes: Vec<Recipe>) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let state = tempfile::tempdir().expect("a temporary directory");
+        Self::of(nodes.environment(&NAMES), recipes, state).await
+    }
+
+    /// Another engine on the same state, for this environment and these recipes.
+    pub async fn instead(self, environment: Environment, recipes: Vec<Recipe>) -> Self {
+        self.engine.shutdown(Duration::from_secs(10)).await;
+        Self::of(environment, recipes, self.state).await
+    }
+
+    /// Starts an engine for this environment, which keeps its state there.
+    pub async fn of(environment: Environment, recipes: Vec<Recipe>, state: TempDir) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let ssh = SshSettings {
             agent: None,
             // Power cuts and pulled cables are noticed after 15 s, not 45.
@@ -183,7 +209,7 @@ impl Cockpit {
             state.path().join("state"),
             state.path().join("cache"),
         );
-        settings.environments = vec![nodes.environment()];
+        settings.environments = vec![environment];
         settings.recipes = recipes;
         settings.node_interval = Duration::from_secs(2);
         settings.service_interval = Duration::from_secs(2);
@@ -301,6 +327,25 @@ impl Cockpit {
             Ok(Response::Started(run)) => Running { run: *run, events },
             other => panic!("{recipe} does not start: {other:?}"),
         }
+    }
+
+    /// Says something to a run that waits for it, as soon as it does; gives the new keys where it hands them over.
+    pub async fn say(&self, running: &Running, word: &Word) -> Option<NewKeys> {
+        let said = timeout(PATIENCE, async {
+            loop {
+                let request = Request::Ceremony {
+                    run: running.run.id,
+                    word: word.clone(),
+                };
+                match self.client.call(request).await {
+                    Ok(Response::Keys(keys)) => return Some(*keys),
+                    Ok(_) => return None,
+                    // It has not come to that point yet.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+                }
+            }
+        });
+        said.await.expect("the run waits for a word")
     }
 
     /// Waits for the end of a run.

@@ -44,6 +44,8 @@ pub(crate) struct StoreEntry {
     pub(crate) secret: Option<SecretEntry>,
     /// For etcd: PEM file of the authority that signed the members' certificates.
     pub(crate) ca: Option<Path>,
+    /// For etcd: the name of an authority that a recipe makes; instead of `ca`.
+    pub(crate) authority: Option<Name>,
     /// For Terraform: the directory of the configuration, initialised.
     pub(crate) directory: Option<Path>,
     /// For `PostgreSQL`: the node whose `pg_dump` is used, by SSH; default: that of the engine's machine.

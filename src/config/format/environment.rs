@@ -177,6 +177,8 @@ pub(crate) struct ServiceEntry {
     pub(crate) secret: Option<SecretEntry>,
     /// PEM file of the authority that signed the endpoint's certificate; default: the system's authorities.
     pub(crate) ca: Option<Path>,
+    /// The name of an authority that a recipe makes, such as `consul`; instead of `ca`.
+    pub(crate) authority: Option<Name>,
 }
 
 /// Where a secret can be read: exactly one of these. Never the secret itself.

@@ -4,7 +4,7 @@ use crate::config::cursor::Cursor;
 use crate::config::diagnostic::{Fault, quoted};
 use crate::config::format::backups::{BackupsEntry, StoreEntry};
 use crate::config::meaning::paths::Paths;
-use crate::config::meaning::services::reference;
+use crate::config::meaning::services::{authority, reference};
 use crate::config::meaning::settings::duration;
 use crate::domain::backup::{Backups, OtherStore, StoreSpec};
 use crate::domain::node::Node;
@@ -58,10 +58,13 @@ pub(crate) fn read(
                 .secret
                 .as_ref()
                 .and_then(|secret| reference(secret, here.key("secret"), paths, faults)),
-            ca: entry
-                .ca
-                .as_ref()
-                .map(|ca| paths.existing(&ca.0, here.key("ca").span(), "the certificate", faults)),
+            ca: authority(
+                entry.ca.as_ref(),
+                entry.authority.as_ref(),
+                here,
+                paths,
+                faults,
+            ),
             directory: entry.directory.as_ref().map(|directory| {
                 let span = here.key("directory").span();
                 paths.existing(&directory.0, span, "the directory", faults)

@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 use crate::config::cursor::Cursor;
 use crate::config::diagnostic::{Fault, Span, quoted};
 use crate::config::format::environment::{EnvironmentFile, SecretEntry, ServiceEntry};
+use crate::config::format::words::{Name, Path};
 use crate::config::meaning::doubt::Doubt;
 use crate::config::meaning::paths::{Paths, is_open_to_others};
 use crate::config::suggest;
 use crate::domain::node::{Node, Role};
-use crate::domain::service::{SecretRef, ServiceKind, ServiceSpec};
+use crate::domain::service::{Authority, SecretRef, ServiceKind, ServiceSpec};
 
 /// What services may refer to.
 struct Inventory<'f> {
@@ -51,10 +52,13 @@ pub(crate) fn read(
             .secret
             .as_ref()
             .and_then(|secret| reference(secret, at.key("secret"), paths, faults));
-        let ca = entry
-            .ca
-            .as_ref()
-            .map(|ca| paths.existing(&ca.0, at.key("ca").span(), "the certificate", faults));
+        let ca = authority(
+            entry.ca.as_ref(),
+            entry.authority.as_ref(),
+            at,
+            paths,
+            faults,
+        );
         let on = placed(entry, &inventory.names, at, faults);
         let name = match (&entry.name, entry.kind) {
             (Some(name), _) => name.0.clone(),
@@ -157,7 +161,7 @@ fn endpoints(
             let urls: Vec<String> = placed
                 .iter()
                 .filter_map(|name| inventory.nodes.get(name.as_str()))
-                .map(|node| usual(kind, node, entry.ca.is_some()))
+                .map(|node| usual(kind, node, entry.ca.is_some() || entry.authority.is_some()))
                 .collect();
             // A service that names nodes or URLs, though wrong ones, has had its say.
             let named = entry.nodes.as_ref().is_some_and(|nodes| !nodes.is_empty());
@@ -215,16 +219,43 @@ fn usual(kind: ServiceKind, node: &Node, has_ca: bool) -> String {
         );
     let scheme = if tls { "https" } else { "http" };
     // MicroK8s moves the API server away from 6443 (<https://microk8s.io/docs/services-and-ports>).
-    let port = if kind == ServiceKind::Kubernetes && node.roles.contains(&Role::Microk8s) {
-        16443
-    } else {
-        kind.default_port()
+    let port = match kind {
+        ServiceKind::Kubernetes if node.roles.contains(&Role::Microk8s) => 16443,
+        // Consul keeps a port of its own for TLS (<https://developer.hashicorp.com/consul/docs/install/ports>).
+        ServiceKind::Consul if tls => 8501,
+        _ => kind.default_port(),
     };
     if node.address.contains(':') {
         format!("{scheme}://[{}]:{port}", node.address)
     } else {
         format!("{scheme}://{}:{port}", node.address)
     }
+}
+
+/// Whose certificates are trusted: a file, or one that a recipe makes.
+pub(crate) fn authority(
+    file: Option<&Path>,
+    generated: Option<&Name>,
+    at: Cursor<'_>,
+    paths: &Paths,
+    faults: &mut Vec<Fault>,
+) -> Option<Authority> {
+    if let (Some(_), Some(_)) = (file, generated) {
+        faults.push(
+            Fault::error(
+                "duplicate-key",
+                at.key("authority").span(),
+                "both `ca` and `authority` are given",
+            )
+            .related(at.key("ca").span(), "and here")
+            .help("keep `ca` for a file of your own, `authority` for one that a recipe makes"),
+        );
+    }
+    if let Some(file) = file {
+        let path = paths.existing(&file.0, at.key("ca").span(), "the certificate", faults);
+        return Some(Authority::File(path));
+    }
+    generated.map(|name| Authority::Generated(name.0.clone()))
 }
 
 /// Where a secret can be read.

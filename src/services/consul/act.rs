@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Consul, Member, Raft};
+use super::{Consul, Member, Raft, token};
 use crate::domain::quorum::Voter;
 use crate::domain::service_action::ConsulAction;
 use crate::services::api::Until;
@@ -14,7 +14,18 @@ const LIMIT: Duration = Duration::from_secs(10);
 impl Consul {
     /// See [`crate::services::Service::act`].
     pub(super) async fn carry_out(&self, action: &ConsulAction) -> Result<Acted, ServiceError> {
-        let ConsulAction::ForceLeave { node } = action;
+        let node = match action {
+            ConsulAction::ForceLeave { node } => node,
+            ConsulAction::Grant {
+                name,
+                secret,
+                rules,
+            } => {
+                let front = self.front(Until::after(LIMIT)).await?;
+                let until = Until::after(LIMIT);
+                return token::bring_about(front.endpoint, name, secret, rules, until).await;
+            }
+        };
         let front = self.front(Until::after(LIMIT)).await?;
         // Whoever is dead has used up that time.
         let until = Until::after(LIMIT);

@@ -33,6 +33,7 @@ use super::api::{self, Auth, Endpoint};
 use super::intake::Intake;
 use super::{ServiceError, consul as consul_api, nomad as nomad_api, vault as vault_api};
 use crate::domain::backup::{StoreKind, StoreSpec};
+use crate::domain::service::Authority;
 use crate::domain::snapshot::{Inventory, Snapshot};
 use crate::transport::Host;
 use crate::transport::http::{HttpClient, Incoming};
@@ -94,7 +95,7 @@ pub fn open(
     host: Arc<dyn Host>,
 ) -> Result<Box<dyn Store>, ServiceError> {
     let endpoints = |auth: Auth| {
-        let http = HttpClient::new(spec.ca.as_deref())
+        let http = HttpClient::new(spec.ca.as_ref().and_then(Authority::file))
             .map_err(|error| ServiceError::Setup(format!("{}: {error}", spec.name)))?;
         api::endpoints_at(&spec.name, &spec.urls, &spec.nodes, &http, &auth)
     };
