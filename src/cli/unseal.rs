@@ -309,7 +309,8 @@ fn print(keys: &NewKeys, json: bool) -> color_eyre::Result<()> {
         writeln!(text)?;
     } else {
         for (at, share) in keys.shares.iter().enumerate() {
-            writeln!(text, "share {}: {}", at + 1, output::plain(share.expose()))?;
+            let (name, share) = (keys.called(), output::plain(share.expose()));
+            writeln!(text, "{name} {}: {share}", at + 1)?;
         }
         if let Some(token) = &keys.root_token {
             writeln!(text, "root token: {}", output::plain(token.expose()))?;
@@ -318,9 +319,8 @@ fn print(keys: &NewKeys, json: bool) -> color_eyre::Result<()> {
     output::bytes(&text)?;
     if !json {
         output::remark(&format!(
-            "these are shown once: any {} of the {} shares unseal. Give each to another person",
-            keys.threshold,
-            keys.shares.len()
+            "these are shown once. {} Give each to another person",
+            keys.purpose()
         ));
     }
     Ok(())

@@ -47,6 +47,9 @@ impl SealState {
     }
 }
 
+/// The kind of seal that operators open with shares; every other one opens itself.
+pub const SHAMIR: &str = "shamir";
+
 /// One node of a Vault, as it says itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeSeal {
@@ -94,7 +97,7 @@ impl NodeSeal {
 
     /// Whether something else than operators unseals it; then nobody is asked for shares.
     pub fn unseals_itself(&self) -> bool {
-        !self.kind.is_empty() && self.kind != "shamir"
+        !self.kind.is_empty() && self.kind != SHAMIR
     }
 
     /// Whether it waits for shares from operators.
@@ -273,6 +276,33 @@ pub struct NewKeys {
     pub threshold: u32,
     /// The first token, which may do everything; only a new Vault has one.
     pub root_token: Option<Secret>,
+    /// Whether they are recovery keys: of a Vault that unseals itself. They do not unseal it, they let operators act for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recovery: bool,
+}
+
+impl NewKeys {
+    /// What one of them is called.
+    pub const fn called(&self) -> &'static str {
+        if self.recovery {
+            "recovery key"
+        } else {
+            "share"
+        }
+    }
+
+    /// What they are for, as a sentence.
+    pub fn purpose(&self) -> String {
+        let (needed, all) = (self.threshold, self.shares.len());
+        if self.recovery {
+            format!(
+                "Any {needed} of these {all} recovery keys let operators make a new root token; they do not unseal, which this Vault \
+                 does itself."
+            )
+        } else {
+            format!("Any {needed} of these {all} shares unseal.")
+        }
+    }
 }
 
 /// The shortest and the longest share, bytes: Vault takes keys of 16 to 32 bytes, and a share has its number at the end.

@@ -253,6 +253,7 @@ mod tests {
             shares: vec![Secret::new(share.into())],
             threshold: 1,
             root_token: None,
+            recovery: false,
         }));
         assert!(!format!("{keys:?}").contains(share));
     }

@@ -17,7 +17,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{SealStatus, Seen, Until, Vault};
-use crate::domain::seal::{NewKeys, NodeSeal, SealState};
+use crate::domain::seal::{NewKeys, NodeSeal, SHAMIR, SealState};
 use crate::domain::secret::Secret;
 use crate::services::ServiceError;
 use crate::services::api::Endpoint;
@@ -158,15 +158,16 @@ struct Keys {
 
 impl Keys {
     fn cut(self, threshold: u32) -> NewKeys {
-        let shares = if self.keys.is_empty() {
-            self.recovery_keys
-        } else {
-            self.keys
-        };
+        let recovery = self.keys.is_empty();
         NewKeys {
-            shares,
+            shares: if recovery {
+                self.recovery_keys
+            } else {
+                self.keys
+            },
             threshold,
             root_token: self.root_token,
+            recovery,
         }
     }
 }
@@ -338,12 +339,19 @@ impl Seals for Vault {
     async fn init(&self, node: &str, scheme: &Scheme) -> Result<NewKeys, ServiceError> {
         let endpoint = self.endpoint(node)?;
         let until = Until::after(PATIENCE);
+        let seal: SealStatus = endpoint.get("/v1/sys/seal-status", until).await?;
+        // Where something else unseals, operators get recovery keys, and a word about shares is refused.
+        let (cut, pgp) = if seal.kind == SHAMIR {
+            ("secret", "pgp_keys")
+        } else {
+            ("recovery", "recovery_pgp_keys")
+        };
         let mut body = json!({
-            "secret_shares": scheme.shares,
-            "secret_threshold": scheme.threshold,
+            format!("{cut}_shares"): scheme.shares,
+            format!("{cut}_threshold"): scheme.threshold,
         });
         if let Some(first) = scheme.pgp_keys.first() {
-            body["pgp_keys"] = json!(scheme.pgp_keys);
+            body[pgp] = json!(scheme.pgp_keys);
             body["root_token_pgp_key"] = json!(first);
         }
         let answer = endpoint.post("/v1/sys/init", &body, until).await?;

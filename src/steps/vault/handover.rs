@@ -146,11 +146,17 @@ impl Handover {
     }
 }
 
+/// How the files of shares begin.
+fn stem(keys: &NewKeys) -> String {
+    keys.called().replace(' ', "-")
+}
+
 /// One file for each share and one for the root token, for the first recipient.
 fn encrypt(recipients: &[Recipient], keys: &NewKeys) -> Result<Vec<(String, Vec<u8>)>, String> {
     let last = recipients.len().saturating_sub(1);
+    let stem = stem(keys);
     let shares = keys.shares.iter().enumerate().map(|(at, share)| {
-        let name = format!("share-{}.age", at + 1);
+        let name = format!("{stem}-{}.age", at + 1);
         (name, &recipients[at.min(last)], share)
     });
     let token = keys
@@ -178,9 +184,10 @@ fn decode(keys: &NewKeys) -> Result<Vec<(String, Vec<u8>)>, String> {
             .collect()
     };
     let odd = |name: &str| format!("{name}: Vault gave it in a form that is not known");
+    let stem = stem(keys);
     let mut files = Vec::new();
     for (at, share) in keys.shares.iter().enumerate() {
-        let name = format!("share-{}.gpg", at + 1);
+        let name = format!("{stem}-{}.gpg", at + 1);
         let bytes = hex(share.expose()).ok_or_else(|| odd(&name))?;
         files.push((name, bytes));
     }
@@ -288,6 +295,7 @@ mod tests {
             shares: ["aa01", "bb02"].map(|text| Secret::new(text.into())).into(),
             threshold: 2,
             root_token: Some(Secret::new("hvs.token".into())),
+            recovery: false,
         }
     }
 

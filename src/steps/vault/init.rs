@@ -4,7 +4,7 @@ use super::super::{Outcome, StepError};
 use super::handover::{give, read, taker};
 use super::{Site, in_state};
 use crate::domain::recipe::VaultStep;
-use crate::domain::seal::{CeremonyKind, SealState};
+use crate::domain::seal::{CeremonyKind, NodeSeal, SealState};
 
 pub(super) async fn execute(site: &Site<'_>, step: &VaultStep) -> Result<Outcome, StepError> {
     let nodes = site.nodes().await?;
@@ -46,9 +46,15 @@ pub(super) async fn execute(site: &Site<'_>, step: &VaultStep) -> Result<Outcome
         .ceremonies
         .open(&site.service, CeremonyKind::Init);
     chair.see(&nodes);
+    let itself = nodes.first().is_some_and(NodeSeal::unseals_itself);
     let cut = format!("{} of {}", scheme.threshold, scheme.shares);
+    let cut = if itself {
+        format!("it unseals itself, and {cut} recovery keys act for its operators")
+    } else {
+        format!("{cut} shares unseal it")
+    };
     site.note(format!(
-        "{first}: to be initialised, {cut} shares unseal, for {}",
+        "{first}: to be initialised; {cut}; for {}",
         handover.whom()
     ))
     .await;
@@ -59,8 +65,7 @@ pub(super) async fn execute(site: &Site<'_>, step: &VaultStep) -> Result<Outcome
     let keys = site.seals.init(&first, &scheme).await.map_err(|error| {
         StepError::lasting(format!("{first} could not be initialised: {error}"))
     })?;
-    site.note(format!("{first}: initialised, {cut} shares unseal it"))
-        .await;
+    site.note(format!("{first}: initialised; {cut}")).await;
     match waits {
         Some(waits) => {
             let by = give(keys, waits, &mut chair, site).await?;
@@ -71,9 +76,11 @@ pub(super) async fn execute(site: &Site<'_>, step: &VaultStep) -> Result<Outcome
             handover.write(&keys, site).await?;
         }
     }
-    site.note(
-        "every node is sealed still: `quarterdeck unseal`, with these shares, is what comes next",
-    )
-    .await;
+    let next = if itself {
+        "`quarterdeck unseal` lets the others join, and waits until all have unsealed themselves"
+    } else {
+        "every node is sealed still: `quarterdeck unseal`, with these shares, is what comes next"
+    };
+    site.note(next).await;
     Ok(Outcome::Changed)
 }

@@ -88,6 +88,8 @@ async fn replace(
         shares: shares.clone(),
         threshold,
         root_token: None,
+        // What unseals itself is not rekeyed here.
+        recovery: false,
     };
     if handover.write(&keys, site).await? {
         chair.want(Wants::Nothing);

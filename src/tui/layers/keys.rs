@@ -69,10 +69,8 @@ impl KeysDialog {
         );
         let (body, foot) = cut_bottom(inner, 2);
         let sentence = format!(
-            "Any {} of these {} shares unseal. Give each to another person; the root token may do everything: use it to make \
-             other ways in, then revoke it.",
-            self.keys.threshold,
-            self.keys.shares.len()
+            "{} Give each to another person; the root token may do everything: use it to make other ways in, then revoke it.",
+            self.keys.purpose()
         );
         let mut rows: Vec<(String, ratatui::style::Style)> = Vec::new();
         let room = usize::from(body.width.max(10));

@@ -16,24 +16,13 @@ use super::sys::key_of;
 use crate::lab::services::http;
 
 /// The body of `init` and `rekey/init`.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 struct Wanted {
     secret_shares: u64,
     secret_threshold: u64,
     pgp_keys: Vec<String>,
     require_verification: bool,
-}
-
-impl Default for Wanted {
-    fn default() -> Self {
-        Self {
-            secret_shares: 0,
-            secret_threshold: 0,
-            pgp_keys: Vec::new(),
-            require_verification: false,
-        }
-    }
 }
 
 impl Wanted {

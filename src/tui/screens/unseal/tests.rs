@@ -121,6 +121,7 @@ fn new_keys_are_shown_until_they_are_kept() {
             .collect(),
         threshold: 3,
         root_token: Some(Secret::new("hvs.sample".into())),
+        recovery: false,
     };
     let answer = Answer::Spoken {
         run: sample::run_id(13),
