@@ -5,13 +5,18 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::bootstrap::Site;
 use super::exit::{Ended, Exit};
-use super::screens::{self, Practice};
+use super::screens::{self, Practice, Shown};
 use super::session::{Endings, Session, state_dir};
 use super::{Global, Look, output};
 use crate::clock::SystemClock;
 use crate::domain::stack::Stack;
 use crate::lab::{Lab, LabSettings};
+use crate::tui::Place;
+
+/// Says how fast simulated work goes, where no flag does.
+const PACE: &str = "QUARTERDECK_LAB_PACE";
 
 /// Flags of `quarterdeck lab`.
 #[derive(Debug, Args)]
@@ -20,7 +25,7 @@ pub(super) struct LabArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How fast simulated work goes: 1 as in life, 0 without waiting
-    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", env = PACE)]
     pace: f32,
     /// Begin with bare boards, to deploy this stack on them: consul, nomad or kubernetes
     #[arg(long, value_name = "STACK", value_parser = stack)]
@@ -28,6 +33,37 @@ pub(super) struct LabArgs {
     /// Open no screens: print the workspace's directory, and run until interrupted
     #[arg(long)]
     headless: bool,
+    /// Whether to begin with what there is to do.
+    #[arg(skip)]
+    guided: bool,
+}
+
+impl LabArgs {
+    /// As `quarterdeck lab`, or with a stack as `quarterdeck lab --bare STACK`.
+    ///
+    /// # Errors
+    /// [`Exit::Unusable`] when the lab has no such stack.
+    pub(super) fn bare(stack: Option<Stack>) -> Result<Self, Ended> {
+        let bare = stack
+            .map(|stack| self::stack(stack.word()))
+            .transpose()
+            .map_err(Ended::unusable)?;
+        Ok(Self {
+            seed: 1,
+            pace: std::env::var(PACE)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(1.0),
+            bare,
+            headless: false,
+            guided: false,
+        })
+    }
+
+    /// Beginning with what there is to do.
+    pub(super) fn guided(self, guided: bool) -> Self {
+        Self { guided, ..self }
+    }
 }
 
 /// Reads a stack that can be deployed in the lab.
@@ -71,12 +107,22 @@ pub(super) async fn lab(global: &Global, look: &Look, args: LabArgs) -> color_ey
     let exit = if args.headless {
         headless(&dir).await
     } else {
+        let site = Site::new(global, &dir, Some("lab".into()));
+        let place = if args.guided {
+            Place::Wizard
+        } else {
+            Place::Bridge
+        };
         let global = Global {
             workspace: Some(dir),
             ..global.clone()
         };
         let session = Session::own(&global).await?;
-        screens::show(session, look, Some(Practice::new(Arc::clone(lab.world())))).await
+        let practice = Practice::new(Arc::clone(lab.world()));
+        let shown = Shown::at(place, site).practising(practice);
+        screens::show(session, look, shown)
+            .await
+            .map(|(exit, _)| exit)
     };
     lab.stop().await;
     exit

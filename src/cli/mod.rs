@@ -7,6 +7,7 @@ mod answers;
 mod approvals;
 mod audit;
 mod background;
+mod bootstrap;
 mod cancel;
 mod copy;
 mod drift;
@@ -94,6 +95,8 @@ struct Global {
 enum Command {
     /// Start a practice cluster of simulated nodes and services, and open the Bridge on it
     Lab(lab::LabArgs),
+    /// Begin: practise, adopt what runs, or build on hosts; guided on a terminal, or by a file of answers
+    Bootstrap(bootstrap::BootstrapArgs),
     /// Run a recipe and follow its log
     Run(run::RunArgs),
     /// Stop a run that is under way
@@ -224,6 +227,7 @@ pub async fn main() -> color_eyre::Result<Exit> {
     match cli.command {
         None => screens::open_workspace(global, &cli.look).await,
         Some(Command::Lab(args)) => lab::lab(global, &cli.look, args).await,
+        Some(Command::Bootstrap(args)) => bootstrap::bootstrap(global, &cli.look, args).await,
         Some(Command::Run(args)) => run::run(global, args).await,
         Some(Command::Resume(args)) => resume::resume(global, args).await,
         Some(Command::Undo(args)) => undo::undo(global, args).await,

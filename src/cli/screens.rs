@@ -5,21 +5,52 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::bootstrap::{self, Site};
 use super::exit::{Ended, Exit};
 use super::session::Session;
 use super::{Global, Look, output};
 use crate::clock::SystemClock;
+use crate::config::{self, FindError};
 use crate::lab::world::{FaultHelp, World};
-use crate::tui::{self, Argument, ExtraCommand, Extras, Options};
+use crate::tui::{self, Argument, ExtraCommand, Extras, Options, Outcome, Place};
 
-/// Opens the Bridge on the workspace that is found from here.
+/// Opens the Bridge on the workspace that is found from here; where there is none, the first start.
 ///
 /// # Errors
 /// When there is no terminal, or the workspace cannot be used.
 pub(super) async fn open_workspace(global: &Global, look: &Look) -> color_eyre::Result<Exit> {
     require_terminal()?;
-    let session = Session::open(global, "screens").await?;
-    show(session, look, None).await
+    let cwd = std::env::current_dir().map_err(Ended::unusable)?;
+    if let Err(FindError::Missing { .. }) = config::find(global.workspace.as_deref(), &cwd) {
+        return bootstrap::guide(global, look, &cwd.join(bootstrap::DIRECTORY)).await;
+    }
+    bootstrap::on_workspace(global, look, None, Place::Bridge).await
+}
+
+/// What is shown, beside the workspace.
+pub(super) struct Shown {
+    place: Place,
+    site: Site,
+    practice: Option<Practice>,
+}
+
+impl Shown {
+    /// Beginning at `place`; the first start stands on `site`.
+    pub(super) const fn at(place: Place, site: Site) -> Self {
+        Self {
+            place,
+            site,
+            practice: None,
+        }
+    }
+
+    /// With the faults of the lab.
+    pub(super) fn practising(self, practice: Practice) -> Self {
+        Self {
+            practice: Some(practice),
+            ..self
+        }
+    }
 }
 
 /// Refuses early what the screens would refuse late.
@@ -41,25 +72,25 @@ pub(super) fn require_terminal() -> Result<(), Ended> {
 pub(super) async fn show(
     session: Session,
     look: &Look,
-    practice: Option<Practice>,
-) -> color_eyre::Result<Exit> {
-    let options = match options(&session, look, practice) {
+    shown: Shown,
+) -> color_eyre::Result<(Exit, Outcome)> {
+    let options = match options(&session, look, shown) {
         Ok(options) => options,
         Err(error) => {
             session.close().await;
             return Err(error.into());
         }
     };
-    let shown = tui::run(session.client().clone(), options, Arc::new(SystemClock)).await;
+    let ended = tui::run(session.client().clone(), options, Arc::new(SystemClock)).await;
     session.close().await;
-    let farewell = shown.map_err(Ended::unusable)?;
+    let farewell = ended.map_err(Ended::unusable)?;
     if !farewell.text.is_empty() {
         output::line(farewell.text.trim_end())?;
     }
-    Ok(Exit::Success)
+    Ok((Exit::Success, farewell.outcome))
 }
 
-fn options(session: &Session, look: &Look, practice: Option<Practice>) -> Result<Options, Ended> {
+fn options(session: &Session, look: &Look, shown: Shown) -> Result<Options, Ended> {
     let variable = |name: &str| std::env::var(name).ok();
     let mut options = Options::suited(variable);
     options.runs_outlive_us = session.runs_outlive_it();
@@ -76,7 +107,18 @@ fn options(session: &Session, look: &Look, practice: Option<Practice>) -> Result
     options
         .environment
         .clone_from(&session.workspace.settings.default_environment);
-    options.extras = practice.map(|practice| Arc::new(practice) as Arc<dyn Extras>);
+    if let Some(environment) = shown
+        .site
+        .environment()
+        .filter(|_| shown.place == Place::Wizard)
+    {
+        options.environment = Some(environment);
+    }
+    options.place = shown.place;
+    options.ground = Some(Arc::new(shown.site));
+    options.extras = shown
+        .practice
+        .map(|practice| Arc::new(practice) as Arc<dyn Extras>);
     Ok(options)
 }
 

@@ -13,7 +13,7 @@ use super::exit::{Ended, Exit};
 use super::{Global, output};
 use crate::client::socket::Remote;
 use crate::client::{Client, Request, Response, View};
-use crate::config::{self, Recipes, Workspace};
+use crate::config::{self, Recipes, Settings, Workspace};
 use crate::domain::environment::Environment;
 use crate::domain::service::ServiceKind;
 use crate::engine::{Broker, Engine, EngineSettings, Network};
@@ -77,6 +77,36 @@ impl Session {
         if let Some(link) = background.link_if_running(role).await? {
             return Self::attached(workspace, link, &background).await;
         }
+        let scratch = tempfile::tempdir().map_err(Ended::unusable)?;
+        let engine =
+            start_engine(global, &workspace, scratch.path().to_owned(), None, false).await?;
+        Ok(Self {
+            workspace,
+            client: engine.own_client(),
+            engine: Some(engine),
+            _scratch: Some(scratch),
+        })
+    }
+
+    /// An engine within this process for those who have no workspace yet: it looks at hosts and keeps nothing. `root` is where
+    /// the workspace is going to be.
+    ///
+    /// # Errors
+    /// [`Exit::Unusable`] when there is no room for temporary files.
+    pub(super) async fn without_workspace(
+        global: &Global,
+        root: &Path,
+    ) -> color_eyre::Result<Self> {
+        let workspace = Workspace {
+            root: root.to_owned(),
+            name: "bootstrap".into(),
+            settings: Settings {
+                recipes: root.join("recipes"),
+                ..Settings::default()
+            },
+            environments: Vec::new(),
+            schedules: Vec::new(),
+        };
         let scratch = tempfile::tempdir().map_err(Ended::unusable)?;
         let engine =
             start_engine(global, &workspace, scratch.path().to_owned(), None, false).await?;

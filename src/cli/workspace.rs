@@ -18,7 +18,7 @@ pub(super) struct CheckArgs {
 /// Flags of `quarterdeck schema`.
 #[derive(Debug, Args)]
 pub(super) struct SchemaArgs {
-    /// Which file: environment, workspace or recipe
+    /// Which file: environment, workspace, recipe or answers
     #[arg(default_value = "environment")]
     file: Which,
 }

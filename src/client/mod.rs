@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use self::conversation::{Conversation, Opening};
 use crate::domain::action::{Consent, Gate};
 use crate::domain::approval::{Decision, Waiting};
+use crate::domain::bootstrap::Candidate;
 use crate::domain::drift::board::DriftBoard;
 use crate::domain::environment::Environment;
 use crate::domain::finding::{Finding, Subject};
@@ -28,6 +29,7 @@ use crate::domain::history::Point;
 use crate::domain::live::{EnvironmentLive, Lock, NodeReport, Observed, ServiceReport};
 use crate::domain::mark::{MarkChange, Marks};
 use crate::domain::matrix::TaskMatrix;
+use crate::domain::node::Node;
 use crate::domain::operator::Operator;
 use crate::domain::plan::{Plan, PlanRequest};
 use crate::domain::question::{OpenQuestion, QuestionAnswer};
@@ -37,8 +39,12 @@ use crate::domain::retention::Kept;
 use crate::domain::run::{Run, RunId, Task, TaskKey};
 use crate::domain::schedule::ScheduleStatus;
 use crate::domain::seal::{Ceremony, NewKeys, SealBoard, Word};
+use crate::domain::service::ServiceKind;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::table::Table;
+
+/// The name under which hosts are told of that belong to no environment: no environment can be called so.
+pub const SURVEY: &str = ".survey";
 
 /// What a client can ask.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -204,6 +210,26 @@ pub enum Request {
         /// What.
         word: Word,
     },
+    /// Look for hosts: those that the operator's SSH client knows, and those of `typed` that listen. Answered by
+    /// [`Response::Hosts`].
+    FindHosts {
+        /// Names, addresses, ranges; see [`crate::domain::bootstrap::expand`].
+        typed: String,
+    },
+    /// Look once at hosts that belong to no environment. Answered by [`Response::Done`]; what each says comes as
+    /// [`Event::Node`] of the environment [`SURVEY`]. Whatever was looked at before is dropped; without nodes nothing more
+    /// is.
+    Survey {
+        /// The hosts; how to reach each.
+        nodes: Vec<Node>,
+    },
+    /// The members that a service says it has, which belongs to no environment. Answered by [`Response::Table`].
+    Members {
+        /// What it is: Consul, Nomad or Kubernetes.
+        kind: ServiceKind,
+        /// The base URL of its API.
+        url: String,
+    },
     /// Send a test notification. Answered by [`Response::Done`] once it arrived.
     TestChannel {
         /// The channel's name.
@@ -266,6 +292,9 @@ impl Request {
             | Self::Ceremonies
             | Self::Snapshots { .. }
             | Self::Drift { .. }
+            | Self::FindHosts { .. }
+            | Self::Survey { .. }
+            | Self::Members { .. }
             | Self::TestChannel { .. } => false,
         }
     }
@@ -303,8 +332,10 @@ pub enum Response {
     Way(Box<Way>),
     /// To [`Request::Attend`]: what waits, in the order in which it was asked.
     Questions(Vec<OpenQuestion>),
-    /// To [`Request::Table`].
+    /// To [`Request::Table`] and [`Request::Members`].
     Table(Table),
+    /// To [`Request::FindHosts`].
+    Hosts(Vec<Candidate>),
     /// To [`Request::Snapshots`]: oldest first.
     Snapshots(Vec<Snapshot>),
     /// To [`Request::Drift`].

@@ -13,6 +13,7 @@ use super::read::{Read, read};
 use super::schema::Which;
 use super::source::Source;
 use super::workspace::{Checked, Recipes, Settings, Workspace};
+use crate::domain::bootstrap::Answers;
 use crate::domain::environment::Environment;
 use crate::domain::recipe::Recipe;
 
@@ -181,6 +182,13 @@ pub fn recipe_from(file: &Path, text: &str) -> (Option<Recipe>, Vec<Diagnostic>)
     let read = read::<Recipe>(Source::new(file, text), Which::Recipe, false);
     let diagnostics = read.diagnostics();
     (read.content.map(|(recipe, _)| recipe), diagnostics)
+}
+
+/// Reads the answers file of `quarterdeck bootstrap`, named `file` in diagnostics.
+pub fn answers_from(file: &Path, text: &str) -> (Option<Answers>, Vec<Diagnostic>) {
+    let read = read::<Answers>(Source::new(file, text), Which::Answers, false);
+    let diagnostics = read.diagnostics();
+    (read.content.map(|(answers, _)| answers), diagnostics)
 }
 
 /// Checks the shape of the workspace's own recipes.

@@ -110,7 +110,7 @@ pub(crate) fn by_line(text: &str) -> Vec<Span> {
 fn is_reference(value: &str) -> bool {
     value.strip_prefix('{').is_some_and(|inside| {
         let inside = inside.trim_start();
-        ["env", "file", "command"].iter().any(|form| {
+        ["env", "file", "command", "generated"].iter().any(|form| {
             inside
                 .strip_prefix(form)
                 .is_some_and(|rest| rest.trim_start().starts_with(':'))
@@ -121,7 +121,7 @@ fn is_reference(value: &str) -> bool {
 fn visit(node: &Node, secret: Option<&str>, text: &str, found: &mut Found) {
     match &node.kind {
         Kind::Map(entries) => {
-            let forms = |key: &str| matches!(key, "env" | "file" | "command");
+            let forms = |key: &str| matches!(key, "env" | "file" | "command" | "generated");
             // A reference may hold anything else only by mistake, and then it may be the secret itself.
             let reference = secret.is_some() && entries.iter().any(|entry| forms(&entry.key));
             for entry in entries {

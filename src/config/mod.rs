@@ -40,14 +40,16 @@ mod source;
 mod suggest;
 mod tree;
 mod workspace;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
-pub use check::{FILE, check, environment_from, recipe_from};
+pub use check::{FILE, answers_from, check, environment_from, recipe_from};
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use find::{FindError, Found, WorkspaceRoot, find};
 pub use fingerprint::fingerprint;
 pub use render::render;
 pub use schema::{Which, schema};
 pub use workspace::{Checked, Recipes, Settings, Workspace};
+pub use write::{read_old, replace, write};

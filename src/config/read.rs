@@ -130,6 +130,7 @@ fn empty(which: Which) -> Fault {
         Which::Workspace => "begin with:\nname: homelab",
         Which::DriftRules => "begin with `ignore:` and a list of rules, or remove the file",
         Which::Recipe => "begin with its `name`, `title`, `risk` and `steps`",
+        Which::Answers => "begin with:\nhosts:\n  - address: 10.0.0.11",
     };
     Fault::error("empty", Span::default(), "the file is empty").help(begin)
 }

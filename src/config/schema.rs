@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::format::drift_rules::DriftRulesFile;
 use super::format::environment::EnvironmentFile;
 use super::format::workspace::WorkspaceFile;
+use crate::domain::bootstrap::Answers;
 use crate::domain::recipe::Recipe;
 use crate::domain::words;
 
@@ -28,6 +29,8 @@ words! {
         Recipe = "recipe",
         /// `drift-ignore.yaml`.
         DriftRules = "drift-ignore",
+        /// The answers of `quarterdeck bootstrap`.
+        Answers = "answers",
     }
 }
 
@@ -48,11 +51,13 @@ pub(crate) fn checked(which: Which) -> &'static Checked {
     static WORKSPACE: LazyLock<Checked> = LazyLock::new(compile::<WorkspaceFile>);
     static RECIPE: LazyLock<Checked> = LazyLock::new(compile::<Recipe>);
     static DRIFT_RULES: LazyLock<Checked> = LazyLock::new(compile::<DriftRulesFile>);
+    static ANSWERS: LazyLock<Checked> = LazyLock::new(compile::<Answers>);
     match which {
         Which::DriftRules => &DRIFT_RULES,
         Which::Environment => &ENVIRONMENT,
         Which::Workspace => &WORKSPACE,
         Which::Recipe => &RECIPE,
+        Which::Answers => &ANSWERS,
     }
 }
 

@@ -7,6 +7,7 @@ pub mod answers;
 pub mod approval;
 pub mod audit;
 pub mod backup;
+pub mod bootstrap;
 pub mod drift;
 pub mod environment;
 pub mod facts;

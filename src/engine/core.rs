@@ -34,6 +34,7 @@ use super::prune::Pruner;
 use super::questions::Broker;
 use super::schedule::Schedules;
 use super::strongbox::Strongbox;
+use super::survey::Surveyor;
 use super::watch::{NodeWatch, watch};
 use super::{EngineSettings, Fingerprint};
 use crate::client::wire::{PROTOCOL, Welcome};
@@ -79,12 +80,14 @@ pub(super) struct Core {
     snapshots: Shelf,
     keys: PathBuf,
     concurrency: usize,
-    node_rhythm: Rhythm,
+    pub(super) node_rhythm: Rhythm,
     service_rhythm: Rhythm,
     tasks: TaskTracker,
     pub(super) stopped: CancellationToken,
     pub(super) guestbook: Arc<Guestbook>,
     birth: Birth,
+    /// For hosts that belong to no environment.
+    pub(super) surveyor: Surveyor,
 }
 
 /// What an engine was started as.
@@ -195,8 +198,10 @@ impl Core {
             birth.root.clone(),
             settings.environments.iter().map(|one| one.name.as_str()),
         );
+        let surveyor = Surveyor::new(settings.world, bus.clone(), Arc::clone(&settings.clock));
         Arc::new(Self {
             drift,
+            surveyor,
             node_rhythm: rhythm(settings.node_interval),
             service_rhythm: rhythm(settings.service_interval),
             workspace: Workspace {

@@ -42,6 +42,7 @@ mod run;
 mod schedule;
 mod secrets;
 mod strongbox;
+mod survey;
 mod talk;
 #[cfg(test)]
 mod tests;

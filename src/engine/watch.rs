@@ -82,6 +82,27 @@ pub(super) async fn watch(
     }
 }
 
+/// Looks at `node` once, on behalf of somebody who can be asked: as long as he takes to answer, it waits.
+pub(super) async fn look_once(node: &NodeWatch, rhythm: Rhythm, wake: &Notify, places: &Semaphore) {
+    let told = |reason: String| {
+        let reason = node.redactor.cleaned(reason);
+        node.live.node(&node.environment, &node.name, Err(reason));
+    };
+    let connected = async {
+        let _place = places.acquire().await.ok();
+        node.reach.host(&node.name)?.ready().await
+    };
+    if let Err(error) = connected.await {
+        return told(error.to_string());
+    }
+    let look = AssertUnwindSafe(node.follow(rhythm, true, wake, places)).catch_unwind();
+    let ended = look.await;
+    match ended.unwrap_or_else(|panic| Ended::Badly(panicked(panic.as_ref()))) {
+        Ended::Badly(reason) => told(reason),
+        Ended::Well | Ended::Woken | Ended::GaveWay => {}
+    }
+}
+
 impl NodeWatch {
     async fn follow(
         &self,

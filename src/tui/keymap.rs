@@ -27,6 +27,7 @@ pub(crate) enum Context {
     Typing,
     Journal,
     Unseal,
+    Wizard,
     Palette,
     Prompt,
     Menu,
@@ -40,7 +41,7 @@ pub(crate) enum Context {
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::Everywhere,
         Self::List,
         Self::Bridge,
@@ -59,6 +60,7 @@ impl Context {
         Self::Typing,
         Self::Journal,
         Self::Unseal,
+        Self::Wizard,
         Self::Palette,
         Self::Prompt,
         Self::Menu,
@@ -92,6 +94,7 @@ impl Context {
             Self::Typing => "Typing in a terminal",
             Self::Journal => "Journals of nodes",
             Self::Unseal => "Seals",
+            Self::Wizard => "First start",
             Self::Palette => "Palette",
             Self::Prompt => "Filter and search",
             Self::Menu => "Actions menu",
@@ -164,6 +167,7 @@ pub(crate) enum Command {
     Logs,
     Mark,
     NextField,
+    NextPage,
     No,
     NextPane,
     Open,

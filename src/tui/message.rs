@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 
+use super::ground::{Work, Worked};
 use crate::client::conversation::{Down, Opening, Up};
 use crate::client::{Event, Refusal, Request, Workspace};
 use crate::domain::action::Gate;
@@ -55,6 +56,8 @@ pub enum Place {
     Snapshots,
     /// What differs from what is declared.
     Drift,
+    /// The first start, step by step.
+    Wizard,
 }
 
 /// Everything that can happen to the screens.
@@ -197,6 +200,8 @@ pub enum Effect {
     Suspend,
     /// Paint everything anew.
     Repaint,
+    /// Something that the first start asks for.
+    Bootstrap(Box<Work>),
     /// Leave.
     Quit,
 }
@@ -303,6 +308,8 @@ pub enum Answer {
         /// What.
         down: Down,
     },
+    /// To [`Effect::Bootstrap`].
+    Bootstrap(Box<Worked>),
     /// To [`Effect::Extra`]: what to say.
     Extra(Result<String, String>),
 }

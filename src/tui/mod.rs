@@ -25,6 +25,7 @@ mod describe;
 mod extra;
 mod filter;
 mod glyphs;
+mod ground;
 mod keymap;
 mod layers;
 mod logs;
@@ -47,6 +48,7 @@ mod sample;
 mod tests;
 
 pub use extra::{Argument, ExtraCommand, Extras};
+pub use ground::{Beginning, Drafted, Ground, Outcome, Work, Worked};
 pub use message::{Answer, Effect, LogAsk, LogOwner, LogPage, LogQuery, Message, Place, RunRecord};
 pub use model::{Farewell, Model, Setup};
 pub use options::Options;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::extra::ExtraCommand;
+use super::ground::{Beginning, Outcome};
 use super::keymap::Context;
 use super::layers::Layer;
 use super::message::Place;
@@ -30,6 +31,8 @@ pub struct Setup {
     pub extra: Vec<ExtraCommand>,
     /// Whether runs go on without this program.
     pub runs_outlive_us: bool,
+    /// What the first start begins with.
+    pub beginning: Option<Beginning>,
     /// The time it is.
     pub now: Timestamp,
     /// Columns and rows.
@@ -47,6 +50,7 @@ impl Setup {
             environment: None,
             extra: Vec::new(),
             runs_outlive_us: false,
+            beginning: None,
             now,
             size,
         }
@@ -58,6 +62,8 @@ impl Setup {
 pub struct Farewell {
     /// A line per run that was started here or was still going; empty when there were none.
     pub text: String,
+    /// Where it goes on.
+    pub outcome: Outcome,
 }
 
 /// A sentence that goes away by itself.
@@ -88,6 +94,7 @@ pub struct Model {
     /// Runs that were started from here.
     pub(crate) started: Vec<RunId>,
     pub(crate) runs_outlive_us: bool,
+    pub(crate) outcome: Outcome,
 }
 
 impl Model {
@@ -97,7 +104,7 @@ impl Model {
             world: World::new(setup.now, setup.size, setup.environment),
             look: Look::new(setup.theme, setup.ascii),
             ascii: setup.ascii,
-            screens: Screens::new(),
+            screens: Screens::new(setup.beginning),
             place: setup.place,
             back: Vec::new(),
             forward: Vec::new(),
@@ -109,6 +116,7 @@ impl Model {
             ticket: 0,
             started: Vec::new(),
             runs_outlive_us: setup.runs_outlive_us,
+            outcome: Outcome::Leave,
         }
     }
 
@@ -124,8 +132,10 @@ impl Model {
             Effect::Schedules,
             Effect::Ceremonies,
         ];
-        if let Place::Run(id) = &self.place {
-            effects.push(Effect::Run(*id));
+        match &self.place {
+            Place::Run(id) => effects.push(Effect::Run(*id)),
+            Place::Wizard => effects.extend(self.screens.wizard.begin_with()),
+            _ => {}
         }
         effects
     }
@@ -208,6 +218,7 @@ impl Model {
         }
         Farewell {
             text: lines.join("\n"),
+            outcome: self.outcome.clone(),
         }
     }
 }

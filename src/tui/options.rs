@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::extra::Extras;
 use super::glyphs;
+use super::ground::Ground;
 use super::message::Place;
 use super::theme;
 use crate::domain::notice::Signal;
@@ -28,6 +29,8 @@ pub struct Options {
     pub signal: Option<Signal>,
     /// Commands that the caller adds to the palette.
     pub extras: Option<Arc<dyn Extras>>,
+    /// What the first start stands on; without it there is none here.
+    pub ground: Option<Arc<dyn Ground>>,
 }
 
 impl Options {
@@ -47,6 +50,7 @@ impl Options {
             runs_outlive_us: false,
             signal: None,
             extras: None,
+            ground: None,
         }
     }
 }

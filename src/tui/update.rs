@@ -324,6 +324,13 @@ fn filter(model: &mut Model) {
 }
 
 fn refresh(model: &mut Model) -> Vec<Effect> {
+    if model.place == Place::Wizard {
+        let Model { screens, world, .. } = model;
+        let mut effects = vec![Effect::Runs];
+        effects.extend(screens.wizard.look_again());
+        effects.extend(Unseal::fetch(world));
+        return effects;
+    }
     let environment = model.world.environment.clone();
     let (subject, name) = match target(model) {
         Target::Nodes(names) if names.len() == 1 && !matches!(model.place, Place::Bridge) => {
@@ -392,7 +399,9 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             Place::Service(shown) if *shown == name && environment == world.environment => {
                 screens.service.fetch(world)
             }
-            Place::Unseal if environment == world.environment => Unseal::fetch(world),
+            Place::Unseal | Place::Wizard if environment == world.environment => {
+                Unseal::fetch(world)
+            }
             _ => Vec::new(),
         },
         Event::Task { run, task } => {
@@ -464,6 +473,16 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
         Event::Ceremony(news) => ceremonies::moved(model, &news, wanted),
         Event::CeremonyOver { run } => ceremonies::over(model, run),
         Event::Run(run) => {
+            let guided = model.back.last() == Some(&Place::Wizard);
+            if run.state.is_final() && guided && *place == Place::Run(run.id) {
+                let (tone, what) = match run.state {
+                    RunState::Succeeded => (Tone::Good, "is done"),
+                    _ => (Tone::Warn, "did not end well"),
+                };
+                let sentence = format!("{} {what}. Esc goes back to the first start.", run.title);
+                model.say(sentence, tone);
+                return Vec::new();
+            }
             let asks = run.state == RunState::WaitingApproval;
             let asked = world.waiting.iter().any(|one| one.run == run.id);
             if asks || asked {

@@ -49,7 +49,11 @@ impl Link for Counter {
 }
 
 impl Core {
-    async fn answer(&self, request: Request, caller: &Counter) -> Result<Response, Refusal> {
+    async fn answer(
+        self: &Arc<Self>,
+        request: Request,
+        caller: &Counter,
+    ) -> Result<Response, Refusal> {
         match request {
             Request::Workspace => Ok(Response::Workspace(Box::new(Workspace {
                 read_only: caller.read_only,
@@ -197,6 +201,9 @@ impl Core {
                 }
                 Ok(Response::Done)
             }
+            Request::FindHosts { typed } => self.find_hosts(&typed).await,
+            Request::Survey { nodes } => Ok(self.survey(nodes)),
+            Request::Members { kind, url } => self.members_of(kind, url).await,
             Request::Way {
                 environment,
                 node,

@@ -36,6 +36,7 @@ mod greet;
 mod host;
 mod host_cert;
 mod identities;
+mod known;
 mod known_hosts;
 mod link;
 mod password;
@@ -57,6 +58,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use known::known_hosts;
 pub use pool::Pool;
 
 use super::ask::Operators;

@@ -278,6 +278,7 @@ fn entries(world: &World, extra: &[ExtraCommand]) -> Vec<Entry> {
         ("unseal", Place::Unseal),
         ("snapshots", Place::Snapshots),
         ("drift", Place::Drift),
+        ("bootstrap", Place::Wizard),
     ] {
         entries.push(entry(text, "screen", Deed::Go(place)));
     }

@@ -31,6 +31,13 @@ pub(crate) enum Purpose {
     IgnoreDrift(String),
     /// Something about nodes.
     Of(About, Vec<String>),
+    /// An answer of the first start.
+    Fill {
+        /// What it is.
+        label: String,
+        /// What belongs there.
+        hint: String,
+    },
 }
 
 /// What of nodes is typed.
@@ -106,7 +113,12 @@ impl Prompt {
         match command {
             Command::Accept => vec![Wish::Close, self.said(true)],
             // To think better of it is not to leave the reason out.
-            Command::Back if matches!(self.purpose, Purpose::Of(..) | Purpose::IgnoreDrift(_)) => {
+            Command::Back
+                if matches!(
+                    self.purpose,
+                    Purpose::Of(..) | Purpose::IgnoreDrift(_) | Purpose::Fill { .. }
+                ) =>
+            {
                 vec![Wish::Close]
             }
             Command::Back => {
@@ -139,6 +151,10 @@ impl Prompt {
                 "ignore for ",
                 "DAYS or never, then why: 30 tried out on purpose",
             ),
+            Purpose::Fill { label, hint } => {
+                of_nodes = format!("{label}: ");
+                (of_nodes.as_str(), hint.as_str())
+            }
             Purpose::Filter => ("filter /", "regular expression, ! turns it round"),
             Purpose::Search => (
                 "search /",
@@ -170,7 +186,10 @@ impl Prompt {
             Purpose::IgnoreDrift(_) if self.input.value().is_empty() => None,
             Purpose::IgnoreDrift(_) => ignore::wish(self.input.value()).err(),
             Purpose::Filter => Filter::parse(self.input.value()).mistake,
-            Purpose::BreakLock | Purpose::ConfirmShell | Purpose::NameShell => None,
+            Purpose::BreakLock
+            | Purpose::ConfirmShell
+            | Purpose::NameShell
+            | Purpose::Fill { .. } => None,
             Purpose::Search | Purpose::Narrow => Pattern::parse(self.input.value())
                 .compile()
                 .err()

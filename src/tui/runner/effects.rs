@@ -9,6 +9,7 @@ use super::super::logs::PAGE;
 use super::super::message::{Answer, Effect, LogAsk, LogPage, LogQuery, RunRecord};
 use super::super::options::Options;
 use super::super::world::{RUNS, TREND};
+use super::bootstrap;
 use super::talks::Talks;
 use crate::client::{Client, Refusal, Request, Response};
 use crate::domain::answers::{Told, told};
@@ -238,6 +239,10 @@ pub async fn answer(client: &Client, options: &Options, effect: Effect) -> Optio
             }
             None => Err(format!("{name} is not available here")),
         }),
+        Effect::Bootstrap(work) => {
+            let worked = bootstrap::work(client, options, *work).await?;
+            Answer::Bootstrap(Box::new(worked))
+        }
         // Not answered once, but as long as they go on: the runner's.
         Effect::Talk { .. } | Effect::Say { .. } | Effect::HangUp { .. } => return None,
         // The session performs these itself: they are about the terminal.
@@ -247,7 +252,7 @@ pub async fn answer(client: &Client, options: &Options, effect: Effect) -> Optio
     })
 }
 
-async fn call(client: &Client, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn call(client: &Client, request: Request) -> Result<Response, Refusal> {
     tokio::time::timeout(PATIENCE, client.call(request))
         .await
         .unwrap_or_else(|_| {
@@ -256,7 +261,7 @@ async fn call(client: &Client, request: Request) -> Result<Response, Refusal> {
         })
 }
 
-fn unexpected(answer: Result<Response, Refusal>) -> Refusal {
+pub(super) fn unexpected(answer: Result<Response, Refusal>) -> Refusal {
     match answer {
         Err(refusal) => refusal,
         Ok(_) => Refusal::new(

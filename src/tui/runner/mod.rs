@@ -4,6 +4,7 @@
 //! a second and only when something happened; what did not change is not written.
 
 mod attention;
+mod bootstrap;
 mod effects;
 mod talks;
 mod terminal;
@@ -74,6 +75,7 @@ pub async fn run(
             .map(|extras| extras.list())
             .unwrap_or_default(),
         runs_outlive_us: options.runs_outlive_us,
+        beginning: options.ground.as_ref().map(|ground| ground.beginning()),
         now: clock.now(),
         size: terminal::size()?,
     });

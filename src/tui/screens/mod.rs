@@ -18,10 +18,12 @@ pub(crate) mod services;
 pub(crate) mod snapshots;
 pub(crate) mod terminals;
 pub(crate) mod unseal;
+pub(crate) mod wizard;
 
 use ratatui::layout::Rect;
 
 use super::filter::Filter;
+use super::ground::{Beginning, Outcome};
 use super::keymap::{Command, Context};
 use super::layers::prompt::About;
 use super::message::{Effect, Place};
@@ -30,6 +32,7 @@ use super::world::World;
 use crate::domain::plan::{Origin, PlanRequest};
 use crate::domain::run::RunId;
 use crate::domain::seal::Word;
+use crate::domain::table::Tone;
 
 /// What a screen wants to happen outside of itself.
 #[derive(Debug)]
@@ -70,6 +73,16 @@ pub(crate) enum Intent {
     Search,
     /// Open the prompt for lines with a text.
     Narrow,
+    /// Have a line typed for the first start: its label, what belongs there, what stands there.
+    Fill {
+        label: String,
+        hint: String,
+        text: String,
+    },
+    /// Say a sentence.
+    Say(String, Tone),
+    /// End these screens, to go on elsewhere.
+    Leave(Outcome),
     /// Show a text in a sheet.
     Sheet { title: String, lines: Vec<String> },
 }
@@ -149,10 +162,11 @@ pub(crate) struct Screens {
     pub unseal: unseal::Unseal,
     pub snapshots: snapshots::Snapshots,
     pub drift: drift::Drift,
+    pub wizard: wizard::Wizard,
 }
 
 impl Screens {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(beginning: Option<Beginning>) -> Self {
         Self {
             bridge: bridge::Bridge::new(),
             nodes: nodes::Nodes::default(),
@@ -169,6 +183,7 @@ impl Screens {
             unseal: unseal::Unseal::default(),
             snapshots: snapshots::Snapshots::default(),
             drift: drift::Drift::default(),
+            wizard: wizard::Wizard::new(beginning),
         }
     }
 
@@ -189,6 +204,7 @@ impl Screens {
             Place::Unseal => &self.unseal,
             Place::Snapshots => &self.snapshots,
             Place::Drift => &self.drift,
+            Place::Wizard => &self.wizard,
         }
     }
 
@@ -209,6 +225,7 @@ impl Screens {
             Place::Unseal => &mut self.unseal,
             Place::Snapshots => &mut self.snapshots,
             Place::Drift => &mut self.drift,
+            Place::Wizard => &mut self.wizard,
         }
     }
 }

@@ -178,6 +178,11 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             model.layers.push(Layer::Sheet(Sheet::plain(title, lines)));
         }
         Answer::Heard { id, down } => return super::terminals::hear(model, id, down),
+        Answer::Bootstrap(worked) => {
+            let Model { screens, world, .. } = model;
+            let intents = screens.wizard.take(world, *worked);
+            return super::wishes::carry_out(model, intents);
+        }
         Answer::Extra(Ok(sentence)) => model.say(sentence, Tone::Good),
         Answer::Answers(Err(reason)) | Answer::Extra(Err(reason)) => model.say(reason, Tone::Bad),
     }

@@ -29,6 +29,7 @@ pub(super) fn back(model: &mut Model) -> Vec<Effect> {
             model.screens.run.zoomed = false;
             return Vec::new();
         }
+        Place::Wizard if model.screens.wizard.back() => return Vec::new(),
         _ => {}
     }
     let filter = model.screens.at_mut(&model.place).filter();
@@ -94,6 +95,11 @@ pub(super) fn arrive(model: &mut Model) -> Vec<Effect> {
         Place::Unseal => Unseal::fetch(world),
         Place::Snapshots => Snapshots::open(world),
         Place::Drift => Drift::open(world),
+        Place::Wizard => {
+            let mut effects = screens.wizard.arrive();
+            effects.extend(Unseal::fetch(world));
+            effects
+        }
         _ => Vec::new(),
     }
 }

@@ -110,6 +110,23 @@ pub(super) fn carry_out(model: &mut Model, intents: Vec<Intent>) -> Vec<Effect> 
                     .layers
                     .push(Layer::Prompt(Prompt::new(Purpose::Narrow, &text)));
             }
+            Intent::Fill { label, hint, text } => {
+                let prompt = Prompt::new(Purpose::Fill { label, hint }, &text);
+                model.layers.push(Layer::Prompt(prompt));
+            }
+            Intent::Say(sentence, tone) => model.say(sentence, tone),
+            Intent::Leave(outcome) => {
+                let alive = model.world.alive().count();
+                if alive > 0 && !model.runs_outlive_us {
+                    model.say(
+                        "A run is going on, and would end with this screen: wait for it.",
+                        Tone::Warn,
+                    );
+                } else {
+                    model.outcome = outcome;
+                    effects.push(Effect::Quit);
+                }
+            }
             Intent::Sheet { title, lines } => {
                 model.layers.push(Layer::Sheet(Sheet::plain(title, lines)));
             }
@@ -296,7 +313,13 @@ fn prompted(model: &mut Model, purpose: Purpose, text: &str, done: bool) -> Vec<
         }
         Purpose::IgnoreDrift(key) if done => ignore_drift(model, key, text),
         Purpose::Of(about, nodes) if done => super::about::told(model, about, nodes, text.trim()),
+        Purpose::Fill { .. } if done => {
+            let Model { screens, world, .. } = model;
+            let intents = screens.wizard.fill(world, text.trim());
+            carry_out(model, intents)
+        }
         Purpose::Narrow
+        | Purpose::Fill { .. }
         | Purpose::BreakLock
         | Purpose::ConfirmShell
         | Purpose::NameShell

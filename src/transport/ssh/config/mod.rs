@@ -207,3 +207,24 @@ impl Shelf {
         config
     }
 }
+
+/// The hosts that `Host` lines name one by one, in the order of the files.
+pub(super) fn named(config: &Config) -> Vec<String> {
+    fn of(file: &File, names: &mut Vec<String>) {
+        for (_, item) in &file.items {
+            match item {
+                Item::Host(patterns) => names.extend(
+                    patterns
+                        .iter()
+                        .filter(|name| !name.contains(['*', '?', '!']))
+                        .cloned(),
+                ),
+                Item::Include(files) => files.iter().for_each(|file| of(file, names)),
+                Item::Match(_) | Item::Set(..) => {}
+            }
+        }
+    }
+    let mut names = Vec::new();
+    config.files.iter().for_each(|file| of(file, &mut names));
+    names
+}
