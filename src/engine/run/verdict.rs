@@ -28,8 +28,9 @@ pub(super) fn verdict(
         now.duration_since(started).max(SignedDuration::ZERO)
     });
     let account = format!(
-        "{} tasks in {} s: {} {}, {} as they should be, {} skipped",
+        "{} {} in {} s: {} {}, {} as they should be, {} skipped",
         tally.total(),
+        if tally.total() == 1 { "task" } else { "tasks" },
         took.as_secs(),
         tally.changed,
         run.changed_word(),

@@ -148,6 +148,7 @@ fn inner_id(call: &str, id: &str) -> String {
 fn placed(mut step: Step, call: &Step) -> Step {
     let rename = |id: &mut String| *id = inner_id(&call.id, id);
     rename(&mut step.id);
+    step.title = titled(&call.title, step.title);
     if step.needs.is_empty() {
         step.needs.clone_from(&call.needs);
     } else {
@@ -178,6 +179,15 @@ fn placed(mut step: Step, call: &Step) -> Step {
     let applied = step.terraform.iter_mut().filter_map(|one| one.of.as_mut());
     approved.chain(applied).for_each(rename);
     step
+}
+
+/// The title of a step that `call` brought: several recipes push a program, and each must be known from its line.
+fn titled(call: &str, own: String) -> String {
+    if own.to_lowercase().contains(&call.to_lowercase()) {
+        own
+    } else {
+        format!("{call}: {own}")
+    }
 }
 
 /// What stands in the place of needs that are calls; for a call that brought no step, what that needs itself.

@@ -270,6 +270,9 @@ fn the_steps_of_a_called_recipe_take_the_place_of_the_call() {
     );
     let step = |id: &str| recipe.steps.iter().find(|step| step.id == id).unwrap();
     assert_eq!(step("software.a").needs, ["first"]);
+    // Whose step it is, where its own title does not say it.
+    assert_eq!(step("software.a").title, "B: A");
+    assert_eq!(step("software.b").title, "B");
     assert_eq!(step("software.b").needs, ["software.a"]);
     assert_eq!(step("last").needs, ["software.b", "software.c"]);
     assert_eq!(
