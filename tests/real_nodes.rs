@@ -20,6 +20,8 @@
 )]
 mod nodes;
 
+#[path = "real_nodes/faults.rs"]
+mod faults;
 #[path = "real_nodes/members.rs"]
 mod members;
 #[path = "real_nodes/stack.rs"]

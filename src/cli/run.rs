@@ -9,7 +9,7 @@ use super::Global;
 use super::exit::Exit;
 use super::follow::{Give, carry_out, plan};
 use super::session::Session;
-use crate::domain::plan::PlanRequest;
+use crate::domain::plan::{Limits, PlanRequest};
 
 /// Flags of `quarterdeck run`.
 #[derive(Debug, Args)]
@@ -32,6 +32,9 @@ pub(super) struct RunArgs {
     /// Only say what would change
     #[arg(long)]
     dry_run: bool,
+    /// Fetch nothing: packages and programs come from files here and from the cache, and what is not there is refused
+    #[arg(long)]
+    offline: bool,
     #[command(flatten)]
     give: Give,
 }
@@ -65,6 +68,10 @@ async fn begin(session: &Session, args: RunArgs) -> color_eyre::Result<Exit> {
         params: args.params.into_iter().collect::<BTreeMap<_, _>>(),
         nodes: args.on,
         dry_run: args.dry_run,
+        limits: Limits {
+            offline: args.offline,
+            ..Limits::default()
+        },
         ..PlanRequest::default()
     };
     let planned = plan(session.client(), request).await?;

@@ -49,12 +49,15 @@ pub struct Limits {
     /// for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<String>,
+    /// Nothing is fetched: what nodes get comes from here or from the engine's cache.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub offline: bool,
 }
 
 impl Limits {
     /// Whether nothing is limited.
     pub const fn is_none(&self) -> bool {
-        self.at_once.is_none() && self.timeout.is_none() && self.steps.is_empty()
+        self.at_once.is_none() && self.timeout.is_none() && self.steps.is_empty() && !self.offline
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) struct Core {
     history: Reader,
     pub(super) redactor: Redactor,
     pub(super) clock: SharedClock,
-    cache: PathBuf,
+    pub(super) cache: PathBuf,
     snapshots: Shelf,
     keys: PathBuf,
     concurrency: usize,

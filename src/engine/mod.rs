@@ -31,6 +31,7 @@ mod live;
 mod locks;
 mod marks;
 mod notify;
+mod offline;
 mod peer;
 mod poll;
 mod probe;

@@ -171,7 +171,8 @@ fn check_sum(text: &str) -> Result<(), ResourceError> {
     }
 }
 
-fn is_url(source: &str) -> bool {
+/// Whether a source has to be fetched.
+pub fn is_url(source: &str) -> bool {
     source.starts_with("http://") || source.starts_with("https://")
 }
 
@@ -206,7 +207,7 @@ async fn obtain(source: &str, sha256: &str, means: &Means<'_>) -> Result<PathBuf
         }
         return Ok(path);
     }
-    let cached = means.cache.join(sha256.to_ascii_lowercase());
+    let cached = kept(means.cache, sha256);
     tokio::fs::create_dir_all(means.cache)
         .await
         .map_err(|error| failed(format!("{}: {error}", means.cache.display()), false))?;
@@ -214,6 +215,15 @@ async fn obtain(source: &str, sha256: &str, means: &Means<'_>) -> Result<PathBuf
     if tokio::fs::try_exists(&cached).await.unwrap_or(false) {
         means.note("in the cache already").await;
         return Ok(cached);
+    }
+    if means.offline {
+        return Err(failed(
+            format!(
+                "{} is not in the cache, and this run fetches nothing",
+                public(source)
+            ),
+            false,
+        ));
     }
     means.note(format!("fetching {}", public(source))).await;
     let client = HttpClient::new(None).map_err(|error| failed(error.to_string(), false))?;
@@ -233,6 +243,23 @@ async fn obtain(source: &str, sha256: &str, means: &Means<'_>) -> Result<PathBuf
             error => failed(error.to_string(), false),
         })?;
     Ok(cached)
+}
+
+/// Where what was fetched is kept.
+pub fn kept(cache: &Path, sha256: &str) -> PathBuf {
+    cache.join(sha256.to_ascii_lowercase())
+}
+
+/// Whether it need not be fetched: a path here, or a file in the cache, that has the checksum. What lies in the cache is read
+/// as well, because it may have been put there by hand.
+pub async fn is_at_hand(source: &str, sha256: &str, cache: &Path) -> bool {
+    let path = if is_url(source) {
+        kept(cache, sha256)
+    } else {
+        PathBuf::from(source)
+    };
+    let found = sha256_of_file(&path).await;
+    found.is_ok_and(|found| found.eq_ignore_ascii_case(sha256))
 }
 
 /// Holds the lock file at `path` until it is dropped.

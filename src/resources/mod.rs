@@ -49,6 +49,8 @@ pub mod undo;
 mod unit_file;
 mod user;
 
+pub use download::{is_at_hand, is_url, kept};
+
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::resource::Resource;
@@ -125,6 +127,8 @@ pub struct Means<'a> {
     pub cancel: &'a CancellationToken,
     /// Where downloads are kept, by checksum.
     pub cache: &'a std::path::Path,
+    /// Whether nothing may be fetched.
+    pub offline: bool,
     /// Paths on the host that this task has changed, or would in a dry run: units that read them are restarted.
     pub changed: &'a [String],
     /// Takes down what was there before a change.

@@ -317,6 +317,7 @@ pub(crate) async fn with_means<T>(
 ) -> T {
     let cancel = CancellationToken::new();
     let means = Means {
+        offline: false,
         log: &*host.lines,
         cancel: &cancel,
         cache: Path::new(host.cache.path()),

@@ -29,6 +29,7 @@ pub(super) async fn execute(
             log: &*context.log,
             cancel: &context.cancel,
             cache: &context.cache,
+            offline: context.offline,
             changed: &changed,
             records: &*context.records,
             position,

@@ -31,6 +31,7 @@ mod resume;
 mod run;
 mod service;
 mod snapshot;
+mod sources;
 mod tcp;
 pub mod template;
 mod terraform;
@@ -49,6 +50,7 @@ pub use handlers::{Debts, NoDebts};
 pub use library::Library;
 pub use plan::{PlanError, plan, seal};
 pub use resume::{Earlier, resume};
+pub use sources::{Sources, sources};
 pub use undo::{Past, Trace, plan_undo, take_back, traces};
 pub use vault::{Ceremonies, Chair, Heard, Spoken};
 pub use workshop::{Matrices, Secrets, Workshop};
@@ -100,6 +102,8 @@ pub struct Context {
     pub dry_run: bool,
     /// Where downloads are kept, by checksum.
     pub cache: PathBuf,
+    /// Whether nothing may be fetched.
+    pub offline: bool,
     /// Where snapshots are kept.
     pub snapshots: Shelf,
     /// What steps need that let other programs work.

@@ -16,7 +16,7 @@
 //! | `artifact("consul", node.arch)` | `source` and `sha256` of a file that the operator brings; an error names what to add when there is none |
 //! | `service_of_kind("consul")` | the first service of that kind |
 //! | `nodes \| addresses` | where the nodes reach each other (`lan`), as a list |
-//! | `secret("k3s-token", "token")` | a secret that is made when it is first needed and kept where the engine is; see [`SecretKind`]. For the content of files only, never for a command |
+//! | `secret("k3s-token", "token")` | a secret that is made when it is first needed and kept where the engine is; see [`SecretKind`]. For the content of files and for what services are told, never for a command |
 //! | `authority("consul")` | the certificate, in PEM, of an authority that is made when it is first needed and kept where the engine is |
 //! | `certificate("consul", node.name, names)`, `certificate_key(…)` | a certificate of that authority for these host names and addresses, and its key; made anew 90 days before it ends. For the content of files only |
 //! | `address is ip` | whether it is an IP address rather than a name |

@@ -123,6 +123,7 @@ pub(super) fn context(host: &Arc<TempHost>) -> Context {
         tasks: Arc::new(NoTasks),
         params: Arc::new(BTreeMap::new()),
         dry_run: false,
+        offline: false,
         cache: host.cache.path().to_owned(),
         snapshots: Shelf::of(host.cache.path()),
         workshop: testing::workshop(host.cache.path()),

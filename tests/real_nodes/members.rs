@@ -2,9 +2,11 @@
 //! power and is forgotten, and what would lose the quorum is refused. Each time it counts what another node sees.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quarterdeck::domain::environment::Environment;
+use quarterdeck::domain::plan::{Limits, PlanRequest};
+use quarterdeck::domain::platform::Arch;
 use quarterdeck::domain::recipe::Recipe;
 use quarterdeck::domain::run::{RunState, Stream};
 use quarterdeck::domain::service::Authority;
@@ -57,6 +59,16 @@ fn voters(nodes: &Nodes, node: &str) -> usize {
     peers.matches("true").count()
 }
 
+/// Where the run asked, it is seen at once. Others may go on listing the member as one that left, which costs no vote: Serf takes
+/// no second word about a member that Autopilot has let go in the same moment.
+async fn until_forgotten(nodes: &Nodes, node: &str, member: &str) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while let Some(line) = seen(nodes, node, member) {
+        assert!(Instant::now() < end, "{node} still has {line}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 async fn until_well(cockpit: &Cockpit, count: u32) {
     let report = cockpit.service_until("consul", |report| {
         report.members.is_some_and(|members| members.well == count)
@@ -105,16 +117,41 @@ async fn a_fourth_server_joins_and_leaves_and_a_dead_one_is_forgotten() {
     nodes.power("start", "n4");
     forget_consul(&nodes, &FOUR);
 
-    // A cluster in which everything is encrypted, and everybody is asked for a token.
+    // The package comes from where nobody answers. A run that fetches nothing is refused, until somebody has put it there.
     let state = tempfile::tempdir().unwrap();
-    let cockpit = Cockpit::of(secured(&nodes, &THREE), impatient(), state).await;
+    let mut environment = secured(&nodes, &THREE);
+    let artifacts = environment.artifacts.get_mut("consul").unwrap();
+    let artifact = artifacts.get_mut(&Arch::Amd64).unwrap();
+    let file = std::mem::replace(&mut artifact.source, "http://127.0.0.1:9/consul.deb".into());
+    let sum = artifact.sha256.clone();
+    let cockpit = Cockpit::of(environment, impatient(), state).await;
+    let offline = PlanRequest {
+        environment: "real".into(),
+        recipe: "deploy".into(),
+        limits: Limits {
+            offline: true,
+            ..Limits::default()
+        },
+        ..PlanRequest::default()
+    };
+    let refused = cockpit.refused(offline.clone()).await;
+    let kept = cockpit.cache().join(sum);
+    assert!(
+        refused.contains("http://127.0.0.1:9/consul.deb")
+            && refused.contains(kept.to_str().unwrap()),
+        "{refused}"
+    );
+    std::fs::create_dir_all(cockpit.cache()).unwrap();
+    std::fs::copy(file, kept).unwrap();
+
+    // A cluster in which everything is encrypted, and everybody is asked for a token.
     let rehearsal = cockpit.run("deploy", true).await;
     assert_eq!(rehearsal.run.state, RunState::Succeeded, "{rehearsal}");
     assert!(
         rehearsal.says(Stream::Diff, "+[new certificate of n1]"),
         "{rehearsal}"
     );
-    let deployed = cockpit.run("deploy", false).await;
+    let deployed = cockpit.carry_out(offline).await;
     assert_eq!(deployed.run.state, RunState::Succeeded, "{deployed}");
     assert!(
         deployed.says(
@@ -187,7 +224,7 @@ async fn a_fourth_server_joins_and_leaves_and_a_dead_one_is_forgotten() {
     until_well(&cockpit, 3).await;
     let removed = cockpit.run_on("remove", "n2").await;
     assert_eq!(removed.run.state, RunState::Succeeded, "{removed}");
-    assert_eq!(seen(&nodes, "n4", "n2"), None);
+    until_forgotten(&nodes, "n1", "n2").await;
     assert_eq!(voters(&nodes, "n4"), 3);
 
     // With one of the three dead (which Autopilot may have taken out by now), taking out one more would leave nobody to agree with.
@@ -210,7 +247,7 @@ async fn a_fourth_server_joins_and_leaves_and_a_dead_one_is_forgotten() {
     assert!(seen(&nodes, "n1", "n4").unwrap().contains("left"));
     let removed = cockpit.run_on("remove", "n4").await;
     assert_eq!(removed.run.state, RunState::Succeeded, "{removed}");
-    assert_eq!(seen(&nodes, "n1", "n4"), None);
+    until_forgotten(&nodes, "n1", "n4").await;
     assert_eq!(voters(&nodes, "n1"), 3);
     cockpit.stop(Duration::from_secs(10)).await;
     nodes.power("stop", "n4");

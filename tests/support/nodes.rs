@@ -15,7 +15,7 @@ use quarterdeck::domain::finding::{Finding, Severity, Subject};
 use quarterdeck::domain::live::ServiceReport;
 use quarterdeck::domain::node::{ClientConfig, Elevate, Jump, Node, Role, SshAccess};
 use quarterdeck::domain::operator::Operator;
-use quarterdeck::domain::plan::{Origin, PlanRequest};
+use quarterdeck::domain::plan::{Origin, Plan, PlanRequest};
 use quarterdeck::domain::platform::{Arch, Platform};
 use quarterdeck::domain::recipe::Recipe;
 use quarterdeck::domain::run::{LogLine, Run, Stream, Task, TaskState};
@@ -247,14 +247,24 @@ impl Cockpit {
 
     /// Why a recipe cannot even be planned on these nodes.
     pub async fn refusal(&self, recipe: &str, nodes: &[&str]) -> String {
-        let request = PlanRequest {
+        self.refused(PlanRequest {
             environment: "real".into(),
             recipe: recipe.into(),
             nodes: nodes.iter().map(ToString::to_string).collect(),
             ..PlanRequest::default()
-        };
+        })
+        .await
+    }
+
+    /// Why this cannot even be planned.
+    pub async fn refused(&self, request: PlanRequest) -> String {
         let answer = self.client.call(Request::Plan(request)).await;
         answer.expect_err("the plan is refused").message
+    }
+
+    /// Where the engine keeps what it fetched.
+    pub fn cache(&self) -> PathBuf {
+        self.state.path().join("cache")
     }
 
     /// Where the engine keeps what it keeps.
@@ -285,6 +295,14 @@ impl Cockpit {
             ..PlanRequest::default()
         })
         .await
+    }
+
+    /// The plan of what is asked for.
+    pub async fn plan(&self, request: PlanRequest) -> Plan {
+        match self.client.call(Request::Plan(request)).await {
+            Ok(Response::Plan { plan, .. }) => *plan,
+            other => panic!("there is no plan: {other:?}"),
+        }
     }
 
     /// Plans what is asked for, starts it and waits for its end.

@@ -70,6 +70,7 @@ impl Core {
             .map_err(|error| Refusal::new(format!("planning stopped: {error}")))?
             .map_err(|error| Refusal::new(error.to_string()))?;
         let plan = self.respect_cordons(plan, &environment)?;
+        let plan = self.bound_to_cache(plan, &environment).await?;
         self.guard_quorum(plan, &environment).await
     }
 

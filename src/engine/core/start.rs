@@ -217,6 +217,7 @@ impl Core {
             params: Arc::new(plan.request.params.clone()),
             dry_run: plan.request.dry_run,
             cache: self.cache.clone(),
+            offline: plan.request.limits.offline,
             snapshots: self.snapshots.clone(),
             keys: self.keys.clone(),
             ceremonies: self.ceremonies.room(&run, &self.bus),

@@ -162,6 +162,27 @@ async fn waiting_for_another_task_can_be_cancelled() {
 }
 
 #[tokio::test]
+async fn offline_nothing_is_fetched_and_the_cache_is_not_taken_on_trust() {
+    let host = TempHost::new();
+    let url = "http://127.0.0.1:1/abc";
+    let refused = with_means(&host, &[], async |means| {
+        let means = Means {
+            offline: true,
+            ..*means
+        };
+        obtain(url, ABC, &means).await
+    });
+    let reason = refused.await.unwrap_err().to_string();
+    assert!(reason.contains("is not in the cache"), "{reason}");
+    let cache = host.cache.path();
+    assert!(!is_at_hand(url, ABC, cache).await);
+    std::fs::write(kept(cache, ABC), "something else").unwrap();
+    assert!(!is_at_hand(url, ABC, cache).await);
+    std::fs::write(kept(cache, ABC), "abc").unwrap();
+    assert!(is_at_hand(url, ABC, cache).await);
+}
+
+#[tokio::test]
 async fn a_checksum_that_is_none_is_refused() {
     let host = TempHost::new();
     let resource = Resource::Download(DownloadSpec {

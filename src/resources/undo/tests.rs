@@ -117,6 +117,7 @@ async fn what_cannot_be_recorded_is_not_changed() {
     let resource = file("/motd", "hello\n", "0644");
     let error = with_means(&host, &[], async |means| {
         let means = Means {
+            offline: false,
             records: &Full,
             ..*means
         };

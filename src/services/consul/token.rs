@@ -59,12 +59,11 @@ pub(super) async fn bring_about(
         });
     }
     let mut body = json!({ "Description": name, "Policies": [{ "Name": name }] });
-    let path = match known {
-        Some(known) => format!("/v1/acl/token/{}", known.accessor),
-        None => {
-            body["SecretID"] = json!(secret);
-            "/v1/acl/token".to_owned()
-        }
+    let path = if let Some(known) = known {
+        format!("/v1/acl/token/{}", known.accessor)
+    } else {
+        body["SecretID"] = json!(secret);
+        "/v1/acl/token".to_owned()
     };
     let body = Zeroizing::new(body.to_string());
     endpoint.put_secret(&path, body, until).await?.success()?;

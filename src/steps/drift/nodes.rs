@@ -29,6 +29,7 @@ pub(super) async fn look(
             log: &*context.log,
             cancel: &context.cancel,
             cache: &context.cache,
+            offline: context.offline,
             // That a file differs says nothing yet about the unit that reads it.
             changed: &[],
             records: &NoRecords,

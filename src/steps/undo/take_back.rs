@@ -91,6 +91,7 @@ impl Restore<'_> {
             log: &*self.context.log,
             cancel: &self.context.cancel,
             cache: &self.context.cache,
+            offline: self.context.offline,
             changed,
             records: &undo::NoRecords,
             position: 0,
