@@ -120,9 +120,20 @@ async fn deploy_forms_a_consul_cluster_keeps_it_and_notices_a_power_cut() {
             &["sh", "-c", "echo >> /etc/consul.d/quarterdeck.json"],
         )
         .unwrap();
+    // A drift check sees it, and touches nothing: neither the file nor any process.
+    let file = ["stat", "-c", "%Y %Z %s", "/etc/consul.d/quarterdeck.json"];
+    let touched = nodes.exec("n2", &file).unwrap();
+    let looked = cockpit.run("drift", false).await;
+    assert_eq!(looked.run.state, RunState::Succeeded, "{looked}");
+    let drifted = "nodes:n2/file /etc/consul.d/quarterdeck.json#content";
+    assert!(looked.says(Stream::Note, drifted), "{looked}");
+    assert_eq!(nodes.exec("n2", &file).unwrap(), touched);
+    assert_eq!(nodes.pids("consul.service"), before);
     let repaired = cockpit.run("deploy", false).await;
     assert_eq!(repaired.run.state, RunState::Succeeded, "{repaired}");
     assert_eq!(repaired.changed("consul.servers"), 1, "{repaired}");
+    let looked = cockpit.run("drift", false).await;
+    assert!(!looked.says(Stream::Note, drifted), "{looked}");
     let after = nodes.pids("consul.service");
     assert_eq!((&after[0], &after[2]), (&before[0], &before[2]));
     assert_ne!(after[1], before[1]);

@@ -163,6 +163,19 @@ impl Workspace {
         newest["drill"]["answers"].as_str().unwrap().to_owned()
     }
 
+    /// Looks for drift; the keys of what differs.
+    fn drift(&self, status: i32) -> Vec<String> {
+        let (text, said) = expect(&self.run(&["drift", "--check", "--json"]), status);
+        let board: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}\n{said}"));
+        let rows = board["rows"].as_array().unwrap().iter();
+        rows.map(|row| {
+            let key = &row["key"];
+            let word = |name: &str| key[name].as_str().unwrap().to_owned();
+            format!("{}:{}#{}", word("source"), word("object"), word("field"))
+        })
+        .collect()
+    }
+
     /// Restores the newest; what was shown before.
     fn restore(&self, store: &str) -> String {
         expect(&self.run(&["snapshots", "restore", store, "--yes"]), 0).1
@@ -487,6 +500,49 @@ fn the_state_of_terraform_is_saved_tried_and_restored_as_its_next_change() {
 }
 
 #[test]
+#[ignore = "needs Terraform"]
+fn what_terraforms_state_says_otherwise_than_a_refresh_is_on_the_drift_board() {
+    if which("terraform").is_none() {
+        eprintln!("skipped: needs terraform");
+        return;
+    }
+    let workspace = Workspace::new("");
+    let directory = workspace.root().join("terraform");
+    fs::create_dir(&directory).unwrap();
+    let terraform = |args: &[&str]| {
+        let output = Command::new("terraform")
+            .current_dir(&directory)
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let main = "resource \"terraform_data\" \"node\" { input = \"pc1\" }\n\
+                output \"node\" { value = terraform_data.node.output }\n";
+    fs::write(directory.join("main.tf"), main).unwrap();
+    terraform(&["init", "-input=false"]);
+    terraform(&["workspace", "new", "practice"]);
+    terraform(&["apply", "-auto-approve", "-input=false"]);
+    assert_eq!(workspace.drift(0), Vec::<String>::new());
+
+    // The built-in provider has nothing outside that could drift: somebody edits what the state says instead.
+    let mut state: Value = serde_json::from_str(&terraform(&["state", "pull"])).unwrap();
+    state["outputs"]["node"]["value"] = "pc9".into();
+    state["serial"] = (state["serial"].as_u64().unwrap() + 1).into();
+    let edited = directory.join("edited.tfstate");
+    fs::write(&edited, state.to_string()).unwrap();
+    terraform(&["state", "push", edited.to_str().unwrap()]);
+    let pulled = terraform(&["state", "pull"]);
+    assert_eq!(workspace.drift(5), ["terraform:output.node#value"]);
+    assert_eq!(
+        terraform(&["state", "pull"]),
+        pulled,
+        "looking wrote the state"
+    );
+}
+
+#[test]
 #[ignore = "needs Consul"]
 fn consul_is_saved_tried_and_restored_over_later_changes() {
     needs!("consul", "curl");
@@ -534,10 +590,49 @@ fn consul_is_saved_tried_and_restored_over_later_changes() {
     assert_eq!(kv("GET", "config/three", "").0, 404);
     assert_eq!(kv("GET", "config/two?raw", "").1, "2");
 
-    // Without a right to it there is none, and that is told.
+    // What is declared of it is compared, and brought back key by key.
+    let service = |port: u16| json!({ "Name": "web", "Port": port }).to_string();
+    let register = format!("{url}/v1/agent/service/register");
+    assert_eq!(http("PUT", &register, allowed, &service(80)).0, 200);
+    workspace.environment(&format!(
+        "services: [{{ kind: consul, url: \"{url}\", secret: {{ file: ../token }} }}]\n\
+         desired: [{{ service: consul, kv: {{ config/one: \"1\", config/two: \"2\" }}, services: {{ web: {{ port: 80 }} }} }}]\n"
+    ));
+    assert_eq!(workspace.drift(0), Vec::<String>::new());
+    kv("PUT", "config/one", "changed by somebody");
+    kv("DELETE", "config/two", "");
+    http("PUT", &register, allowed, &service(81));
+    let index = |key: &str| -> Value {
+        let (_, body) = kv("GET", key, "");
+        serde_json::from_str::<Value>(&body).unwrap()[0]["ModifyIndex"].clone()
+    };
+    let before = index("config/one");
+    let drifted = [
+        "consul:consul/kv/config/one#value",
+        "consul:consul/kv/config/two#value",
+        "consul:consul/service/web#port",
+    ];
+    assert_eq!(workspace.drift(5), drifted);
+    assert_eq!(index("config/one"), before, "looking wrote something");
+    for key in &drifted[..2] {
+        expect(&workspace.run(&["drift", "reconcile", key, "--yes"]), 0);
+    }
+    assert_eq!(kv("GET", "config/one?raw", "").1, "1");
+    assert_eq!(kv("GET", "config/two?raw", "").1, "2");
+    let refused = workspace.run(&["--read-only", "drift", "reconcile", drifted[2], "--yes"]);
+    expect(&refused, 4);
+    let ignore = [
+        "drift", "ignore", drifted[2], "--days", "1", "--reason", "a window",
+    ];
+    expect(&workspace.run(&ignore), 0);
+    expect(&workspace.run(&["drift"]), 0);
+
+    // Without a right to it there is none, and that is told; and what drifted is not known, which is not the same as none.
     workspace.secret("token", "11111111-2222-3333-4444-555555555555");
     let (_, said) = expect(&workspace.run(&["snapshots", "take", "consul"]), 1);
     assert!(said.contains("403"), "{said}");
+    let (_, said) = expect(&workspace.run(&["drift", "--check"]), 1);
+    assert!(said.contains("not known: consul consul"), "{said}");
 }
 
 #[test]
@@ -598,4 +693,40 @@ fn openbao_is_saved_tried_and_restored_over_later_changes() {
     assert!(shown.contains("  mount later/"), "{shown}");
     let (_, body) = ask("GET", "kv/one", &root, "");
     assert!(body.contains("first"), "{body}");
+
+    // What is declared of it is compared, and brought back one by one.
+    let policy = "path \"kv/*\" {\n  capabilities = [\"read\"]\n}\n";
+    fs::write(workspace.root().join("app.hcl"), policy).unwrap();
+    workspace.environment(&format!(
+        "services: [{{ kind: vault, url: \"{url}\", secret: {{ file: ../token }} }}]\n\
+         desired: [{{ service: vault, policies: {{ app: ../app.hcl }}, mounts: [{{ path: kv, type: kv }}, \
+         {{ path: notes, type: kv, description: ours, options: {{ version: \"2\" }} }}] }}]\n"
+    ));
+    let missing = [
+        "vault:vault/mount/notes#type",
+        "vault:vault/policy/app#policy",
+    ];
+    assert_eq!(workspace.drift(5), missing);
+    assert_eq!(ask("GET", "sys/policies/acl/app", &root, "").0, 404);
+    for key in missing {
+        expect(&workspace.run(&["drift", "reconcile", key, "--yes"]), 0);
+    }
+    assert_eq!(workspace.drift(0), Vec::<String>::new());
+    let meddled = json!({ "policy": "path \"*\" { capabilities = [\"sudo\"] }" }).to_string();
+    ask("POST", "sys/policies/acl/app", &root, &meddled);
+    ask(
+        "POST",
+        "sys/mounts/notes/tune",
+        &root,
+        r#"{"description":"theirs"}"#,
+    );
+    let drifted = [
+        "vault:vault/mount/notes#description",
+        "vault:vault/policy/app#policy",
+    ];
+    assert_eq!(workspace.drift(5), drifted);
+    for key in drifted {
+        expect(&workspace.run(&["drift", "reconcile", key, "--yes"]), 0);
+    }
+    assert_eq!(workspace.drift(0), Vec::<String>::new());
 }

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 
 use super::approvals::ago;
 use super::exit::{Ended, Exit};
-use super::follow::{Give, carry_out, plan};
+use super::follow::{Give, Watch, carry_out, plan};
 use super::session::Session;
 use super::{Global, output};
 use crate::client::{Request, Response};
 use crate::domain::drift::board::{DriftBoard, DriftRow};
 use crate::domain::plan::PlanRequest;
+use crate::domain::run::RunState;
 use crate::domain::table::{Cell, Table, Tone};
 
 /// Flags of `quarterdeck drift`.
@@ -103,16 +104,16 @@ async fn carry(session: &Session, args: DriftArgs) -> color_eyre::Result<Exit> {
             ..PlanRequest::default()
         };
         let planned = plan(session.client(), request).await?;
-        let give = Give {
-            yes: false,
-            confirm: None,
-            detach: false,
-            json: false,
-        };
-        match carry_out(session, planned, give).await? {
-            // What could not be looked at is on the board.
-            Exit::Success | Exit::Failed => {}
-            other => return Ok(other),
+        let watch = Watch::start(session, planned, false, None).await?;
+        output::remark(&format!(
+            "run #{} looks; it changes nothing",
+            watch.run().number
+        ));
+        // What could not be looked at is on the board: a run that failed has told what it saw.
+        match watch.until_the_end(|_| {}).await? {
+            Some(run) if run.state == RunState::Cancelled => return Ok(Exit::Cancelled),
+            Some(_) => {}
+            None => return Ok(Exit::Cancelled),
         }
     }
     let board = board(session, &environment).await?;

@@ -6,6 +6,7 @@
 //! never taken for being as declared.
 
 pub mod board;
+pub mod desired;
 pub mod ignore;
 
 use serde::{Deserialize, Serialize};

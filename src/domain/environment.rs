@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::backup::Backups;
+use super::drift::desired::Desired;
 use super::node::{Node, Role};
 use super::platform::Arch;
 use super::service::ServiceSpec;
@@ -49,6 +50,9 @@ pub struct Environment {
     /// How its state is saved.
     #[serde(default, skip_serializing_if = "Backups::is_silent")]
     pub backups: Backups,
+    /// What its services should hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub desired: Vec<Desired>,
 }
 
 impl Environment {

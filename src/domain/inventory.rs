@@ -435,6 +435,7 @@ mod tests {
             artifacts: BTreeMap::new(),
             variables: BTreeMap::new(),
             backups: crate::domain::backup::Backups::default(),
+            desired: Vec::new(),
         }
     }
 

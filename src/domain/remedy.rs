@@ -204,6 +204,7 @@ mod tests {
             artifacts: BTreeMap::new(),
             variables: BTreeMap::new(),
             backups: Backups::default(),
+            desired: Vec::new(),
         }
     }
 

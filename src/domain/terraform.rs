@@ -8,7 +8,7 @@
 mod difference;
 mod stream;
 
-pub use difference::differences;
+pub use difference::{DriftedAttribute, DriftedResource, differences, drifted};
 pub use stream::{Account, Change, Diagnostic, Lock, Said};
 
 use serde::{Deserialize, Serialize};

@@ -18,6 +18,7 @@ use crate::domain::quorum::Voter;
 use crate::domain::service::{Authority, SecretRef, ServiceKind, ServiceSpec};
 use crate::domain::service_action::ServiceAction;
 use crate::domain::table::Table;
+use crate::services::desired::{self, Compare};
 use crate::services::sealing::Identity;
 use crate::services::{Acted, Seals, Service, ServiceError, Tell};
 use crate::steps::{AskService, OpenStore};
@@ -93,19 +94,28 @@ impl Directory {
     }
 
     async fn connect(&self, spec: &ServiceSpec) -> Result<Arc<dyn Service>, ServiceError> {
+        let (spec, secret) = self.ready(spec).await?;
+        Ok(self.world.service(&spec, secret)?.into())
+    }
+
+    /// A service with its authority as a file, and what lets one in.
+    async fn ready(
+        &self,
+        spec: &ServiceSpec,
+    ) -> Result<(ServiceSpec, Option<SecretString>), ServiceError> {
         let name = &spec.name;
         let setup = |reason: String| ServiceError::Setup(format!("{name}: {reason}"));
-        let spec = &ServiceSpec {
-            ca: self.authority(spec.ca.as_ref()).map_err(setup)?,
-            ..spec.clone()
-        };
         let secret = match self.secret(spec.secret.as_ref()).await {
             Ok(secret) => secret,
             // A Vault has no token before it is initialised, and how it stands is told without one.
             Err(_) if spec.kind == ServiceKind::Vault => None,
             Err(reason) => return Err(setup(reason)),
         };
-        Ok(self.world.service(spec, secret)?.into())
+        let ready = ServiceSpec {
+            ca: self.authority(spec.ca.as_ref()).map_err(setup)?,
+            ..spec.clone()
+        };
+        Ok((ready, secret))
     }
 
     /// What lets one in, read now.
@@ -280,6 +290,18 @@ impl AskService for Directory {
         };
         let voters = self.reconsider(service, voters.await);
         voters.map_err(|error| error.to_string())
+    }
+
+    async fn compared(&self, service: &str) -> Result<Box<dyn Compare>, String> {
+        let spec = self.environment.service(service).ok_or_else(|| {
+            format!(
+                "environment {} has no service called {service:?}",
+                self.environment.name
+            )
+        })?;
+        let ready = self.ready(spec).await;
+        let (spec, secret) = ready.map_err(|error| error.to_string())?;
+        desired::open(&spec, secret).map_err(|error| error.to_string())
     }
 
     async fn seals(&self, service: &str) -> Result<Arc<dyn Seals>, String> {

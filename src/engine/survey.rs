@@ -195,5 +195,6 @@ fn of_no_environment(nodes: Vec<Node>) -> Environment {
         artifacts: BTreeMap::new(),
         variables: BTreeMap::new(),
         backups: Backups::default(),
+        desired: Vec::new(),
     }
 }

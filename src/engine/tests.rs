@@ -193,6 +193,7 @@ pub(super) fn environment(name: &str, protection: Protection) -> Environment {
         artifacts: BTreeMap::new(),
         variables: BTreeMap::new(),
         backups: crate::domain::backup::Backups::default(),
+        desired: Vec::new(),
     }
 }
 

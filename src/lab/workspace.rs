@@ -14,10 +14,60 @@ use super::artifacts::Artifact;
 use super::services::Endpoint;
 use super::ssh::Door;
 use super::world::NodeInfo;
+use crate::domain::service::ServiceKind;
 use crate::domain::stack::Stack;
 
 /// The name of the lab's environment.
 pub(super) const ENVIRONMENT: &str = "lab";
+
+/// The policy that the lab's Vault has from the beginning.
+const POLICY: &str = "path \"sys/metrics\" {\n    capabilities = [\"read\"]\n}\n";
+/// A job that the lab's Nomad has from the beginning.
+const JOB: &str = r#"{
+  "Job": {
+    "ID": "web",
+    "Name": "web",
+    "Type": "service",
+    "Priority": 50,
+    "TaskGroups": [{ "Name": "web", "Count": 3 }]
+  }
+}
+"#;
+
+/// A config map that the lab's Kubernetes has from the beginning.
+const MANIFEST: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: shop, namespace: default }\ndata:\n  colour: green\n";
+
+/// What the services hold from the beginning, declared: drift is what is changed afterwards.
+fn desired(services: &[Endpoint]) -> String {
+    let has = |kind| services.iter().any(|service| service.kind == kind);
+    let mut text = String::new();
+    for (kind, lines) in [
+        (
+            ServiceKind::Consul,
+            "  - service: consul\n    kv:\n      config/web/motd: Welcome aboard\n      config/web/max-connections: \"256\"\n",
+        ),
+        (
+            ServiceKind::Vault,
+            "  - service: vault\n    policies:\n      metrics: ../policies/metrics.hcl\n    mounts: [{ path: secret, type: kv, options: { version: \"2\" } }]\n",
+        ),
+        (
+            ServiceKind::Nomad,
+            "  - service: nomad\n    jobs: [../jobs/web.json]\n",
+        ),
+        (
+            ServiceKind::Kubernetes,
+            "  - service: kubernetes\n    manifests: [../k8s/shop.yaml]\n",
+        ),
+    ] {
+        if has(kind) {
+            text.push_str(lines);
+        }
+    }
+    if text.is_empty() {
+        return text;
+    }
+    format!("\ndesired:\n{text}")
+}
 
 /// Everything the workspace tells.
 pub(super) struct Contents<'a> {
@@ -35,7 +85,7 @@ pub(super) struct Contents<'a> {
 /// # Errors
 /// When a file cannot be written.
 pub(super) fn write(dir: &Path, contents: &Contents<'_>) -> io::Result<()> {
-    for folder in ["environments", "ssh", "secrets"] {
+    for folder in ["environments", "ssh", "secrets", "policies", "jobs", "k8s"] {
         fs::create_dir_all(dir.join(folder))?;
     }
     let key = contents
@@ -67,6 +117,9 @@ pub(super) fn write(dir: &Path, contents: &Contents<'_>) -> io::Result<()> {
         "# A practice cluster. Everything here is simulated and made anew each time the lab starts.\n\
          name: lab\ndefault_environment: lab\n\npoll:\n  nodes: 2s\n  services: 2s\n",
     )?;
+    fs::write(dir.join("policies/metrics.hcl"), POLICY)?;
+    fs::write(dir.join("jobs/web.json"), JOB)?;
+    fs::write(dir.join("k8s/shop.yaml"), MANIFEST)?;
     fs::write(
         dir.join(format!("environments/{ENVIRONMENT}.yaml")),
         environment(contents),
@@ -162,6 +215,7 @@ fn environment(contents: &Contents<'_>) -> String {
             let _ = writeln!(text, "    secret:\n      file: ../secrets/{}", service.kind);
         }
     }
+    text.push_str(&desired(contents.services));
     text.push_str("\nartifacts:\n");
     let mut last = "";
     for artifact in contents.artifacts {

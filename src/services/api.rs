@@ -163,6 +163,16 @@ impl Endpoint {
         self.send("PUT", path, None, until).await
     }
 
+    /// Sends a text with PUT and takes whatever status comes.
+    pub(super) async fn put_text(
+        &self,
+        path: &str,
+        text: String,
+        until: Until,
+    ) -> Result<Answer, ServiceError> {
+        self.send("PUT", path, Some(Bytes::from(text)), until).await
+    }
+
     /// Sends JSON with something secret in it, which is wiped when it was sent; takes whatever status comes.
     pub(super) async fn post_secret(
         &self,

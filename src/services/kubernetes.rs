@@ -91,6 +91,16 @@ impl Kubernetes {
         Ok(Self { client, url })
     }
 
+    /// What speaks to the API server.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Its base URL.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Reads a list to its end, page by page.
     async fn list<K>(&self, until: Limit) -> Result<Vec<K>, ServiceError>
     where
@@ -118,20 +128,20 @@ impl Kubernetes {
 
 /// The moment by which an answer must be there.
 #[derive(Clone, Copy)]
-struct Limit {
+pub(super) struct Limit {
     at: tokio::time::Instant,
     limit: Duration,
 }
 
 impl Limit {
-    fn after(limit: Duration) -> Self {
+    pub(super) fn after(limit: Duration) -> Self {
         Self {
             at: tokio::time::Instant::now() + limit,
             limit,
         }
     }
 
-    async fn hold<T>(
+    pub(super) async fn hold<T>(
         self,
         url: &str,
         call: impl Future<Output = kube::Result<T>>,

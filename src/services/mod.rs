@@ -9,6 +9,7 @@ mod archive;
 mod ceph;
 mod consul;
 pub mod contents;
+pub mod desired;
 mod grafana;
 mod harbor;
 pub mod intake;

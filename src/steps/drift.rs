@@ -4,13 +4,14 @@
 //! (`resources::check`), services through a port that sends nothing but reading requests. What a look cannot see is kept
 //! as not known, with the reason, and the task fails: a check that saw half of it was not a success.
 
+mod desired;
 mod nodes;
 mod versions;
 
 use async_trait::async_trait;
 use tokio::time::timeout;
 
-use super::{Context, Outcome, StepError};
+use super::{Context, Outcome, StepError, terraform};
 use crate::domain::drift::{DriftLook, DriftSource, Drifted};
 use crate::domain::recipe::{DriftStep, Step};
 use crate::domain::run::Stream;
@@ -71,14 +72,41 @@ pub(super) async fn execute(
             .await
         }
         DriftSource::Versions => settle(versions::look(context).await, context).await,
-        DriftSource::Terraform
-        | DriftSource::Consul
-        | DriftSource::Vault
-        | DriftSource::Nomad
-        | DriftSource::Kubernetes => Err(StepError::lasting(format!(
-            "{} cannot be compared yet",
-            asked.source
-        ))),
+        DriftSource::Terraform => {
+            let root = asked.root.as_ref().ok_or_else(|| {
+                StepError::lasting(
+                    "`drift` of `terraform` needs `root`: where its configuration is",
+                )
+            })?;
+            if !terraform::is_there(root, context) {
+                return Ok(Outcome::Skipped(format!(
+                    "there is no configuration in {}",
+                    root.directory
+                )));
+            }
+            let looking = timeout(patience, terraform::drifted(root, &step.id, context));
+            let seen = match looking.await {
+                Ok(seen) => seen.map_err(|error| error.message),
+                Err(_) => Err(format!("no answer within {patience:?}")),
+            };
+            let look = DriftLook {
+                source: asked.source,
+                scope: root.directory.clone(),
+                seen,
+            };
+            settle(vec![look], context).await
+        }
+        source => {
+            if let Some(object) = &asked.reconcile {
+                return desired::reconcile(source, object, context).await;
+            }
+            match desired::look(source, context).await {
+                Some(looks) => settle(looks, context).await,
+                None => Ok(Outcome::Skipped(format!(
+                    "nothing is declared of {source}; it would be below `desired` of the environment"
+                ))),
+            }
+        }
     }
 }
 

@@ -75,6 +75,7 @@ use crate::domain::service_action::ServiceAction;
 use crate::domain::table::Table;
 use crate::resources::Log;
 use crate::resources::undo::Records;
+use crate::services::desired::Compare;
 use crate::services::sealing::Identity;
 use crate::services::shelf::Shelf;
 use crate::services::stores::Store;
@@ -177,6 +178,14 @@ pub trait AskService: Send + Sync {
     /// A sentence that says why that cannot be learned.
     async fn voters(&self, service: &str, deadline: Duration)
     -> Result<Option<Vec<Voter>>, String>;
+
+    /// The service, to compare what is declared of it.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be spoken to.
+    async fn compared(&self, service: &str) -> Result<Box<dyn Compare>, String> {
+        Err(format!("nothing can be declared of {service}"))
+    }
 
     /// Its seal.
     ///

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::wait::{self, Look, Sight};
 use super::{AskService, Context, Outcome, StepError};
+use crate::domain::drift::DriftSource;
 use crate::domain::live::{Health, ServiceReport};
 use crate::domain::recipe::{ListedRow, ServiceWait, Step};
 use crate::domain::service_action::ServiceAction;
@@ -62,7 +63,18 @@ pub(super) async fn execute(
         without: if wait.elsewhere { host } else { None },
         asked: &*context.services,
     };
-    wait::until(&what, step, context, &services).await
+    let outcome = wait::until(&what, step, context, &services).await?;
+    if wait.version.is_some() && !context.dry_run {
+        for name in &services.names {
+            // The next drift check finds it out all the same.
+            if let Err(reason) = context.drift.holds(DriftSource::Versions, name).await {
+                context
+                    .note(format!("{name}: the drift board still has it: {reason}"))
+                    .await;
+            }
+        }
+    }
+    Ok(outcome)
 }
 
 /// Tells a service to do something, and says how far it is.

@@ -60,6 +60,7 @@ pub(crate) fn staging() -> Environment {
         )]),
         variables: BTreeMap::from([("motd".into(), "hello".into())]),
         backups: crate::domain::backup::Backups::default(),
+        desired: Vec::new(),
     }
 }
 

@@ -117,6 +117,7 @@ fn environment(name: &str, protection: Protection, marking: Option<&str>) -> Env
         artifacts: BTreeMap::new(),
         variables: BTreeMap::new(),
         backups: crate::domain::backup::Backups::default(),
+        desired: Vec::new(),
     }
 }
 

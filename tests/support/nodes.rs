@@ -136,6 +136,7 @@ impl Nodes {
             }],
             artifacts: BTreeMap::from([("consul".into(), brought(&self.deb))]),
             backups: quarterdeck::domain::backup::Backups::default(),
+            desired: Vec::new(),
             // Encrypted gossip, and nobody is let in without a token.
             variables: BTreeMap::from([(
                 "consul".into(),

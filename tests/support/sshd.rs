@@ -492,6 +492,7 @@ pub fn pool(nodes: impl IntoIterator<Item = Node>, settings: SshSettings) -> Poo
         artifacts: [].into(),
         variables: [].into(),
         backups: quarterdeck::domain::backup::Backups::default(),
+        desired: Vec::new(),
     };
     Pool::new(Arc::new(environment), settings)
 }

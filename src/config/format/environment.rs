@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::backups::BackupsEntry;
+use super::desired::DesiredEntry;
 use super::words::{
     Address, Channel, Marking, Name, Path, Sha256, Url, User, VariableName, Version,
 };
@@ -45,6 +46,9 @@ pub(crate) struct EnvironmentFile {
     pub(crate) schedules: Vec<ScheduleEntry>,
     /// How the state of its services and other stores is saved.
     pub(crate) backups: Option<BackupsEntry>,
+    /// What services should hold, compared by the drift check; at most 256.
+    #[schemars(length(max = 256))]
+    pub(crate) desired: Vec<DesiredEntry>,
     /// Packages that you bring along, by software name and architecture.
     pub(crate) artifacts: BTreeMap<String, ArtifactEntry>,
     /// Free values for your own recipes, seen there as `env.variables`. No secrets.

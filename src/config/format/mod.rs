@@ -5,6 +5,7 @@
 //! become the descriptions that editors show.
 
 pub(crate) mod backups;
+pub(crate) mod desired;
 pub(crate) mod drift_rules;
 pub(crate) mod environment;
 pub(crate) mod notifications;

@@ -5,7 +5,7 @@ use crate::config::diagnostic::{Fault, quoted};
 use crate::config::format::environment::EnvironmentFile;
 use crate::config::meaning::doubt::Doubt;
 use crate::config::meaning::paths::Paths;
-use crate::config::meaning::{artifacts, backups, nodes, services, versions};
+use crate::config::meaning::{artifacts, backups, desired, nodes, services, versions};
 use crate::domain::environment::{Environment, Protection};
 use crate::domain::stack::Stack;
 
@@ -34,6 +34,7 @@ pub(crate) fn read(
         let at = top.key("backups");
         backups::read(backups, at, &services, &nodes, paths, faults)
     });
+    let desired = desired::read(&file.desired, top.key("desired"), &services, paths, faults);
     let mut variables = file.variables.clone();
     if let Some(integration) = &file.integration {
         if let Some(taken) = top.key("variables").key_span("integration") {
@@ -86,5 +87,6 @@ pub(crate) fn read(
         artifacts,
         variables,
         backups: backups.unwrap_or_default(),
+        desired,
     })
 }

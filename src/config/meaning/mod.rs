@@ -6,6 +6,7 @@
 
 pub(super) mod artifacts;
 pub(super) mod backups;
+pub(super) mod desired;
 pub(super) mod doubt;
 pub(super) mod environment;
 pub(super) mod jumps;

@@ -155,6 +155,7 @@ mod tests {
             artifacts: [].into(),
             variables: [].into(),
             backups: crate::domain::backup::Backups::default(),
+            desired: Vec::new(),
         }
     }
 

@@ -1,6 +1,8 @@
 //! What a plan changes within its resources: attribute by attribute, from `terraform show -json PLAN`, without anything that
 //! is sensitive.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -15,6 +17,12 @@ const VALUE: usize = 160;
 struct Plan {
     #[serde(default)]
     resource_changes: Vec<ResourceChange>,
+    /// What a refresh found changed outside of Terraform: `before` is what the state says, `after` what is there.
+    #[serde(default)]
+    resource_drift: Vec<ResourceChange>,
+    /// Outputs that a refresh would change: `before` is what the state says.
+    #[serde(default)]
+    output_changes: BTreeMap<String, Change>,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +89,106 @@ pub fn differences(plan: &[u8]) -> Result<Vec<String>, String> {
     Ok(lines)
 }
 
+/// A resource that is not as the state says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DriftedResource {
+    /// Its address.
+    pub address: String,
+    /// The attributes that differ; one called `resource` when it is gone.
+    pub attributes: Vec<DriftedAttribute>,
+}
+
+/// An attribute that is not as the state says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DriftedAttribute {
+    /// Its name.
+    pub name: String,
+    /// What the state says.
+    pub was: String,
+    /// What is there.
+    pub is: String,
+}
+
+/// What drifted, by a refresh-only plan; nothing sensitive is in it.
+///
+/// # Errors
+/// When it is not what `show -json` prints for a plan.
+pub fn drifted(plan: &[u8]) -> Result<Vec<DriftedResource>, String> {
+    let plan: Plan = serde_json::from_slice(plan)
+        .map_err(|error| format!("the plan cannot be read: {error}"))?;
+    let resources = plan.resource_drift.into_iter().map(|one| {
+        let gone = || DriftedAttribute {
+            name: "resource".into(),
+            was: "there".into(),
+            is: "gone".into(),
+        };
+        let attributes = match one.change.action() {
+            Action::Destroy => vec![gone()],
+            _ => drifted_attributes(&one.change),
+        };
+        DriftedResource {
+            address: one.address,
+            attributes,
+        }
+    });
+    let outputs = plan
+        .output_changes
+        .into_iter()
+        .filter_map(|(name, change)| {
+            let secret = [&change.before_sensitive, &change.after_sensitive]
+                .iter()
+                .any(|mask| holds_true(mask));
+            let word = |value: &Value| shown(Some(value), secret, false);
+            (change.before != change.after).then(|| DriftedResource {
+                address: format!("output.{name}"),
+                attributes: vec![DriftedAttribute {
+                    name: "value".into(),
+                    was: word(&change.before),
+                    is: word(&change.after),
+                }],
+            })
+        });
+    let all = resources.filter(|one| !one.attributes.is_empty());
+    Ok(all.chain(outputs).collect())
+}
+
+fn drifted_attributes(change: &Change) -> Vec<DriftedAttribute> {
+    let field = |value: &Value, name: &str| value.get(name).cloned().unwrap_or_default();
+    let objects = [&change.before, &change.after];
+    let mut names: Vec<&String> = objects
+        .into_iter()
+        .filter_map(Value::as_object)
+        .flat_map(|fields| fields.keys())
+        .collect();
+    names.sort();
+    names.dedup();
+    let mut found = Vec::new();
+    for name in names.into_iter().take(LINES) {
+        let (was, is) = (field(&change.before, name), field(&change.after, name));
+        if was == is {
+            continue;
+        }
+        let secret = is_secret(change, name);
+        let word = |value: &Value| match shown(Some(value), secret, false) {
+            text if text.is_empty() => "(not set)".to_owned(),
+            text => text,
+        };
+        found.push(DriftedAttribute {
+            name: name.clone(),
+            was: word(&was),
+            is: word(&is),
+        });
+    }
+    found
+}
+
+/// Whether an attribute is sensitive, before or after, in whole or in part.
+fn is_secret(change: &Change, name: &str) -> bool {
+    [&change.before_sensitive, &change.after_sensitive]
+        .iter()
+        .any(|mask| **mask == Value::Bool(true) || mask.get(name).is_some_and(holds_true))
+}
+
 fn attributes(change: &Change) -> Vec<String> {
     let empty = serde_json::Map::new();
     let fields = |value: &'_ Value| value.as_object().cloned().unwrap_or_else(|| empty.clone());
@@ -103,9 +211,7 @@ fn attributes(change: &Change) -> Vec<String> {
         if !is_unknown && was.unwrap_or(&Value::Null) == is.unwrap_or(&Value::Null) {
             continue;
         }
-        let secret = [&change.before_sensitive, &change.after_sensitive]
-            .iter()
-            .any(|mask| **mask == Value::Bool(true) || mask.get(name).is_some_and(holds_true));
+        let secret = is_secret(change, name);
         let was = shown(was, secret, false);
         let is = shown(is, secret, is_unknown);
         let sign = match (was.is_empty(), is.is_empty()) {
@@ -169,6 +275,37 @@ mod tests {
             ~ output = {"name":"n1","v":"a"} → (known after apply)
             ~ triggers_replace = "a" → "b"  # forces replacement
         "#);
+    }
+
+    #[test]
+    fn drift_is_told_by_attribute_and_without_secrets() {
+        let plan = br#"{"resource_drift":[
+            {"address":"a.b","change":{"actions":["update"],"before":{"n":1,"pw":"old-secret","same":2},
+             "after":{"n":2,"pw":"new-secret","same":2},"before_sensitive":{"pw":true},"after_sensitive":{}}},
+            {"address":"c.d","change":{"actions":["delete"],"before":{"n":1},"after":null}}],
+            "output_changes":{"ip":{"actions":["update"],"before":"a","after":"b"},
+             "same":{"actions":["no-op"],"before":1,"after":1},
+             "key":{"actions":["update"],"before":"x-secret","after":"y-secret","after_sensitive":true}}}"#;
+        let told: Vec<String> = drifted(plan)
+            .unwrap()
+            .iter()
+            .flat_map(|one| {
+                one.attributes.iter().map(|attribute| {
+                    let DriftedAttribute { name, was, is } = attribute;
+                    format!("{} {name}: {was} / {is}", one.address)
+                })
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "a.b n: 1 / 2",
+                "a.b pw: (sensitive) / (sensitive)",
+                "c.d resource: there / gone",
+                "output.ip value: \"a\" / \"b\"",
+                "output.key value: (sensitive) / (sensitive)"
+            ]
+        );
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::ceph::Ceph;
 use super::consul::Consul;
 use super::grafana::Grafana;
+use super::kubernetes::Kubernetes;
+use super::nomad::Nomad;
 use super::sim::Sim;
 use super::traefik::Traefik;
 use super::vault::Vault;
@@ -14,6 +16,8 @@ use crate::lab::world::{FaultHelp, FaultTarget};
 #[derive(Clone, Default)]
 pub(crate) struct Machines {
     pub consul: Option<Arc<Sim<Consul>>>,
+    pub nomad: Option<Arc<Sim<Nomad>>>,
+    pub kubernetes: Option<Arc<Sim<Kubernetes>>>,
     pub vault: Option<Arc<Sim<Vault>>>,
     pub ceph: Option<Arc<Sim<Ceph>>>,
     pub traefik: Option<Arc<Sim<Traefik>>>,
@@ -30,6 +34,11 @@ const FAULTS: &[FaultHelp] = &[
         verb: "unseal",
         arguments: "",
         what: "unseal Vault on all nodes that run it",
+    },
+    FaultHelp {
+        verb: "meddle",
+        arguments: "",
+        what: "change a key of Consul, a policy of Vault, a job of Nomad and an object of Kubernetes behind everyone's back",
     },
     FaultHelp {
         verb: "osd",
@@ -98,6 +107,41 @@ impl Machines {
     }
 }
 
+impl Machines {
+    /// Changes one thing of each system that drift checks declare, where the lab has it.
+    fn meddle(&self) -> String {
+        let mut done = Vec::new();
+        if let Some(consul) = &self.consul {
+            consul.with(|consul, _| {
+                let index = consul.bump();
+                let value = b"Under new management".to_vec();
+                consul.kv.put("config/web/motd", value, 0, index);
+            });
+            done.push("a key of Consul");
+        }
+        if let Some(vault) = &self.vault {
+            vault.with(|vault, _| {
+                let text = "path \"*\" {\n    capabilities = [\"sudo\"]\n}\n";
+                vault.policies.insert("metrics".into(), text.into());
+            });
+            done.push("a policy of Vault");
+        }
+        if let Some(nomad) = &self.nomad {
+            nomad.with(|nomad, _| nomad.set_job("web", 90, None));
+            done.push("a job of Nomad");
+        }
+        if let Some(kubernetes) = &self.kubernetes {
+            let blue = [("colour".to_owned(), "blue".to_owned())].into();
+            kubernetes.with(|cluster, _| cluster.set_config_map("default", "shop", blue));
+            done.push("a config map of Kubernetes");
+        }
+        if done.is_empty() {
+            return "there is nothing to meddle with in this lab".into();
+        }
+        format!("somebody changed {}", done.join(", "))
+    }
+}
+
 fn missing(what: &str) -> String {
     format!("this lab has no {what}")
 }
@@ -122,6 +166,7 @@ impl FaultTarget for Machines {
                 [number, change @ ("down" | "up" | "out" | "in")]
                 | [change @ ("down" | "up" | "out" | "in"), number],
             ) => self.osd(number, change),
+            ("meddle", []) => Ok(self.meddle()),
             ("traefik", ["error"]) => self.traefik(true),
             ("traefik", ["ok"]) => self.traefik(false),
             ("cert", ["expiring"]) => self.certificate(true),

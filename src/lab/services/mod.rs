@@ -294,6 +294,7 @@ impl Starter {
         let token = self.around.ids.uuid("nomad/bootstrap-token");
         let now = self.around.clock.now();
         let sim = self.run(nomad::Nomad::new(&self.around, now));
+        self.services.machines.nomad = Some(Arc::clone(&sim));
         let bound = self.bind(&nodes).await?;
         self.announce(ServiceKind::Nomad, &bound, None, Some(&token));
         for (node, listener, _) in bound {
@@ -411,6 +412,7 @@ impl Starter {
         );
         let now = self.around.clock.now();
         let sim = self.run(kubernetes::Kubernetes::new(&self.around, now));
+        self.services.machines.kubernetes = Some(Arc::clone(&sim));
         let bound = self.bind(&nodes).await?;
         self.announce(ServiceKind::Kubernetes, &bound, None, Some(&token));
         for (node, listener, _) in bound {

@@ -76,3 +76,37 @@ async fn compare(
         ..drifted
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::testing::staging;
+
+    #[test]
+    fn a_service_is_held_against_the_pin_of_the_software_that_it_is() {
+        let mut environment = staging();
+        let pin_of = |environment: &Environment, kind| {
+            let spec = ServiceSpec {
+                kind,
+                ..environment.services[0].clone()
+            };
+            pin(environment, &spec).map(|(software, version)| format!("{software} {version}"))
+        };
+        assert_eq!(
+            pin_of(&environment, ServiceKind::Consul).as_deref(),
+            Some("consul 1.8.7")
+        );
+        assert_eq!(pin_of(&environment, ServiceKind::Kubernetes), None);
+        for (software, version) in [("k3s", "1.33.5"), ("vault", "1.20"), ("openbao", "2.7")] {
+            environment.versions.insert(software.into(), version.into());
+        }
+        assert_eq!(
+            pin_of(&environment, ServiceKind::Kubernetes).as_deref(),
+            Some("k3s 1.33.5")
+        );
+        assert_eq!(
+            pin_of(&environment, ServiceKind::Vault).as_deref(),
+            Some("openbao 2.7")
+        );
+    }
+}

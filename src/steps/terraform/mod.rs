@@ -13,6 +13,7 @@
 //! so and names the snapshot; the way back is the earlier configuration, planned and shown like any other.
 
 mod apply;
+mod board;
 mod bound;
 mod drift;
 mod outputs;
@@ -21,6 +22,7 @@ mod plan;
 mod state;
 mod watch;
 
+pub(super) use board::{drifted, is_there};
 pub(super) use bound::bound_to;
 pub(super) use outputs::outputs;
 

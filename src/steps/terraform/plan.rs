@@ -157,24 +157,33 @@ pub(super) fn sentence(account: &Account) -> String {
 }
 
 /// The plan in lines: what changes, then what somebody else has changed.
+/// What `terraform show -json` says of a plan.
+pub(super) async fn shown_as_json(
+    place: &Place,
+    plan_file: &Path,
+    context: &Context,
+) -> Result<zeroize::Zeroizing<Vec<u8>>, StepError> {
+    let command = place.command(["show", "-json", &plan_file.display().to_string()]);
+    let shown = program::ask(&command, &context.cancel).await?;
+    if shown.exit.success() {
+        return Ok(shown.stdout);
+    }
+    Err(StepError::lasting(format!(
+        "{} show: {}: {}",
+        place.name(),
+        shown.exit,
+        shown.complaint
+    )))
+}
+
 async fn lines(
     place: &Place,
     plan_file: &Path,
     told: &std::sync::Mutex<Told>,
     context: &Context,
 ) -> Result<Vec<String>, StepError> {
-    let command = place.command(["show", "-json", &plan_file.display().to_string()]);
-    let shown = program::ask(&command, &context.cancel).await?;
-    let mut lines = if shown.exit.success() {
-        differences(&shown.stdout).map_err(StepError::lasting)?
-    } else {
-        return Err(StepError::lasting(format!(
-            "{} show: {}: {}",
-            place.name(),
-            shown.exit,
-            shown.complaint
-        )));
-    };
+    let shown = shown_as_json(place, plan_file, context).await?;
+    let mut lines = differences(&shown).map_err(StepError::lasting)?;
     look(told, |told| {
         for change in told.account.planned() {
             let head = format!("{} {}", change.action.sign(), change.address);

@@ -105,6 +105,7 @@ mod tests {
             artifacts: [].into(),
             variables: [].into(),
             backups: crate::domain::backup::Backups::default(),
+            desired: Vec::new(),
         };
         Pool::new(Arc::new(environment), SshSettings::default())
     }

@@ -57,7 +57,8 @@ pub(crate) async fn serve(
         return Failure::no_resource().into();
     };
     if method != Method::GET {
-        return change::serve(&server, &method, &target, &body).unwrap_or_else(Failure::into);
+        return change::serve(&server, &method, &target, &params, &body)
+            .unwrap_or_else(Failure::into);
     }
     read(&server, &target, &params).unwrap_or_else(Failure::into)
 }

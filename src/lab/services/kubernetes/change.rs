@@ -1,5 +1,7 @@
 //! The few changes that the API takes: a node is cordoned, uncordoned or deleted, a pod is
-//! [evicted](https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/).
+//! [evicted](https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/), a config map is applied.
+
+use std::collections::BTreeMap;
 
 use axum::http::Method;
 use axum::response::Response;
@@ -7,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::api::Target;
+use super::objects;
 use super::status::Failure;
-use super::store::{Key, NODES, PODS};
-use crate::lab::services::http;
+use super::store::{CONFIG_MAPS, Key, NODES, PODS};
+use crate::lab::services::http::{self, Params};
 
 /// A request that is no GET.
 ///
@@ -19,11 +22,13 @@ pub(super) fn serve(
     server: &Server,
     method: &Method,
     target: &Target,
+    params: &Params,
     body: &[u8],
 ) -> Result<Response, Failure> {
     let name = target.name.as_deref().ok_or_else(Failure::method)?;
     match (method, target.resource, target.part.as_deref()) {
         (&Method::PATCH, NODES, None) => cordon(server, name, body),
+        (&Method::PATCH, CONFIG_MAPS, None) => apply(server, target, name, params, body),
         (&Method::DELETE, NODES, None) => {
             if server.sim.with(|cluster, _| cluster.remove(name)) {
                 Ok(success(name, "nodes"))
@@ -44,6 +49,50 @@ pub(super) fn serve(
         }
         _ => Err(Failure::method()),
     }
+}
+
+/// A [server-side apply](https://kubernetes.io/docs/reference/using-api/server-side-apply/) of a config map: the fields that
+/// are sent are owned and set, those beside them stay. With `dryRun=All` only the answer is as if.
+fn apply(
+    server: &Server,
+    target: &Target,
+    name: &str,
+    params: &Params,
+    body: &[u8],
+) -> Result<Response, Failure> {
+    if params.get("fieldManager").is_none_or(str::is_empty) {
+        return Err(Failure::bad_request(
+            "fieldManager is required for apply patch",
+        ));
+    }
+    let sent: Value = serde_json::from_slice(body)
+        .map_err(|error| Failure::bad_request(format!("error decoding YAML: {error}")))?;
+    let fields = sent["data"].as_object();
+    let data: BTreeMap<String, String> = fields
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect::<Option<_>>()
+        .ok_or_else(|| Failure::bad_request("data: expected strings"))?;
+    let namespace = target.namespace.clone().unwrap_or_default();
+    let key: Key = (CONFIG_MAPS, namespace.clone(), name.to_owned());
+    let dry_run = params.get("dryRun") == Some("All");
+    let object = server.sim.with(|cluster, _| {
+        if !dry_run {
+            cluster.set_config_map(&namespace, name, data);
+            return cluster.store().get(&key).cloned();
+        }
+        let there = cluster
+            .config_maps
+            .get(&(namespace.clone(), name.to_owned()));
+        let mut would = there.cloned().unwrap_or_default();
+        would.extend(data);
+        let would = objects::config_map(cluster, &namespace, name, &would);
+        serde_json::to_value(would).ok()
+    });
+    object
+        .map(|object| http::json(200, &object))
+        .ok_or_else(|| Failure::no_object("configmaps", "", name))
 }
 
 /// A merge patch of `spec.unschedulable`, which is all that can be patched here.

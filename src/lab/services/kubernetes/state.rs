@@ -167,6 +167,8 @@ pub(crate) struct Kubernetes {
     absent: BTreeMap<String, Node>,
     pub pods: Vec<Pod>,
     pub events: VecDeque<Event>,
+    /// By namespace and name.
+    pub config_maps: BTreeMap<(String, String), BTreeMap<String, String>>,
     pub ids: Ids,
     pub born: Timestamp,
     store: Store,
@@ -209,6 +211,10 @@ impl Kubernetes {
             absent,
             pods: Vec::new(),
             events: VecDeque::new(),
+            config_maps: BTreeMap::from([(
+                ("default".to_owned(), "shop".to_owned()),
+                BTreeMap::from([("colour".to_owned(), "green".to_owned())]),
+            )]),
             ids: around.ids,
             born,
             store: Store::new(41_000),
@@ -570,6 +576,19 @@ impl Kubernetes {
             });
         }
         pending
+    }
+
+    /// Writes fields of a config map; those beside them stay.
+    pub(crate) fn set_config_map(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        data: BTreeMap<String, String>,
+    ) {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.config_maps.entry(key).or_default().extend(data);
+        self.dirty = true;
+        self.publish();
     }
 
     fn publish(&mut self) {

@@ -38,6 +38,7 @@ pub(crate) const NODES: Resource = resource("", "nodes", "Node", "no", false);
 pub(crate) const NAMESPACES: Resource = resource("", "namespaces", "Namespace", "ns", false);
 pub(crate) const PODS: Resource = resource("", "pods", "Pod", "po", true);
 pub(crate) const EVENTS: Resource = resource("", "events", "Event", "ev", true);
+pub(crate) const CONFIG_MAPS: Resource = resource("", "configmaps", "ConfigMap", "cm", true);
 pub(crate) const CLAIMS: Resource = resource(
     "",
     "persistentvolumeclaims",
@@ -59,11 +60,12 @@ pub(crate) const STORAGE_CLASSES: Resource = resource(
 );
 
 /// Every kind that is served.
-pub(crate) const RESOURCES: [Resource; 9] = [
+pub(crate) const RESOURCES: [Resource; 10] = [
     NODES,
     NAMESPACES,
     PODS,
     EVENTS,
+    CONFIG_MAPS,
     CLAIMS,
     DEPLOYMENTS,
     STATEFUL_SETS,

@@ -8,6 +8,7 @@ mod agent;
 mod answer;
 mod cluster;
 mod logs;
+mod register;
 mod shapes;
 mod snapshot;
 mod state;
@@ -50,7 +51,8 @@ pub(crate) fn router(sim: Arc<Sim<Nomad>>, node: &str, token: &str) -> Router {
         .route("/v1/node/{id}/eligibility", post(act::eligibility))
         .route("/v1/node/{id}/purge", post(act::purge))
         .route("/v1/agent/force-leave", put(act::force_leave))
-        .route("/v1/jobs", get(cluster::jobs))
+        .route("/v1/jobs", get(cluster::jobs).post(register::register))
+        .route("/v1/job/{job}/plan", post(register::plan))
         .route("/v1/allocations", get(cluster::allocations))
         .route("/v1/job/{job}/allocations", get(cluster::job_allocations))
         .route("/v1/deployments", get(cluster::deployments))

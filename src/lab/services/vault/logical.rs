@@ -184,12 +184,17 @@ fn backend(
         ("sys/audit", Operation::Read) => Found::repeated(json!({})),
         ("sys/ha-status", Operation::Read) => Found::repeated(ha_status(vault)),
         ("sys/policies/acl", Operation::List | Operation::Read) => {
-            Found::new("system", json!({ "keys": POLICIES.map(|(name, _)| name) }))
+            let names: Vec<&String> = vault.policies.keys().collect();
+            Found::new("system", json!({ "keys": names }))
         }
         ("sys/storage/raft/configuration", Operation::Read) => Found::new("system", raft(vault)),
         ("auth/token/lookup-self", Operation::Read) => Found::new("token", lookup_self(vault)),
         (path, Operation::Read) => match path.strip_prefix("sys/policies/acl/") {
-            Some(name) => policy(name)?,
+            Some(name) => policy(vault, name)?,
+            None => return Err(no_handler(path)),
+        },
+        (path, Operation::Update) => match path.strip_prefix("sys/policies/acl/") {
+            Some(name) => return write_policy(vault, name, body),
             None => return Err(no_handler(path)),
         },
         (path, _) => return Err(no_handler(path)),
@@ -207,7 +212,8 @@ fn no_handler(path: &str) -> Refusal {
     )
 }
 
-const POLICIES: [(&str, &str); 3] = [
+/// The policies of a new Vault.
+pub(super) const POLICIES: [(&str, &str); 3] = [
     (
         "default",
         "# Allow tokens to look up their own properties\npath \"auth/token/lookup-self\" {\n    capabilities = [\"read\"]\n}\n",
@@ -219,10 +225,24 @@ const POLICIES: [(&str, &str); 3] = [
     ("root", ""),
 ];
 
-fn policy(name: &str) -> Result<Found, Refusal> {
-    let (name, text) = POLICIES
-        .into_iter()
-        .find(|(known, _)| *known == name)
+/// `POST /v1/sys/policies/acl/:name`.
+fn write_policy(vault: &mut Vault, name: &str, body: &[u8]) -> Result<Option<Found>, Refusal> {
+    let body: Value = serde_json::from_slice(body)
+        .map_err(|_| Refusal::new(400, "failed to parse JSON input"))?;
+    let text = body["policy"]
+        .as_str()
+        .ok_or_else(|| Refusal::new(400, "'policy' parameter not supplied or empty"))?;
+    if name == "root" {
+        return Err(Refusal::new(400, "cannot update \"root\" policy"));
+    }
+    vault.policies.insert(name.to_owned(), text.to_owned());
+    Ok(None)
+}
+
+fn policy(vault: &Vault, name: &str) -> Result<Found, Refusal> {
+    let (name, text) = vault
+        .policies
+        .get_key_value(name)
         .ok_or_else(Refusal::nothing)?;
     Ok(Found::new(
         "system",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::logical::POLICIES;
 use super::seal::{Made, Rekey, Scheme, Seal};
 use super::secrets::Secrets;
 use super::shamir;
@@ -98,6 +99,8 @@ pub(crate) struct Vault {
     /// What opens it, once it is initialised.
     pub seal: Seal,
     pub rekey: Option<Rekey>,
+    /// ACL policies by name.
+    pub policies: BTreeMap<String, String>,
     pub ids: Ids,
     pub born: Timestamp,
     /// When the present active node became active.
@@ -154,6 +157,10 @@ impl Vault {
             secrets: Secrets::seeded(now),
             seal,
             rekey: None,
+            policies: POLICIES
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+                .collect(),
             ids: around.ids,
             born: now,
             active_since: now,

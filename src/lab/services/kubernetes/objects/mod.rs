@@ -8,6 +8,7 @@ mod workload;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Serialize;
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use super::state::{Controller, Kubernetes, Pod, WORKLOADS};
 use super::store::{
-    CLAIMS, DAEMON_SETS, DEPLOYMENTS, EVENTS, Key, NAMESPACES, NODES, PODS, Resource,
+    CLAIMS, CONFIG_MAPS, DAEMON_SETS, DEPLOYMENTS, EVENTS, Key, NAMESPACES, NODES, PODS, Resource,
     STATEFUL_SETS, STORAGE_CLASSES,
 };
 
@@ -81,6 +82,13 @@ pub(crate) fn all(cluster: &Kubernetes) -> BTreeMap<Key, Value> {
     for pod in &cluster.pods {
         insert(&mut objects, PODS, &pod::pod(cluster, pod));
     }
+    for ((namespace, name), data) in &cluster.config_maps {
+        insert(
+            &mut objects,
+            CONFIG_MAPS,
+            &config_map(cluster, namespace, name, data),
+        );
+    }
     for event in &cluster.events {
         insert(&mut objects, EVENTS, &node::event(cluster, event));
     }
@@ -90,6 +98,20 @@ pub(crate) fn all(cluster: &Kubernetes) -> BTreeMap<Key, Value> {
         &storage::storage_class(cluster),
     );
     objects
+}
+
+/// A config map with this data.
+pub(super) fn config_map(
+    cluster: &Kubernetes,
+    namespace: &str,
+    name: &str,
+    data: &Labels,
+) -> ConfigMap {
+    ConfigMap {
+        metadata: meta(cluster, "configmap", Some(namespace), name, cluster.born),
+        data: Some(data.clone()),
+        ..ConfigMap::default()
+    }
 }
 
 fn insert<T: Serialize>(objects: &mut BTreeMap<Key, Value>, resource: Resource, object: &T) {
