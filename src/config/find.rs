@@ -33,7 +33,7 @@ pub enum FindError {
     /// None was found.
     #[error(
         "no workspace: there is no {FILE} in {} or any directory above it{}\n\
-         try a practice cluster with `quarterdeck lab`, or name a workspace with `--workspace DIR`",
+         begin with `quarterdeck bootstrap`, try a practice cluster with `quarterdeck lab`, or name a workspace with `--workspace DIR`",
         cwd.display(),
         home.as_ref().map(|home| format!(", nor in {}", home.display())).unwrap_or_default()
     )]
