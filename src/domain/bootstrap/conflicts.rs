@@ -302,7 +302,9 @@ pub fn lacking(answers: &Answers, members: &[Member]) -> Vec<(Software, Arch)> {
             let brought = answers.artifacts.get(one.word());
             // Consul is brought for every architecture or for none.
             let must = one != Software::Consul || brought.is_some();
-            let has = brought.is_some_and(|brought| brought.of(arch).is_some());
+            let has = brought
+                .and_then(|brought| brought.of(arch))
+                .is_some_and(|one| !one.source.is_empty() && one.sha256.len() == 64);
             if must && !has && INSTALLED.contains(&one) && answers.stack.order().contains(&one) {
                 lacking.insert((one, arch));
             }
