@@ -73,10 +73,10 @@ fn a_newcomer_builds_consul_on_three_hosts_and_ends_on_the_bridge() {
     assert!(roles.contains("1 may fail"), "{roles}");
     terminal.press("n");
     terminal.wait_for("Which versions, and from where?");
-    if !terminal.screen().contains("1.8.7") {
-        fill(&terminal, "consul version", "1.8.7");
-    } else {
+    if terminal.screen().contains("1.8.7") {
         terminal.press("j");
+    } else {
+        fill(&terminal, "consul version", "1.8.7");
     }
     terminal.press(" ");
     terminal.wait_for("a package you bring");

@@ -77,17 +77,14 @@ fn expires(text: &str, at: Cursor<'_>, faults: &mut Vec<Fault>) -> Option<Until>
     if text == "never" {
         return Some(Until::Never);
     }
-    match text.parse() {
-        Ok(day) => Some(Until::Day(day)),
-        Err(_) => {
-            faults.push(
-                Fault::error("no-such-day", at.span(), "there is no such day").help(
-                    "write the last day on which the rule holds, such as 2026-12-31, or never",
-                ),
-            );
-            None
-        }
+    if let Ok(day) = text.parse() {
+        return Some(Until::Day(day));
     }
+    faults.push(
+        Fault::error("no-such-day", at.span(), "there is no such day")
+            .help("write the last day on which the rule holds, such as 2026-12-31, or never"),
+    );
+    None
 }
 
 /// Adds a rule at the end of the file of the workspace at `root`, or begins the file.
@@ -144,7 +141,7 @@ fn with_rule(text: &str, rule: &IgnoreRule) -> String {
     fields.push(format!("expires: {}", rule.expires));
     for (index, field) in fields.iter().enumerate() {
         let lead = if index == 0 { "- " } else { "  " };
-        new.push_str(&format!("{pad}{lead}{field}\n"));
+        new.extend([&pad, lead, field, "\n"]);
     }
     new
 }

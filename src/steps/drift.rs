@@ -56,7 +56,7 @@ pub(super) async fn execute(
 ) -> Result<Outcome, StepError> {
     // A tenth early: what took too long is not known, and has to be kept as that.
     let limit = step.time_limit().map_err(StepError::lasting)?;
-    let patience = limit - limit / 10;
+    let patience = limit.saturating_sub(limit / 10);
     match asked.source {
         DriftSource::Nodes => {
             let node = super::node(step, host, context)?;

@@ -82,7 +82,7 @@ impl Spy {
         let ear = Arc::clone(&heard);
         // It ends with the engine.
         std::thread::spawn(move || {
-            let mut chunk = [0; 65536];
+            let mut chunk = vec![0; 65536];
             while let Ok(count @ 1..) = stream.read(&mut chunk) {
                 ear.lock().unwrap().extend(&chunk[..count]);
             }

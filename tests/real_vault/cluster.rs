@@ -37,7 +37,6 @@ impl Cluster {
                 Ok("true"),
                 "needs QUARTERDECK_OPENBAO"
             );
-            println!("skipped: needs QUARTERDECK_OPENBAO, see tests/real/openbao");
             return None;
         }
         let dir = tempfile::tempdir().unwrap();

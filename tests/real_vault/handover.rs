@@ -29,6 +29,7 @@ fn shares_for_pgp_keys_are_in_files_that_only_their_owners_can_read_and_open_the
     use std::os::unix::fs::PermissionsExt;
 
     let Some(mut cluster) = Cluster::start(1, "") else {
+        println!("skipped: needs QUARTERDECK_OPENBAO, see tests/real/openbao");
         return;
     };
     let home = cluster.dir.path().join("gpg");
@@ -111,6 +112,7 @@ fn shares_for_pgp_keys_are_in_files_that_only_their_owners_can_read_and_open_the
 fn a_vault_that_unseals_itself_gives_recovery_keys_and_nobody_is_asked_for_shares() {
     let seal = "seal \"static\" {\n  current_key_id = \"1\"\n  current_key = \"file://{dir}/static-key\"\n}\n";
     let Some(mut cluster) = Cluster::start(2, seal) else {
+        println!("skipped: needs QUARTERDECK_OPENBAO, see tests/real/openbao");
         return;
     };
     assert_eq!(cluster.states(), ["not initialized"; 2]);

@@ -9,6 +9,7 @@ use super::cluster::{Cluster, eventually, keys};
 #[ignore = "needs OpenBao: tests/run vault"]
 fn a_vault_is_made_opened_sealed_and_opened_again_and_its_shares_are_nowhere_else() {
     let Some(mut cluster) = Cluster::start(3, "") else {
+        println!("skipped: needs QUARTERDECK_OPENBAO, see tests/real/openbao");
         return;
     };
     assert_eq!(cluster.states(), ["not initialized"; 3]);

@@ -18,6 +18,8 @@ struct Recorder {
 
 impl Recorder {
     async fn start(answer: fn(&str, &str) -> (u16, &'static str)) -> Self {
+        // The clients are built with a TLS stack; another test of the process may have installed it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let seen: Arc<Mutex<Vec<String>>> = Arc::default();

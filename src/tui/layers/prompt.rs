@@ -181,9 +181,8 @@ impl Prompt {
         let room = row.right().saturating_sub(end);
         field(paint, end, row.y, room.saturating_sub(1), &self.input, true);
         let mistake = match &self.purpose {
-            Purpose::Of(..) if self.input.value().is_empty() => None,
+            Purpose::Of(..) | Purpose::IgnoreDrift(_) if self.input.value().is_empty() => None,
             Purpose::Of(about, _) => about.mistake(self.input.value()),
-            Purpose::IgnoreDrift(_) if self.input.value().is_empty() => None,
             Purpose::IgnoreDrift(_) => ignore::wish(self.input.value()).err(),
             Purpose::Filter => Filter::parse(self.input.value()).mistake,
             Purpose::BreakLock
