@@ -1,4 +1,5 @@
-//! Plays the session that the pictures are made from: calm, a deploy, and a deploy during which a node loses its power.
+//! Plays the session that the pictures are made from: calm, a deploy, a snapshot, hands that meddle and a Vault that is sealed,
+//! and a deploy during which a node loses its power.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +20,7 @@ use quarterdeck::lab::{Lab, LabSettings};
 use quarterdeck::steps::Library;
 use quarterdeck::transport::ssh::{Pool, SshSettings};
 
-use super::tape::{Moment, Tape, folder};
+use super::tape::{Moment, Tape, folder, key};
 
 /// How long the cluster is watched before anything happens, so that the sparklines have something to show.
 const CALM: Duration = Duration::from_secs(25);
@@ -79,15 +80,25 @@ pub(crate) async fn record() {
     let listener = tokio::spawn(listen(client.clone(), Arc::clone(&events)));
 
     tokio::time::sleep(CALM).await;
-    let deploy = start(&client).await;
+    let deploy = start(&client, "deploy").await;
     until_lines(&client, &deploy, 170).await;
     moment(&mut tape, "running", &client, &state).await;
     until_ended(&client, &deploy).await;
     tokio::time::sleep(Duration::from_secs(4)).await;
     moment(&mut tape, "done", &client, &state).await;
 
+    let snapshot = start(&client, "snapshot").await;
+    until_ended(&client, &snapshot).await;
+    lab.world().command("meddle").unwrap();
+    lab.world().command("seal").unwrap();
+    let check = start(&client, "drift").await;
+    until_ended(&client, &check).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    moment(&mut tape, "sealed", &client, &state).await;
+    lab.world().command("unseal").unwrap();
+
     lab.world().command("drift pc3").unwrap();
-    let deploy = start(&client).await;
+    let deploy = start(&client, "deploy").await;
     until_lines(&client, &deploy, 24).await;
     lab.world().command("kill pc2").unwrap();
     until_ended(&client, &deploy).await;
@@ -114,16 +125,17 @@ async fn listen(client: Client, events: Arc<Mutex<Vec<(Timestamp, Event)>>>) {
     }
 }
 
-fn request() -> PlanRequest {
+fn request(recipe: &str) -> PlanRequest {
     PlanRequest {
         environment: "lab".into(),
-        recipe: "deploy".into(),
+        recipe: recipe.into(),
         ..PlanRequest::default()
     }
 }
 
-async fn start(client: &Client) -> Run {
-    let Response::Plan { plan, .. } = client.call(Request::Plan(request())).await.unwrap() else {
+async fn start(client: &Client, recipe: &str) -> Run {
+    let wanted = Request::Plan(request(recipe));
+    let Response::Plan { plan, .. } = client.call(wanted).await.unwrap() else {
         panic!("no plan");
     };
     let start = Request::Start {
@@ -181,13 +193,32 @@ async fn moment(tape: &mut Tape, name: &str, client: &Client, state: &Path) {
     store
         .execute("VACUUM INTO ?1", [copy.to_str().unwrap()])
         .unwrap();
-    let plan = client.call(Request::Plan(request())).await.unwrap();
+    let wanted = Request::Plan(request("deploy"));
+    let plan = client.call(wanted).await.unwrap();
+    let environment = || "lab".to_owned();
+    let mut answers = BTreeMap::new();
+    for request in [
+        Request::Seals {
+            environment: environment(),
+        },
+        Request::Snapshots {
+            environment: environment(),
+        },
+        Request::Drift {
+            environment: environment(),
+        },
+        Request::Ceremonies,
+    ] {
+        let name = key(&request);
+        answers.insert(name, client.call(request).await.unwrap());
+    }
     tape.moments.insert(
         name.into(),
         Moment {
             at: Timestamp::now(),
             tables,
             plan,
+            answers,
         },
     );
 }

@@ -44,6 +44,13 @@ pub(crate) struct Moment {
     pub(crate) tables: BTreeMap<String, Table>,
     /// What the engine answers to a request for a plan.
     pub(crate) plan: Response,
+    /// What it answers to other requests, by [`key`].
+    pub(crate) answers: BTreeMap<String, Response>,
+}
+
+/// A request as the tape names it.
+pub(crate) fn key(request: &Request) -> String {
+    serde_json::to_string(request).expect("the protocol is JSON")
 }
 
 /// Where the tape is kept.
@@ -87,7 +94,11 @@ impl Link for Recorded {
                     .map(Response::Table)
                     .ok_or_else(|| Refusal::new("this was not recorded"))
             }
-            _ => Err(Refusal::new("a recording cannot be changed")),
+            other => moment
+                .answers
+                .get(&key(&other))
+                .cloned()
+                .ok_or_else(|| Refusal::new("this was not recorded")),
         }
     }
 
