@@ -22,7 +22,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use quarterdeck::domain::bootstrap::Answers;
 use quarterdeck::domain::theme::ThemeName;
+use quarterdeck::tui::Beginning;
 use tape::Tape;
 
 /// A picture: its file, its caption, the moment, the size, the keys that lead there, and the theme.
@@ -33,6 +35,8 @@ struct Shot {
     size: (u16, u16),
     keys: &'static str,
     theme: ThemeName,
+    /// Whether there is no workspace yet.
+    new: bool,
 }
 
 const fn shot(
@@ -49,6 +53,7 @@ const fn shot(
         size,
         keys,
         theme: ThemeName::Default,
+        new: false,
     }
 }
 
@@ -131,13 +136,16 @@ const SHOTS: &[Shot] = &[
         (120, 36),
         ":drift<enter>",
     ),
-    shot(
-        "first-start",
-        "The first start",
-        "done",
-        (80, 24),
-        ":bootstrap<enter>",
-    ),
+    Shot {
+        new: true,
+        ..shot(
+            "first-start",
+            "The first start",
+            "done",
+            (80, 24),
+            ":bootstrap<enter>",
+        )
+    },
     shot(
         "help",
         "Help, made from the live bindings",
@@ -169,6 +177,14 @@ async fn pictures_show_what_the_views_draw_today() {
     for shot in SHOTS {
         let buffer = tape::shoot(&tape, shot.moment, shot.size, shot.keys, |setup| {
             setup.theme = shot.theme;
+            setup.beginning = shot.new.then(|| Beginning {
+                answers: Answers::default(),
+                resumed: false,
+                dir: "/home/operator/cluster".into(),
+                exists: false,
+                written: None,
+                home: None,
+            });
         })
         .await;
         let svg = picture::svg(&buffer, shot.title);

@@ -245,11 +245,15 @@ fn remarks(look: &Look, world: &World) -> Vec<Line<'static>> {
             Some(at) => format!("as of {} ago", measure::age(world.now, at)),
             None => "never seen".into(),
         };
+        let source = look_at.source.to_string();
+        // A service is often called what it is.
+        let part = match look_at.scope.as_str() {
+            scope if scope == source => source,
+            scope => format!("{source} {scope}"),
+        };
         let said = format!(
-            "{} {} {} not known, {known}: {}",
+            "{} {part} not known, {known}: {}",
             look.glyphs.unknown,
-            look_at.source,
-            look_at.scope,
             look_at.trouble.as_deref().unwrap_or_default()
         );
         lines.push(Line::from(look.outer(&said, theme.muted)));

@@ -53,7 +53,7 @@ pub(super) fn shown<'a>(world: &'a World, list: &List) -> Vec<Row<'a>> {
 /// The columns.
 pub(super) fn columns() -> Vec<Column> {
     vec![
-        Column::named("store", 0),
+        Column::new("store", 0),
         Column::number("taken", 0),
         Column::number("size", 1),
         Column::new("verified", 0),
