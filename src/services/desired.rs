@@ -1,6 +1,6 @@
 //! Desired state of services: what is declared, compared with what they say themselves.
 //!
-//! To compare and to bring about are two rooms. [`Compare::compare`] of each system gets a [`looker`], whose type sends nothing
+//! To compare and to bring about are two rooms. [`Compare::compare`] of each system gets a `looker`, whose type sends nothing
 //! but `GET` and a closed list of requests that the systems themselves carry out as dry runs; what writes takes the endpoint
 //! itself and is only reached through [`Compare::bring`].
 //!
