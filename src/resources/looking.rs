@@ -14,7 +14,6 @@ use crate::transport::{ChunkSink, Command, Exit, FileMeta, Host, Progress, Reach
 const LOOKS: &[&[&str]] = &[
     &["apk", "info"],
     &["cat"],
-    &["date", "+%s"],
     &["dnf", "-q", "versionlock", "list"],
     &["docker", "--version"],
     &["docker", "container", "inspect"],
@@ -27,16 +26,25 @@ const LOOKS: &[&[&str]] = &[
     &["podman", "--version"],
     &["podman", "container", "inspect"],
     &["readlink"],
-    &["rpm", "-q"],
     &["sha256sum"],
     &["stat"],
-    &["sysctl", "-n"],
     &["systemctl", "show"],
     &["test"],
     &["ufw", "show", "added"],
     &["ufw", "status"],
     &["uname", "-n"],
 ];
+
+/// Whether these are whole commands that only look, and would not with other words behind them: `date` sets the clock with
+/// `-s`, and `sysctl -n` an assignment.
+fn is_whole_look(argv: &[&str]) -> bool {
+    match argv {
+        ["date", "+%s"] => true,
+        ["sysctl", "-n", key] => !key.starts_with('-') && !key.contains('='),
+        ["rpm", "-q", "--queryformat", _, name] => !name.starts_with('-'),
+        _ => false,
+    }
+}
 
 /// Scripts that only look: the whole text counts.
 const SCRIPTS: &[&str] = &[super::accounts::EXPIRY, super::firewall::CONNECTION];
@@ -62,7 +70,7 @@ impl<'a> Looking<'a> {
 
     fn admits(&self, command: &Command) -> bool {
         let argv: Vec<&str> = command.argv.iter().map(String::as_str).collect();
-        let looks = LOOKS.iter().any(|look| argv.starts_with(look));
+        let looks = LOOKS.iter().any(|look| argv.starts_with(look)) || is_whole_look(&argv);
         let script = match argv.as_slice() {
             ["sh", "-c", script, ..] => SCRIPTS.contains(script),
             // The supervisor's own script, on hosts without systemd.
@@ -144,6 +152,11 @@ mod tests {
             &["rm", "-rf", "/"][..],
             &["systemctl", "restart", "a"],
             &["sysctl", "-w", "a=1"],
+            &["sysctl", "-n", "a=1"],
+            &["sysctl", "-n", "a", "-w", "a=1"],
+            &["sysctl", "-n", "--system"],
+            &["date", "+%s", "-s", "tomorrow"],
+            &["rpm", "-q", "--queryformat", "%{NAME}", "--pipe=sh"],
             &["sh", "-c", "true"],
             &["/var/tmp/evil", "status"],
             &["mkdir", "/srv/data"],
@@ -155,6 +168,9 @@ mod tests {
                 refused.to_string().contains("while only looking"),
                 "{refused}"
             );
+        }
+        for words in [&["date", "+%s"][..], &["sysctl", "-n", "vm.swappiness"]] {
+            assert!(looking.admits(&argv(words)), "{words:?}");
         }
         let meta = FileMeta {
             mode: 0o644,
