@@ -24,9 +24,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use secrecy::SecretString;
 
-use super::api::{self, Auth, Endpoint, Until};
+use super::api::{self, Answer, Auth, Endpoint, Until};
 use super::{ServiceError, consul as consul_api, nomad as nomad_api, vault as vault_api};
 use crate::domain::drift::Drifted;
 use crate::domain::drift::desired::Desired;
@@ -103,24 +105,26 @@ pub fn open(
     })
 }
 
-/// The first endpoint that answers `path` with success; the last refusal when none does.
+/// The first endpoint that answers `path` with success; else a refusal, rather of one that said something than of one that kept
+/// silent. All are asked side by side, so that a silent one costs none of the time that the others need.
 async fn front<'e>(
     endpoints: &'e [Endpoint],
     path: &str,
     until: Until,
 ) -> Result<&'e Endpoint, ServiceError> {
-    let mut refusal = ServiceError::Setup("no endpoint".into());
-    for endpoint in endpoints {
-        match endpoint
-            .ask(path, until)
-            .await
-            .and_then(api::Answer::success)
-        {
+    let mut asked: FuturesUnordered<_> = endpoints
+        .iter()
+        .map(async |endpoint| (endpoint, endpoint.ask(path, until).await))
+        .collect();
+    let mut refusal = None;
+    while let Some((endpoint, answer)) = asked.next().await {
+        match answer.and_then(Answer::success) {
             Ok(_) => return Ok(endpoint),
-            Err(error) => refusal = error,
+            Err(error @ ServiceError::Status { .. }) => refusal = Some(error),
+            Err(error) => refusal = refusal.or(Some(error)),
         }
     }
-    Err(refusal)
+    Err(refusal.unwrap_or_else(|| ServiceError::Setup("no endpoint".into())))
 }
 
 /// A path segment as a URL has it; slashes stay.

@@ -67,21 +67,25 @@ impl Recorder {
     }
 
     fn service(&self, kind: ServiceKind) -> Box<dyn Compare> {
-        let spec = ServiceSpec {
-            name: kind.word().into(),
-            kind,
-            urls: vec![self.url.clone()],
-            nodes: Vec::new(),
-            user: None,
-            secret: None,
-            ca: None,
-        };
-        open(&spec, None).unwrap()
+        service_at(kind, vec![self.url.clone()])
     }
 
     fn seen(&self) -> Vec<String> {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
+}
+
+fn service_at(kind: ServiceKind, urls: Vec<String>) -> Box<dyn Compare> {
+    let spec = ServiceSpec {
+        name: kind.word().into(),
+        kind,
+        urls,
+        nodes: Vec::new(),
+        user: None,
+        secret: None,
+        ca: None,
+    };
+    open(&spec, None).unwrap()
 }
 
 fn told(found: &[Drifted]) -> Vec<String> {
@@ -153,6 +157,36 @@ async fn consul_is_only_read_and_written_where_the_key_is_as_it_was_seen() {
     let other = consul.bring(&wanted, "consul/kv/other", DEADLINE).await;
     assert!(other.is_err());
     assert_eq!(server.seen(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_keeps_silent_takes_no_time_from_the_others() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = Recorder::start(|_, path| match path {
+        "/v1/status/leader" => (200, "\"127.0.0.1:8300\""),
+        _ => (404, ""),
+    })
+    .await;
+    let first = format!("http://{}", silent.local_addr().unwrap());
+    let consul = service_at(ServiceKind::Consul, vec![first, server.url.clone()]);
+    let wanted = wanted(ServiceKind::Consul, |desired| {
+        desired.kv.insert("a".into(), "b".into());
+    });
+    let found = consul.compare(&wanted, DEADLINE).await.unwrap();
+    assert_eq!(told(&found), ["consul:consul/kv/a#value b / (no such key)"]);
+}
+
+#[tokio::test]
+async fn a_sealed_vault_is_called_sealed() {
+    let server = Recorder::start(|_, path| match path {
+        "/v1/sys/health" => (503, r#"{"initialized":true,"sealed":true}"#),
+        _ => (404, ""),
+    })
+    .await;
+    let vault = server.service(ServiceKind::Vault);
+    let refused = vault.compare(&Wanted::default(), DEADLINE).await;
+    let told = refused.unwrap_err().to_string();
+    assert!(told.ends_with("503: sealed; unseal it first"), "{told}");
 }
 
 #[tokio::test]

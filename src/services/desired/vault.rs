@@ -22,6 +22,31 @@ const MOUNTS: &str = "/v1/sys/mounts";
 /// Vault as desired state.
 pub(super) struct Vault(pub(super) Vec<Endpoint>);
 
+impl Vault {
+    /// The active node.
+    async fn active(&self, until: Until) -> Result<&Endpoint, ServiceError> {
+        front(&self.0, ACTIVE, until)
+            .await
+            .map_err(|error| match error {
+                // The statuses of `GET /v1/sys/health`: its body says the same in JSON.
+                ServiceError::Status { url, status, .. } if (500..504).contains(&status) => {
+                    let reason = match status {
+                        501 => "not initialised; init it first",
+                        503 => "sealed; unseal it first",
+                        _ => "no active node",
+                    };
+                    let reason = reason.into();
+                    ServiceError::Status {
+                        url,
+                        status,
+                        reason,
+                    }
+                }
+                other => other,
+            })
+    }
+}
+
 #[derive(Deserialize)]
 struct Answered<T> {
     data: T,
@@ -54,7 +79,7 @@ impl Compare for Vault {
         deadline: Duration,
     ) -> Result<Vec<Drifted>, ServiceError> {
         let until = Until::after(deadline);
-        let looker = Looker::at(front(&self.0, ACTIVE, until).await?);
+        let looker = Looker::at(self.active(until).await?);
         let desired = &wanted.desired;
         let mut found = Vec::new();
         for (name, path) in &desired.policies {
@@ -85,7 +110,7 @@ impl Compare for Vault {
             .strip_prefix(&desired.service)
             .and_then(|rest| rest.strip_prefix('/'))
             .ok_or_else(|| not_declared(object))?;
-        let endpoint = front(&self.0, ACTIVE, until).await?;
+        let endpoint = self.active(until).await?;
         match rest.split_once('/') {
             Some(("policy", name)) => {
                 let path = desired
