@@ -157,15 +157,27 @@ async fn status(global: &Global, args: &StatusArgs) -> color_eyre::Result<Exit> 
     Ok(if open { Exit::Success } else { Exit::Failed })
 }
 
-async fn boards(session: &Session, args: &StatusArgs) -> color_eyre::Result<Vec<SealBoard>> {
-    let environment = session.environment(args.which.environment.as_deref())?;
+/// How the seals of every Vault of `environment` stand.
+///
+/// # Errors
+/// When a Vault cannot be asked as it is configured; that a node keeps silent stands on its board instead.
+pub(super) async fn seals(
+    session: &Session,
+    environment: &str,
+) -> color_eyre::Result<Vec<SealBoard>> {
     let request = Request::Seals {
-        environment: environment.name.clone(),
+        environment: environment.to_owned(),
     };
     let answer = session.client().call(request).await;
-    let Response::Seals(mut boards) = answer.map_err(Ended::unusable)? else {
+    let Response::Seals(boards) = answer.map_err(Ended::unusable)? else {
         return Err(Ended::unusable("the engine answered something else than seals").into());
     };
+    Ok(boards)
+}
+
+async fn boards(session: &Session, args: &StatusArgs) -> color_eyre::Result<Vec<SealBoard>> {
+    let environment = session.environment(args.which.environment.as_deref())?;
+    let mut boards = seals(session, &environment.name).await?;
     let service = args.which.service.as_ref();
     boards.retain(|board| service.is_none_or(|name| *name == board.service));
     Ok(boards)

@@ -6,6 +6,7 @@ use crate::cli::follow::{Give, carry_out, plan};
 use crate::cli::output;
 use crate::cli::session::Session;
 use crate::cli::unseal::hold;
+use crate::cli::vault::seals;
 use crate::client::{Request, Response};
 use crate::domain::bootstrap::Answers;
 use crate::domain::bootstrap::Purpose;
@@ -97,31 +98,31 @@ async fn standing(
     answers: &Answers,
     stage: Stage,
 ) -> color_eyre::Result<Standing> {
-    let client = session.client();
     let environment = session.environment(Some(&answers.environment))?;
-    let runs = client.history.runs(RUNS)?;
-    let name = || environment.name.clone();
-    let seals = match client
-        .call(Request::Seals {
-            environment: name(),
-        })
-        .await
-    {
-        Ok(Response::Seals(boards)) if stage == Stage::Handover => Some(boards),
+    let runs = session.client().history.runs(RUNS)?;
+    let boards = match stage {
+        Stage::Handover => Some(seals(session, &environment.name).await?),
         _ => None,
     };
-    let snapshots = match client
-        .call(Request::Snapshots {
-            environment: name(),
-        })
-        .await
-    {
-        Ok(Response::Snapshots(snapshots)) => snapshots.len(),
+    let kept = match stage {
+        Stage::Snapshot => snapshots(session, &environment.name).await?,
         _ => 0,
     };
     let adopted = answers.purpose == Purpose::Adopt;
-    let known = Known::of_environment(environment, adopted, &runs, seals.as_deref(), snapshots);
+    let known = Known::of_environment(environment, adopted, &runs, boards.as_deref(), kept);
     Ok(known.standing(stage))
+}
+
+/// The number of snapshots of `environment`.
+async fn snapshots(session: &Session, environment: &str) -> color_eyre::Result<usize> {
+    let request = Request::Snapshots {
+        environment: environment.to_owned(),
+    };
+    let answer = session.client().call(request).await;
+    let Response::Snapshots(snapshots) = answer.map_err(Ended::unusable)? else {
+        return Err(Ended::unusable("the engine answered something else than snapshots").into());
+    };
+    Ok(snapshots.len())
 }
 
 /// Makes a new Vault whose shares are encrypted for their keepers; what is still to be done by people, if anything.
@@ -131,16 +132,16 @@ async fn hand_over(
     mut request: PlanRequest,
     give: &Give,
 ) -> color_eyre::Result<Option<String>> {
-    let environment = request.environment.clone();
-    let boards = match session.client().call(Request::Seals { environment }).await {
-        Ok(Response::Seals(boards)) => boards,
-        _ => Vec::new(),
-    };
-    let runs = [];
+    let boards = seals(session, &request.environment).await?;
     let here = session.environment(Some(&answers.environment))?;
-    let known = Known::of_environment(here, false, &runs, Some(&boards), 0);
+    let known = Known::of_environment(here, false, &[], Some(&boards), 0);
+    let Some(new) = known.is_new_vault() else {
+        return Ok(Some(
+            "no node of Vault answers, so that nobody knows whether it has keys; `quarterdeck vault status` says why".into(),
+        ));
+    };
     let secrets = &answers.secrets;
-    if known.is_new_vault() != Some(false) {
+    if new {
         if secrets.vault_recipients.is_empty() {
             return Ok(Some(
                 "Vault has no keys yet: `quarterdeck vault init` hands them over, then `quarterdeck unseal`; or name \

@@ -115,7 +115,7 @@ impl<'a> Known<'a> {
             Stage::Snapshot if !self.store => {
                 Standing::Skipped("there is nothing here that a snapshot could be taken of".into())
             }
-            Stage::Snapshot => match self.newest("snapshot", None) {
+            Stage::Snapshot => match self.newest("snapshot", Some(false)) {
                 Standing::Open if self.snapshots > 0 => Standing::Done,
                 standing => standing,
             },
@@ -171,17 +171,15 @@ impl<'a> Known<'a> {
         if open { Standing::Done } else { Standing::Open }
     }
 
-    /// Whether a Vault has to be made first, before it can be unsealed; `None` while nobody knows.
+    /// Whether a Vault has to be made first, before it can be unsealed; `None` while no node says so or otherwise.
     pub fn is_new_vault(&self) -> Option<bool> {
-        let boards = self.seals?;
-        let mut nodes = boards.iter().flat_map(|board| &board.nodes).peekable();
-        nodes.peek()?;
-        Some(nodes.all(|node| {
-            matches!(
-                node.state,
-                SealState::Uninitialized | SealState::Unreachable
-            )
-        }))
+        let nodes = self.seals?.iter().flat_map(|board| &board.nodes);
+        let said: Vec<SealState> = nodes
+            .map(|node| node.state)
+            .filter(|state| *state != SealState::Unreachable)
+            .collect();
+        let is_new = |state: &SealState| *state == SealState::Uninitialized;
+        (!said.is_empty()).then(|| said.iter().all(is_new))
     }
 }
 
@@ -218,4 +216,96 @@ pub fn installs(environment: &Environment) -> bool {
             })
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::domain::run::{RunId, Tally};
+    use crate::domain::seal::NodeSeal;
+
+    fn run(recipe: &str, dry_run: bool, state: RunState) -> Run {
+        Run {
+            id: RunId(uuid::Uuid::nil()),
+            number: 7,
+            recipe: recipe.into(),
+            title: recipe.into(),
+            environment: "home".into(),
+            dry_run,
+            state,
+            started_by: "ada@jump".into(),
+            plan_hash: String::new(),
+            created_at: Timestamp::UNIX_EPOCH,
+            started_at: None,
+            ended_at: None,
+            reason: None,
+            tally: Tally::default(),
+            lines: 0,
+            origin: None,
+        }
+    }
+
+    fn board(states: &[SealState]) -> [SealBoard; 1] {
+        let nodes = states.iter().map(|state| NodeSeal {
+            state: *state,
+            ..NodeSeal::unreachable("pc1", "silent")
+        });
+        [SealBoard {
+            environment: "home".into(),
+            service: "vault".into(),
+            nodes: nodes.collect(),
+            as_of: Timestamp::UNIX_EPOCH,
+        }]
+    }
+
+    fn known<'a>(runs: &'a [Run], seals: Option<&'a [SealBoard]>) -> Known<'a> {
+        Known {
+            environment: "home",
+            stack: Some(Stack::Nomad),
+            vault: true,
+            store: true,
+            runs,
+            seals,
+            snapshots: 0,
+        }
+    }
+
+    #[test]
+    fn a_rehearsal_is_no_deployment_and_no_snapshot() {
+        let ended = RunState::Succeeded;
+        let runs = [run("deploy", true, ended), run("snapshot", true, ended)];
+        let known = known(&runs, None);
+        assert_eq!(known.standing(Stage::Preflight), Standing::Done);
+        assert_eq!(known.standing(Stage::Deploy), Standing::Open);
+        assert_eq!(known.standing(Stage::Snapshot), Standing::Open);
+        assert_eq!(known.next(), Stage::Deploy);
+    }
+
+    #[test]
+    fn what_is_under_way_is_named_and_what_failed_is_open_again() {
+        let runs = [
+            run("deploy", false, RunState::Running),
+            run("snapshot", false, RunState::Failed),
+        ];
+        let known = known(&runs, None);
+        assert_eq!(known.standing(Stage::Deploy), Standing::Going(7));
+        assert_eq!(known.standing(Stage::Snapshot), Standing::Open);
+    }
+
+    #[test]
+    fn a_vault_is_new_by_what_its_nodes_say_and_not_by_their_silence() {
+        use SealState::{Active, Sealed, Uninitialized, Unreachable};
+        let new = |states: &[SealState]| known(&[], Some(&board(states))).is_new_vault();
+        assert_eq!(known(&[], None).is_new_vault(), None);
+        assert_eq!(new(&[Unreachable, Unreachable]), None);
+        assert_eq!(new(&[Uninitialized, Unreachable]), Some(true));
+        assert_eq!(new(&[Uninitialized, Sealed]), Some(false));
+        let open = board(&[Active, Sealed]);
+        assert_eq!(
+            known(&[], Some(&open)).standing(Stage::Handover),
+            Standing::Open
+        );
+    }
 }
