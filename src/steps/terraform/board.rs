@@ -2,6 +2,7 @@
 //! `terraform show -json`. It takes no lock and writes nothing but the plan, into the run's private directory.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::super::workshop::disk;
@@ -42,27 +43,28 @@ pub(in crate::steps) async fn drifted(
     let bench = context.workshop.bench(id)?;
     place.init(context).await?;
     let plan = bench.join(PLAN);
-    let mut arguments: Vec<String> = [
-        "plan",
-        "-json",
-        "-input=false",
-        "-refresh-only",
-        "-lock=false",
-        "-detailed-exitcode",
-    ]
-    .map(String::from)
-    .into();
+    let mut arguments = place.only_looking(&bench)?;
     arguments.push(format!("-out={}", plan.display()));
-    arguments.extend(place.var_files(&bench)?);
     let told = Told::new(format!("drift of {}", place.told()));
-    let exit = run(&place, &place.command(arguments), &told, context).await?;
-    if exit != Exit::Code(2) {
-        return Ok(Vec::new());
+    let shown = async {
+        let exit = run(&place, &place.command(arguments), &told, context).await?;
+        match exit {
+            Exit::Code(2) => super::plan::shown_as_json(&place, &plan, context)
+                .await
+                .map(Some),
+            _ => Ok(None),
+        }
+    };
+    let shown = shown.await;
+    // Plans hold secrets, and one is written even where nothing differs: it has served its turn.
+    match fs::remove_file(&plan) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(disk(&plan, &error)),
+        _ => {}
     }
-    let shown = super::plan::shown_as_json(&place, &plan, context).await;
-    // Plans hold secrets: it has served its turn.
-    fs::remove_file(&plan).map_err(|error| disk(&plan, &error))?;
-    let resources = terraform::drifted(&shown?).map_err(StepError::lasting)?;
+    let Some(shown) = shown? else {
+        return Ok(Vec::new());
+    };
+    let resources = terraform::drifted(&shown).map_err(StepError::lasting)?;
     let reconcile = Remedy::recipe("pipeline");
     let rows = resources.into_iter().flat_map(|resource| {
         let reconcile = reconcile.clone();

@@ -13,17 +13,7 @@ pub(super) async fn drift(asked: &TerraformStep, context: &Context) -> Result<Ou
     let place = Place::enter(&asked.root, asked.grace(), context).await?;
     let bench = context.workshop.bench("drift")?;
     place.init(context).await?;
-    let mut arguments: Vec<String> = [
-        "plan",
-        "-json",
-        "-input=false",
-        "-refresh-only",
-        "-lock=false",
-        "-detailed-exitcode",
-    ]
-    .map(String::from)
-    .into();
-    arguments.extend(place.var_files(&bench)?);
+    let arguments = place.only_looking(&bench)?;
     let told = Told::new(format!("drift of {}", place.told()));
     let exit = run(&place, &place.command(arguments), &told, context).await?;
     let (lines, outputs) = look(&told, |told| {

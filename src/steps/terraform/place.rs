@@ -168,6 +168,23 @@ impl Place {
         })
     }
 
+    /// What `terraform plan` is asked to only look at what there is with: it takes no lock, and its status says whether
+    /// something differs.
+    pub(super) fn only_looking(&self, bench: &Path) -> Result<Vec<String>, StepError> {
+        let mut arguments: Vec<String> = [
+            "plan",
+            "-json",
+            "-input=false",
+            "-refresh-only",
+            "-lock=false",
+            "-detailed-exitcode",
+        ]
+        .map(String::from)
+        .into();
+        arguments.extend(self.var_files(bench)?);
+        Ok(arguments)
+    }
+
     /// Files with values: the recipe's, the environment's, and one with the step's own variables in `bench`.
     pub(super) fn var_files(&self, bench: &Path) -> Result<Vec<String>, StepError> {
         let mut files = Vec::new();
