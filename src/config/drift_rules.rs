@@ -4,7 +4,6 @@
 //! is read before it takes the old one's place, in one step: a file that cannot be added to is refused, never damaged.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use super::cursor::Cursor;
@@ -14,6 +13,7 @@ use super::read::{Read, read as read_file};
 use super::render::render;
 use super::schema::Which;
 use super::source::Source;
+use super::write::replace;
 use crate::domain::drift::ignore::{IgnoreRule, Until};
 
 /// The file's name in the workspace.
@@ -115,7 +115,8 @@ pub fn add(root: &Path, rule: &IgnoreRule) -> Result<(), String> {
         }
         Err(diagnostics) => return Err(refused(&render(&diagnostics, false))),
     }
-    replace(&path, &text).map_err(|error| refused(&error.to_string()))
+    // Not a secret, and kept in Git with the rest.
+    replace(&path, text.as_bytes(), 0o644).map_err(|error| refused(&error.to_string()))
 }
 
 /// The text with the rule behind everything else, as far in as the rules before it.
@@ -144,24 +145,6 @@ fn with_rule(text: &str, rule: &IgnoreRule) -> String {
         new.extend([&pad, lead, field, "\n"]);
     }
     new
-}
-
-/// Puts `text` in the place of the file at `path` in one step, with the same permissions.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    // Through a link to the file that it stands for.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut next = tempfile::NamedTempFile::new_in(folder)?;
-    next.write_all(text.as_bytes())?;
-    let permissions = match fs::metadata(&path) {
-        Ok(before) => before.permissions(),
-        // Not a secret, and kept in Git with the rest.
-        Err(_) => std::os::unix::fs::PermissionsExt::from_mode(0o644),
-    };
-    next.as_file().set_permissions(permissions)?;
-    next.as_file().sync_all()?;
-    next.persist(&path).map_err(|error| error.error)?;
-    fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

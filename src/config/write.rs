@@ -1,6 +1,8 @@
 //! Writing the files of a workspace: each replaced whole or not at all.
 
+use std::fs::Permissions;
 use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use crate::domain::bootstrap::NewFile;
@@ -62,26 +64,34 @@ pub fn write(root: &Path, files: &[NewFile], seen: &[Option<String>]) -> Result<
     Ok(())
 }
 
-/// Puts `content` in the place of the file at `path`: whoever looks sees the old or the new, never a part. Directories above
-/// are made.
+/// Puts `content` in the place of the file at `path`, or of the one that a link there leads to: whoever looks sees the old or
+/// the new, never a part, also after the power failed. The permissions stay as they are; a new file gets `mode`. Directories
+/// above are made.
 ///
 /// # Errors
 /// The system's.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-
+    let (path, permissions) = match std::fs::canonicalize(path) {
+        Ok(path) => {
+            let permissions = std::fs::metadata(&path)?.permissions();
+            (path, permissions)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            (path.to_owned(), Permissions::from_mode(mode))
+        }
+        Err(error) => return Err(error),
+    };
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .map_or_else(|| PathBuf::from("."), Path::to_owned);
     std::fs::create_dir_all(&folder)?;
     let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-    file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.as_file().set_permissions(permissions)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    file.persist(&path).map_err(|error| error.error)?;
+    std::fs::File::open(&folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -117,5 +127,20 @@ mod tests {
         let refused = write(&dir.path().join("new"), &[file("../x", "")], &[None]).unwrap_err();
         assert!(refused.contains("leads out"), "{refused}");
         assert!(!dir.path().join("x").exists());
+    }
+
+    #[test]
+    fn what_is_replaced_keeps_its_permissions_and_its_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("real"), dir.path().join("link"));
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        replace(&file, b"one", 0o600).unwrap();
+        assert_eq!(mode(&file), 0o600);
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        replace(&link, b"two", 0o644).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"two");
+        assert_eq!(mode(&file), 0o600);
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }
