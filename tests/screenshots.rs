@@ -180,6 +180,7 @@ async fn pictures_show_what_the_views_draw_today() {
             setup.beginning = shot.new.then(|| Beginning {
                 answers: Answers::default(),
                 resumed: false,
+                trouble: None,
                 dir: "/home/operator/cluster".into(),
                 exists: false,
                 written: None,

@@ -107,7 +107,7 @@ pub(super) async fn lab(global: &Global, look: &Look, args: LabArgs) -> color_ey
     let exit = if args.headless {
         headless(&dir).await
     } else {
-        let site = Site::new(global, &dir, Some("lab".into()));
+        let site = Site::new(global, &dir).on(Some("lab".into()));
         let place = if args.guided {
             Place::Wizard
         } else {

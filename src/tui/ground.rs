@@ -19,6 +19,8 @@ pub struct Beginning {
     pub answers: Answers,
     /// Whether an earlier start was left.
     pub resumed: bool,
+    /// Why what it was left with cannot be had.
+    pub trouble: Option<String>,
     /// Where the workspace is, or shall be.
     pub dir: PathBuf,
     /// Whether there is one.

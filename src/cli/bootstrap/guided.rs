@@ -34,7 +34,7 @@ pub(in crate::cli) async fn guide(
         return on_workspace(global, look, Some(dir), Place::Wizard).await;
     }
     let session = Session::without_workspace(global, dir).await?;
-    let site = Site::new(global, dir, None);
+    let site = Site::new(global, dir);
     let (exit, outcome) = screens::show(session, look, Shown::at(Place::Wizard, site)).await?;
     go_on(global, look, dir, exit, outcome).await
 }
@@ -55,8 +55,9 @@ pub(in crate::cli) async fn on_workspace(
     };
     let session = Session::open(&global, "screens").await?;
     let root = session.workspace.root.clone();
-    let written = here(&global, &session);
-    let site = Site::new(&global, &root, written);
+    let site = Site::new(&global, &root);
+    let written = here(&site, &session);
+    let site = site.on(written);
     let (exit, outcome) = screens::show(session, look, Shown::at(place, site)).await?;
     go_on(&global, look, &root, exit, outcome).await
 }
@@ -80,9 +81,12 @@ async fn go_on(
 }
 
 /// The environment that the first start is about: the one it was left at, else the one that is shown first.
-fn here(global: &Global, session: &Session) -> Option<String> {
+fn here(site: &Site, session: &Session) -> Option<String> {
     let workspace = &session.workspace;
-    let left = kept::kept(global, &workspace.root).map(|answers| answers.environment);
+    let left = site
+        .kept
+        .as_ref()
+        .map(|answers| answers.environment.clone());
     left.filter(|name| workspace.environment(name).is_some())
         .or_else(|| Some(workspace.first_environment()?.name.clone()))
 }
@@ -92,16 +96,31 @@ pub(in crate::cli) struct Site {
     global: Global,
     dir: PathBuf,
     written: Option<String>,
+    /// What an earlier start was left with.
+    kept: Option<Answers>,
+    /// Why that cannot be had.
+    trouble: Option<String>,
 }
 
 impl Site {
-    /// For a workspace at `dir`, of which the files of the environment `written` are there already.
-    pub(in crate::cli) fn new(global: &Global, dir: &Path, written: Option<String>) -> Self {
+    /// For a workspace at `dir`, which may not be there yet.
+    pub(in crate::cli) fn new(global: &Global, dir: &Path) -> Self {
+        let (kept, trouble) = match kept::kept(global, dir) {
+            Ok(kept) => (kept, None),
+            Err(reason) => (None, Some(reason)),
+        };
         Self {
             global: global.clone(),
             dir: dir.to_owned(),
-            written,
+            written: None,
+            kept,
+            trouble,
         }
+    }
+
+    /// The same, of which the files of the environment `written` are there already.
+    pub(in crate::cli) fn on(self, written: Option<String>) -> Self {
+        Self { written, ..self }
     }
 
     /// The environment that it is about.
@@ -122,10 +141,10 @@ async fn aside<T: Send + 'static>(
 #[async_trait]
 impl Ground for Site {
     fn beginning(&self) -> Beginning {
-        let kept = kept::kept(&self.global, &self.dir);
         Beginning {
-            resumed: kept.is_some(),
-            answers: kept.unwrap_or_default(),
+            resumed: self.kept.is_some(),
+            trouble: self.trouble.clone(),
+            answers: self.kept.clone().unwrap_or_default(),
             dir: self.dir.clone(),
             exists: self.dir.join(FILE).exists(),
             written: self.written.clone(),

@@ -1,5 +1,6 @@
 //! Answers in files: the answers file, and what is kept in the state directory when somebody quits half-way.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -71,11 +72,29 @@ pub(super) fn keep(global: &Global, dir: &Path, answers: &Answers) -> Result<Pat
     Ok(path)
 }
 
-/// The answers kept for a workspace at `dir`, if there are any that can be read.
-pub(super) fn kept(global: &Global, dir: &Path) -> Option<Answers> {
-    let path = place(global, dir).ok()?;
-    let text = std::fs::read_to_string(&path).ok()?;
-    config::answers_from(&path, &text).0
+/// The answers kept for a workspace at `dir`, if there are any.
+///
+/// # Errors
+/// A sentence, when they cannot be used. The file then lies beside its place, where nothing is written over it.
+pub(super) fn kept(global: &Global, dir: &Path) -> Result<Option<Answers>, String> {
+    let path = place(global, dir).map_err(|error| error.to_string())?;
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    let (answers, diagnostics) = config::answers_from(&path, &text);
+    if answers.is_some() {
+        return Ok(answers);
+    }
+    let aside = path.with_extension("unusable.yaml");
+    std::fs::rename(&path, &aside).map_err(|error| format!("{}: {error}", path.display()))?;
+    let first = diagnostics.first().map(|one| one.message.as_str());
+    Err(format!(
+        "what you answered last time cannot be used ({}); it lies in {}",
+        first.unwrap_or("no answers"),
+        aside.display()
+    ))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use super::super::Intent;
 use super::model::{Page, Wizard, work};
 use super::rows::Field;
 use crate::domain::bootstrap::{
-    Brought, BroughtBy, HostAnswer, Purpose, expand, networks, parts, refusals, suggested_consul,
-    used,
+    Answers, Brought, BroughtBy, HostAnswer, Purpose, expand, networks, parts, refusals,
+    suggested_consul, used,
 };
 use crate::domain::environment::Protection;
 use crate::domain::node::Role;
@@ -39,6 +39,11 @@ impl Wizard {
             Field::Adopt => self.begin(world, Purpose::Adopt),
             Field::Bridge => vec![Intent::Go(Place::Bridge)],
             Field::Another => {
+                // Where to log in and how stays; hosts and names are another's.
+                self.answers = Answers {
+                    ssh: std::mem::take(&mut self.answers.ssh),
+                    ..Answers::default()
+                };
                 self.page = Page::Start;
                 self.cursor = 2;
                 Vec::new()

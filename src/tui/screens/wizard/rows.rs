@@ -168,8 +168,12 @@ impl Wizard {
             _ => Stack::Consul,
         };
         vec![
-            Row::new(Field::BareLab, "Practise: build in the lab", format!("< {stack} >"))
-                .note("five simulated boards with nothing on them, this program's own; space changes the stack"),
+            Row::new(
+                Field::BareLab,
+                "Practise: build in the lab",
+                format!("< {stack} >"),
+            )
+            .note("five simulated boards with nothing on them; space changes the stack"),
             Row::new(Field::RunningLab, "Practise: a cluster that runs", "")
                 .note("the same boards with everything on them, and faults to try out"),
             Row::new(Field::Build, "Build new on hosts", "")

@@ -14,6 +14,7 @@ fn beginning(written: Option<&str>) -> Beginning {
     Beginning {
         answers: Answers::default(),
         resumed: false,
+        trouble: None,
         dir: PathBuf::from("/home/ada/quarterdeck"),
         exists: written.is_some(),
         written: written.map(Into::into),

@@ -59,12 +59,20 @@ fn head(wizard: &Wizard, paint: &mut Paint<'_>, area: Rect) -> Rect {
             lines.push(Line::from(Span::styled(line, theme.muted)));
         }
     }
-    let resumed = wizard.beginning.as_ref().is_some_and(|one| one.resumed);
-    if wizard.page == Page::Start && resumed {
+    let beginning = wizard
+        .beginning
+        .as_ref()
+        .filter(|_| wizard.page == Page::Start);
+    if beginning.is_some_and(|one| one.resumed) {
         lines.push(Line::from(Span::styled(
             "What you answered last time is filled in.",
             theme.good,
         )));
+    }
+    if let Some(reason) = beginning.and_then(|one| one.trouble.as_deref()) {
+        for line in text::wrap(&look.plain(reason), usize::from(area.width.min(96))) {
+            lines.push(Line::from(Span::styled(line, theme.warn)));
+        }
     }
     lines.push(Line::default());
     let (top, rest) = cut_top(area, u16::try_from(lines.len()).unwrap_or(u16::MAX));
