@@ -77,15 +77,7 @@ impl Session {
         if let Some(link) = background.link_if_running(role).await? {
             return Self::attached(workspace, link, &background).await;
         }
-        let scratch = tempfile::tempdir().map_err(Ended::unusable)?;
-        let engine =
-            start_engine(global, &workspace, scratch.path().to_owned(), None, false).await?;
-        Ok(Self {
-            workspace,
-            client: engine.own_client(),
-            engine: Some(engine),
-            _scratch: Some(scratch),
-        })
+        Self::on_scratch(global, workspace).await
     }
 
     /// An engine within this process for those who have no workspace yet: it looks at hosts and keeps nothing. `root` is where
@@ -107,6 +99,11 @@ impl Session {
             environments: Vec::new(),
             schedules: Vec::new(),
         };
+        Self::on_scratch(global, workspace).await
+    }
+
+    /// An engine within this process whose history is thrown away with the session.
+    async fn on_scratch(global: &Global, workspace: Workspace) -> color_eyre::Result<Self> {
         let scratch = tempfile::tempdir().map_err(Ended::unusable)?;
         let engine =
             start_engine(global, &workspace, scratch.path().to_owned(), None, false).await?;
