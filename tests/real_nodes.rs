@@ -6,6 +6,7 @@
 //! * `QUARTERDECK_REAL_NODES`: the state directory of `tests/real/nodes`, with `n1` to `n3` up
 //! * `QUARTERDECK_CONSUL_DEB`: Debian's package of Consul 1.8.7
 //! * `QUARTERDECK_OPENBAO`, `QUARTERDECK_TRAEFIK`: the programs
+//! * `QUARTERDECK_ETCD`, `QUARTERDECK_PROMETHEUS`: archives as their makers publish them
 
 #![allow(
     clippy::unwrap_used,
@@ -28,6 +29,8 @@ mod members;
 mod stack;
 #[path = "real_nodes/states.rs"]
 mod states;
+#[path = "real_nodes/watching.rs"]
+mod watching;
 
 use std::time::Duration;
 

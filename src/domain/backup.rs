@@ -46,10 +46,12 @@ impl StoreKind {
             ServiceKind::Consul => Some(Self::Consul),
             ServiceKind::Vault => Some(Self::Vault),
             ServiceKind::Nomad => Some(Self::Nomad),
+            ServiceKind::Etcd => Some(Self::Etcd),
             ServiceKind::Ceph
             | ServiceKind::Harbor
             | ServiceKind::Traefik
             | ServiceKind::Grafana
+            | ServiceKind::Prometheus
             | ServiceKind::Kubernetes => None,
         }
     }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::backup::Backups;
 use super::drift::desired::Desired;
 use super::node::{Node, Role};
-use super::platform::Arch;
+use super::platform::{Arch, Software};
 use super::service::ServiceSpec;
-use super::stack::Stack;
+use super::stack::{COMPANIONS, Stack};
 use super::words;
 
 words! {
@@ -64,6 +64,16 @@ impl Environment {
     /// The service of that name.
     pub fn service(&self, name: &str) -> Option<&ServiceSpec> {
         self.services.iter().find(|service| service.name == name)
+    }
+
+    /// What is installed, in this order: the software of its stack, and what stands beside it on nodes with a role for that.
+    pub fn software(&self) -> Vec<Software> {
+        let has_node = |software: &Software| {
+            let mut roles = self.nodes.iter().flat_map(|node| &node.roles);
+            roles.any(|role| role.software() == Some(*software))
+        };
+        let beside = COMPANIONS.into_iter().filter(has_node);
+        self.stack.order().iter().copied().chain(beside).collect()
     }
 
     /// The nodes that have `role`, in the order of the file.

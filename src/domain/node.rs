@@ -31,6 +31,10 @@ words! {
         Traefik = "traefik",
         /// Grafana.
         Grafana = "grafana",
+        /// Prometheus.
+        Prometheus = "prometheus",
+        /// Member of an etcd cluster.
+        Etcd = "etcd",
         /// Kubernetes control plane (K3s or kubeadm).
         KubernetesServer = "kubernetes-server",
         /// Kubernetes worker.
@@ -59,6 +63,8 @@ impl Role {
             Self::Harbor => Software::Harbor,
             Self::Traefik => Software::Traefik,
             Self::Grafana => Software::Grafana,
+            Self::Prometheus => Software::Prometheus,
+            Self::Etcd => Software::Etcd,
             Self::KubernetesServer | Self::KubernetesAgent => Software::K3s,
             Self::Microk8s => Software::Microk8s,
             Self::Lxd => Software::Lxd,
@@ -74,6 +80,7 @@ impl Role {
             self,
             Self::ConsulServer
                 | Self::Vault
+                | Self::Etcd
                 | Self::NomadServer
                 | Self::CephMon
                 | Self::KubernetesServer

@@ -49,6 +49,10 @@ words! {
         Traefik = "traefik",
         /// Grafana.
         Grafana = "grafana",
+        /// Prometheus.
+        Prometheus = "prometheus",
+        /// etcd.
+        Etcd = "etcd",
         /// EdgeX Foundry.
         Edgex = "edgex",
         /// K3s.
@@ -63,6 +67,31 @@ words! {
         Kvm = "kvm",
         /// Docker Swarm.
         Swarm = "swarm",
+    }
+}
+
+impl Software {
+    /// The name as its makers write it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Lxd => "LXD",
+            Self::Nomad => "Nomad",
+            Self::Consul => "Consul",
+            Self::Vault => "Vault",
+            Self::Ceph => "Ceph",
+            Self::Harbor => "Harbor",
+            Self::Traefik => "Traefik",
+            Self::Grafana => "Grafana",
+            Self::Prometheus => "Prometheus",
+            Self::Etcd => "etcd",
+            Self::Edgex => "EdgeX Foundry",
+            Self::K3s => "K3s",
+            Self::Kubeadm => "Kubernetes",
+            Self::Microk8s => "MicroK8s",
+            Self::Proxmox => "Proxmox VE",
+            Self::Kvm => "KVM",
+            Self::Swarm => "Docker Swarm",
+        }
     }
 }
 

@@ -111,6 +111,10 @@ pub struct Step {
     /// Which nodes it runs on; without it the step runs once, where the engine is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<Selector>,
+    /// Roles of which the environment must have nodes, each at least one: without them the step would wait for what never
+    /// comes, so the plan is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<Role>,
     /// As whom `run` runs its command: `root`, as everything else that is done on nodes, or `login`, the user who logs in.
     #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,

@@ -153,9 +153,9 @@ fn of_service(
 /// Whether the environment's stack installs this kind of service.
 fn is_deployed(environment: &Environment, kind: ServiceKind) -> bool {
     let name = kind.to_string();
-    let order = environment.stack.order().iter();
-    order
-        .map(ToString::to_string)
+    let software = environment.software().into_iter();
+    software
+        .map(|software| software.to_string())
         .any(|software| software == name || (software == "k3s" && kind == ServiceKind::Kubernetes))
 }
 

@@ -26,6 +26,10 @@ words! {
         Grafana = "grafana",
         /// Kubernetes of any make.
         Kubernetes = "kubernetes",
+        /// Prometheus.
+        Prometheus = "prometheus",
+        /// etcd, version 3.
+        Etcd = "etcd",
     }
 }
 
@@ -41,6 +45,8 @@ impl ServiceKind {
             Self::Traefik => 8080,
             Self::Grafana => 3000,
             Self::Kubernetes => 6443,
+            Self::Prometheus => 9090,
+            Self::Etcd => 2379,
         }
     }
 
@@ -52,7 +58,8 @@ impl ServiceKind {
             Self::Kubernetes => Some(Role::KubernetesServer),
             Self::Vault => Some(Role::Vault),
             Self::Ceph => Some(Role::CephMon),
-            Self::Harbor | Self::Traefik | Self::Grafana => None,
+            Self::Etcd => Some(Role::Etcd),
+            Self::Harbor | Self::Traefik | Self::Grafana | Self::Prometheus => None,
         }
     }
 
@@ -67,6 +74,8 @@ impl ServiceKind {
             Self::Traefik => "Traefik",
             Self::Grafana => "Grafana",
             Self::Kubernetes => "Kubernetes",
+            Self::Prometheus => "Prometheus",
+            Self::Etcd => "etcd",
         }
     }
 }

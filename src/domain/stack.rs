@@ -1,4 +1,5 @@
-//! Stacks: what is installed, in which order.
+//! Stacks: what is installed, in which order. What stands beside any of them, [`COMPANIONS`], is installed where nodes have a
+//! role for it.
 
 use super::node::Role;
 use super::platform::Software;
@@ -24,6 +25,10 @@ words! {
     }
 }
 
+/// Software that belongs to no stack and goes with each: installed as soon as a node has its role, after the stack, in this
+/// order. Prometheus comes last, because it watches the others.
+pub const COMPANIONS: [Software; 2] = [Software::Etcd, Software::Prometheus];
+
 impl Stack {
     /// The software of the stack in the order of installation.
     pub const fn order(self) -> &'static [Software] {
@@ -43,7 +48,8 @@ impl Stack {
 
     /// Whether a node with `role` has a part in this stack.
     pub fn uses(self, role: Role) -> bool {
-        role.software()
-            .is_none_or(|software| self.order().contains(&software))
+        role.software().is_none_or(|software| {
+            self.order().contains(&software) || COMPANIONS.contains(&software)
+        })
     }
 }

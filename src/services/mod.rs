@@ -10,11 +10,13 @@ mod ceph;
 mod consul;
 pub mod contents;
 pub mod desired;
+mod etcd;
 mod grafana;
 mod harbor;
 pub mod intake;
 mod kubernetes;
 mod nomad;
+mod prometheus;
 pub mod sealing;
 pub mod shelf;
 pub mod stores;
@@ -188,12 +190,21 @@ pub fn connect(
         ServiceKind::Consul => consul::auth(secret),
         ServiceKind::Vault => vault::auth(secret),
         ServiceKind::Nomad => nomad::auth(secret),
-        ServiceKind::Harbor | ServiceKind::Grafana | ServiceKind::Traefik => {
-            match (&spec.user, secret) {
-                (_, None) => api::Auth::None,
-                (Some(user), Some(secret)) => api::Auth::Basic(user.clone(), secret),
-                (None, Some(secret)) => api::Auth::Bearer(secret),
-            }
+        ServiceKind::Harbor
+        | ServiceKind::Grafana
+        | ServiceKind::Traefik
+        | ServiceKind::Prometheus => match (&spec.user, secret) {
+            (_, None) => api::Auth::None,
+            (Some(user), Some(secret)) => api::Auth::Basic(user.clone(), secret),
+            (None, Some(secret)) => api::Auth::Bearer(secret),
+        },
+        ServiceKind::Etcd => {
+            let endpoints = api::endpoints(spec, &http, &api::Auth::None)?;
+            return Ok(Box::new(etcd::Etcd::new(
+                endpoints,
+                spec.user.clone(),
+                secret,
+            )));
         }
         ServiceKind::Ceph => {
             let endpoints = api::endpoints(spec, &http, &api::Auth::None)?;
@@ -219,7 +230,10 @@ pub fn connect(
         ServiceKind::Harbor => Box::new(harbor::Harbor::new(endpoints)),
         ServiceKind::Traefik => Box::new(traefik::Traefik::new(endpoints)),
         ServiceKind::Grafana => Box::new(grafana::Grafana::new(endpoints)),
-        ServiceKind::Ceph | ServiceKind::Kubernetes => unreachable!("returned above"),
+        ServiceKind::Prometheus => Box::new(prometheus::Prometheus::new(endpoints)),
+        ServiceKind::Ceph | ServiceKind::Kubernetes | ServiceKind::Etcd => {
+            unreachable!("returned above")
+        }
     })
 }
 
@@ -234,6 +248,8 @@ pub const fn views(kind: ServiceKind) -> &'static [ViewSpec] {
         ServiceKind::Traefik => traefik::VIEWS,
         ServiceKind::Grafana => grafana::VIEWS,
         ServiceKind::Kubernetes => kubernetes::VIEWS,
+        ServiceKind::Prometheus => prometheus::VIEWS,
+        ServiceKind::Etcd => etcd::VIEWS,
     }
 }
 

@@ -20,8 +20,11 @@ use crate::domain::action::Risk;
 use crate::domain::environment::Environment;
 use crate::domain::group::Group;
 use crate::domain::handler;
+use crate::domain::node::Role;
 use crate::domain::plan::{Limits, NOTHING, Plan, PlanRequest, PlannedStep};
+use crate::domain::platform::Software;
 use crate::domain::recipe::{Param, Recipe, Selector, Step};
+use crate::domain::stack::Stack;
 
 /// Why there is no plan. Each says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +75,21 @@ pub enum PlanError {
     /// No step has anything to do.
     #[error("{0}")]
     NothingToDo(String),
+    /// Software of the stack has nobody to run it.
+    #[error(
+        "there would be no {software}: no node of environment {environment} has the role {role}, and the run would wait for it \
+         in vain. Give the role to nodes, or choose another stack than {stack}"
+    )]
+    NobodyRuns {
+        /// What is missing, as its makers write it.
+        software: &'static str,
+        /// The role that runs it.
+        role: Role,
+        /// The environment.
+        environment: String,
+        /// Its stack.
+        stack: Stack,
+    },
     /// A template cannot be rendered.
     #[error("step {step:?}{on}: {error}")]
     Template {
@@ -151,6 +169,7 @@ pub fn plan(
                 Reach::Somewhere => {}
             }
         }
+        refuse_absent(&step, environment)?;
         let work = step.work().map_err(broken)?;
         let preview = preview_of(&step, &work, hosts.as_deref(), &templates)?;
         steps.push(PlannedStep {
@@ -175,6 +194,21 @@ pub fn plan(
     };
     let plan = Plan::new(request, recipe.title.clone(), risk, steps);
     Ok(seal(plan, environment))
+}
+
+/// What nobody in the environment is meant to run would be waited for until the step's time is up.
+fn refuse_absent(step: &Step, environment: &Environment) -> Result<(), PlanError> {
+    let has_nobody = |role: &&Role| environment.nodes_with(**role).next().is_none();
+    let Some(role) = step.requires.iter().find(has_nobody) else {
+        return Ok(());
+    };
+    let software = role.software().map(Software::title).unwrap_or_default();
+    Err(PlanError::NobodyRuns {
+        software,
+        role: *role,
+        environment: environment.name.clone(),
+        stack: environment.stack,
+    })
 }
 
 /// The steps that are asked for, and the handlers that those may notify; all when none is named.

@@ -4,7 +4,7 @@
 //!
 //! | Name | Is |
 //! |---|---|
-//! | `env` | the environment: `name`, `stack`, `software` (of the stack, in its order), `protection`, `versions`, `variables`, `artifacts`, `nodes`, `services` (by name), `kinds` (of its services) |
+//! | `env` | the environment: `name`, `stack`, `software` (of the stack in its order, then what stands beside it), `protection`, `versions`, `variables`, `artifacts`, `nodes`, `services` (by name), `kinds` (of its services) |
 //! | `node` | the node the task runs on: `name`, `address`, `lan`, `platform`, `arch`, `machine`, `roles`, `labels`; absent in steps without `on` |
 //! | `params` | what the operator gave, defaults filled in |
 //!
@@ -234,7 +234,7 @@ impl Templates {
             "protection": environment.protection,
             "marking": environment.marking,
             "stack": environment.stack,
-            "software": environment.stack.order(),
+            "software": environment.software(),
             "versions": environment.versions,
             "variables": environment.variables,
             "artifacts": environment.artifacts,

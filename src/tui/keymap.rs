@@ -145,6 +145,7 @@ pub(crate) enum Command {
     Down,
     DrillSnapshot,
     DryRun,
+    Offline,
     Exec,
     File,
     FilterLines,

@@ -93,6 +93,7 @@ fn environment(name: &str, protection: Protection, marking: Option<&str>) -> Env
         .collect();
     let services = ServiceKind::ALL
         .iter()
+        .filter(|kind| !matches!(kind, ServiceKind::Prometheus | ServiceKind::Etcd))
         .map(|kind| ServiceSpec {
             name: kind.word().into(),
             kind: *kind,
@@ -413,7 +414,7 @@ fn service(kind: ServiceKind) -> Observed<ServiceReport> {
             "database ok, 0 alerts firing",
             None,
         ),
-        ServiceKind::Kubernetes => (
+        ServiceKind::Kubernetes | ServiceKind::Prometheus | ServiceKind::Etcd => (
             Health::Ok,
             "1.33.0",
             None,
@@ -462,6 +463,7 @@ pub(crate) fn live() -> BTreeMap<String, EnvironmentLive> {
         }
         for kind in ServiceKind::ALL
             .iter()
+            .filter(|kind| !matches!(kind, ServiceKind::Prometheus | ServiceKind::Etcd))
             .filter(|kind| !calm || **kind == ServiceKind::Vault)
         {
             known.services.insert(kind.word().into(), service(*kind));

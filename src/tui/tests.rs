@@ -146,6 +146,30 @@ fn a_dry_run_is_planned_anew_and_an_older_answer_is_ignored() {
 }
 
 #[test]
+fn a_run_that_fetches_nothing_is_chosen_in_the_plan_and_shown_there() {
+    let mut model = sample::model((80, 24));
+    sample::press(&mut model, &["a", "enter", "ctrl-s"]);
+    assert!(sample::draw(&model).contains("O offline"));
+    let effects = update(&mut model, Message::Key(sample::key_of("O")));
+    let [
+        Effect::Plan {
+            request: Request::Plan(request),
+            ..
+        },
+    ] = &effects[..]
+    else {
+        panic!("{effects:?}")
+    };
+    assert!(request.limits.offline);
+    sample::settle(&mut model, effects);
+    let drawn = sample::draw(&model);
+    assert!(
+        drawn.contains("OFFLINE") && drawn.contains("O may fetch"),
+        "{drawn}"
+    );
+}
+
+#[test]
 fn extra_commands_are_completed_and_performed() {
     let mut setup = Setup::new(sample::now(), (80, 24));
     setup.extra = vec![

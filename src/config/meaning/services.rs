@@ -206,6 +206,8 @@ const fn home(kind: ServiceKind) -> &'static [Role] {
         ServiceKind::Traefik => &[Role::Traefik],
         ServiceKind::Grafana => &[Role::Grafana],
         ServiceKind::Kubernetes => &[Role::KubernetesServer, Role::Microk8s],
+        ServiceKind::Prometheus => &[Role::Prometheus],
+        ServiceKind::Etcd => &[Role::Etcd],
     }
 }
 

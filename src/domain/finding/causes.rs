@@ -16,9 +16,12 @@ pub(super) fn node_of<'n>(
         ServiceKind::Vault => matches!(kind, "endpoint" | "sealed" | "cut-off"),
         ServiceKind::Nomad => matches!(kind, "endpoint" | "server" | "client"),
         ServiceKind::Kubernetes => kind == "node",
-        ServiceKind::Ceph | ServiceKind::Harbor | ServiceKind::Traefik | ServiceKind::Grafana => {
-            kind == "endpoint"
-        }
+        ServiceKind::Prometheus => matches!(kind, "endpoint" | "target"),
+        ServiceKind::Ceph
+        | ServiceKind::Harbor
+        | ServiceKind::Traefik
+        | ServiceKind::Grafana
+        | ServiceKind::Etcd => kind == "endpoint",
     };
     if !of_node {
         return None;

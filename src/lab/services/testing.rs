@@ -239,7 +239,10 @@ impl Stage {
             ServiceKind::Grafana | ServiceKind::Kubernetes => {
                 request.bearer_auth(self.secret(kind))
             }
-            ServiceKind::Ceph | ServiceKind::Traefik => request,
+            ServiceKind::Ceph
+            | ServiceKind::Traefik
+            | ServiceKind::Prometheus
+            | ServiceKind::Etcd => request,
         }
     }
 

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf as _, BytesMut};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,8 @@ use super::scratch;
 use super::{Given, LOOK, Store};
 use crate::domain::snapshot::{Inventory, Snapshot};
 use crate::services::ServiceError;
-use crate::services::api::{Auth, Endpoint, Until};
+use crate::services::api::{Endpoint, Until};
+use crate::services::etcd as api;
 use crate::services::intake::Intake;
 
 /// The longest line of a snapshot's answer: a piece of it in base64, bytes.
@@ -70,7 +71,8 @@ impl Etcd {
         let until = Until::after(LOOK);
         let mut refusal = ServiceError::Setup("no endpoint".into());
         let asked = self.endpoints.iter().map(async |endpoint| {
-            let endpoint = self.let_in(endpoint, until).await?;
+            let endpoint =
+                api::let_in(endpoint, self.user.as_ref(), self.secret.as_ref(), until).await?;
             let status: Value = endpoint
                 .post("/v3/maintenance/status", &json!({}), until)
                 .await?
@@ -99,29 +101,6 @@ impl Etcd {
             }
         }
         Err(refusal)
-    }
-
-    async fn let_in(&self, endpoint: &Endpoint, until: Until) -> Result<Endpoint, ServiceError> {
-        let (Some(user), Some(secret)) = (&self.user, &self.secret) else {
-            return Ok(endpoint.clone());
-        };
-        let answer: Value = endpoint
-            .post(
-                "/v3/auth/authenticate",
-                &json!({ "name": user, "password": secret.expose_secret() }),
-                until,
-            )
-            .await?
-            .success()?
-            .json()?;
-        let token = answer["token"]
-            .as_str()
-            .ok_or_else(|| ServiceError::Malformed {
-                url: format!("{}/v3/auth/authenticate", endpoint.base),
-                reason: "no token".into(),
-            })?;
-        let auth = Auth::Header("authorization", SecretString::from(token.to_owned()));
-        Ok(endpoint.with(auth, "application/json"))
     }
 }
 
@@ -206,7 +185,9 @@ impl Store for Etcd {
         let scratch = scratch::etcd(file, folder, cancel)
             .await
             .map_err(ServiceError::Setup)?;
-        let from = self.let_in(&scratch.endpoint, Until::after(LOOK)).await?;
+        let until = Until::after(LOOK);
+        let (user, secret) = (self.user.as_ref(), self.secret.as_ref());
+        let from = api::let_in(&scratch.endpoint, user, secret, until).await?;
         let moved = keys::make_alike(&from, &to).await;
         scratch.server.stop().await;
         let changed = moved?;

@@ -68,7 +68,9 @@ async fn compare(
     );
     // Where its own recipe installs the pinned version, that one; a deploy of everything does no less.
     let recipe = match software {
-        "consul" | "nomad" | "vault" | "k3s" | "traefik" | "grafana" => software,
+        "consul" | "nomad" | "vault" | "k3s" | "traefik" | "grafana" | "etcd" | "prometheus" => {
+            software
+        }
         _ => return Ok(vec![drifted]),
     };
     Ok(vec![Drifted {

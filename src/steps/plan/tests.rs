@@ -194,12 +194,33 @@ fn a_plan_that_selects_no_node_at_all_is_refused() {
         node.roles.clear();
     }
     assert_eq!(
-        plan(&recipe("deploy"), &environment, request("deploy"))
+        plan(&recipe("join"), &environment, request("join"))
             .unwrap_err()
             .to_string(),
-        "nothing to do: recipe deploy finds no node with a role of consul-client, consul-server, grafana, kubernetes-agent, \
-         kubernetes-server, nomad-client, nomad-server, traefik, vault in environment staging"
+        "nothing to do: recipe join finds no node with a role of consul-client, consul-server, kubernetes-agent, \
+         kubernetes-server, nomad-client, nomad-server in environment staging"
     );
+}
+
+#[test]
+fn software_that_no_node_would_run_is_refused_and_not_waited_for() {
+    let mut environment = staging();
+    environment.stack = Stack::Nomad;
+    let refused = plan(&recipe("deploy"), &environment, request("deploy")).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "there would be no Vault: no node of environment staging has the role vault, and the run would wait for it in vain. \
+         Give the role to nodes, or choose another stack than nomad"
+    );
+    environment.stack = Stack::Kubernetes;
+    let refused = plan(&recipe("deploy"), &environment, request("deploy")).unwrap_err();
+    assert!(
+        refused.to_string().starts_with("there would be no K3s: "),
+        "{refused}"
+    );
+    // A node that joins brings the roles that it has: nothing is waited for that others would have to run.
+    let joined = plan(&recipe("join"), &environment, request("join"));
+    assert!(joined.is_ok(), "{joined:?}");
 }
 
 #[test]
@@ -295,14 +316,35 @@ fn software_that_is_not_in_the_stack_is_no_part_of_the_plan_and_nobody_waits_for
     let report = plan.steps.last().unwrap();
     assert_eq!(report.step.needs, ["consul.members"]);
 
+    // What stands beside a stack is there as soon as a node has its role.
+    let mut watched = staging();
+    watched.nodes[0].roles.insert(Role::Prometheus);
+    watched.services.push(ServiceSpec {
+        name: "prometheus".into(),
+        kind: ServiceKind::Prometheus,
+        ..watched.services[0].clone()
+    });
+    let pin = ("prometheus".into(), "3.7.3".into());
+    watched.versions.extend([pin]);
+    let brought = watched.artifacts["consul"].clone();
+    watched.artifacts.insert("prometheus".into(), brought);
+    let with_prometheus = super::plan(&recipe("deploy"), &watched, request("deploy")).unwrap();
+    let ids = with_prometheus.steps.iter().map(|step| &step.step.id);
+    let ids: Vec<&String> = ids.collect();
+    assert!(ids.iter().any(|id| *id == "prometheus.targets"), "{ids:?}");
+    assert!(!ids.iter().any(|id| id.starts_with("etcd.")), "{ids:?}");
+
     let mut other = staging();
     other.stack = Stack::Kubernetes;
+    other.nodes[0].roles.insert(Role::KubernetesServer);
     other.services.push(ServiceSpec {
         name: "k3s".into(),
         kind: ServiceKind::Kubernetes,
         ..other.services[0].clone()
     });
     other.versions.insert("k3s".into(), "1.31.4+k3s1".into());
+    let brought = other.artifacts["consul"].clone();
+    other.artifacts.insert("k3s".into(), brought);
     let with_k3s = super::plan(&recipe("deploy"), &other, request("deploy"));
     let ids: Vec<String> = match with_k3s {
         Ok(plan) => plan.steps.into_iter().map(|step| step.step.id).collect(),

@@ -124,6 +124,7 @@ impl PlanDialog {
             Command::PageUp => self.scroll = self.scroll.saturating_sub(8),
             Command::PageDown => self.scroll = self.scroll.saturating_add(8),
             Command::DryRun => return self.toggle_dry_run(),
+            Command::Offline => return self.toggle_offline(),
             Command::Accept => return self.press(),
             _ => {}
         }
@@ -155,13 +156,25 @@ impl PlanDialog {
         vec![Wish::Plan(request)]
     }
 
-    /// A key that is not bound: text for the name, or `D`.
+    /// Fetches nothing, or as it is needed; what is not at hand then is in the answer.
+    fn toggle_offline(&mut self) -> Vec<Wish> {
+        if !self.rehearses() {
+            return Vec::new();
+        }
+        let mut request = self.request.clone();
+        request.limits.offline = !request.limits.offline;
+        vec![Wish::Plan(request)]
+    }
+
+    /// A key that is not bound: text for the name, `D` or `O`.
     pub(crate) fn edit(&mut self, key: KeyEvent) -> Vec<Wish> {
         if self.focus == Focus::Name {
             feed(&mut self.name, key);
             self.mistake = None;
         } else if matches!(key.code, KeyCode::Char('D')) {
             return self.toggle_dry_run();
+        } else if matches!(key.code, KeyCode::Char('O')) {
+            return self.toggle_offline();
         }
         Vec::new()
     }
@@ -269,6 +282,10 @@ impl PlanDialog {
         if request.dry_run {
             head.push(Span::raw("  "));
             head.push(Span::styled(" DRY RUN ", theme.badge_of(theme.info)));
+        }
+        if request.limits.offline {
+            head.push(Span::raw("  "));
+            head.push(Span::styled(" OFFLINE ", theme.badge_of(theme.info)));
         }
         paint.line(room.x, room.y, room.width, &Line::from(head));
         let hash: String = plan.hash.chars().take(12).collect();
@@ -380,19 +397,27 @@ impl PlanDialog {
         if !self.rehearses() {
             return;
         }
-        let key = if self.focus == Focus::Name {
-            "ctrl-d"
+        let (key, other) = if self.focus == Focus::Name {
+            ("ctrl-d", "ctrl-o")
         } else {
-            "D"
+            ("D", "O")
         };
         let dry = if self.request.dry_run {
             " real run"
         } else {
             " dry run"
         };
+        let fetching = if self.request.limits.offline {
+            " may fetch"
+        } else {
+            " offline"
+        };
         paint.right(
             rest,
             &Line::from(vec![
+                Span::raw("  "),
+                Span::styled(other, theme.key),
+                Span::styled(fetching, theme.muted),
                 Span::raw("  "),
                 Span::styled(key, theme.key),
                 Span::styled(dry, theme.muted),

@@ -100,8 +100,7 @@ fn spec(here: &Environment, world: &World, paint: &Paint<'_>) -> Vec<Line<'stati
     let (up, nodes) = nodes::rows::tally(world, &here.name);
     let (well, services) = services::rows::tally(world, &here.name);
     let software: Vec<&str> = here
-        .stack
-        .order()
+        .software()
         .iter()
         .map(|software| software.word())
         .collect();
