@@ -15,8 +15,9 @@ mod first_start;
 #[allow(dead_code, reason = "no test uses all of it")]
 mod terminal;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use first_start::{ENTER, carry_out};
 use terminal::Terminal;
@@ -107,27 +108,68 @@ fn a_newcomer_builds_consul_on_three_hosts_and_ends_on_the_bridge() {
     terminal_is_clean(&terminal);
 
     // By Consul's own word, on a node, without any code of ours.
-    let members = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/nodes"))
-        .args(["exec", "n2", "consul", "members"])
-        .arg("-token-file=/etc/consul.d/management.token")
-        .env("QUARTERDECK_REAL_NODES", &state)
-        .output()
-        .unwrap();
-    let members = String::from_utf8_lossy(&members.stdout).into_owned();
+    let token = "-token-file=/etc/consul.d/management.token";
+    let members = on_node(&state, &["consul", "members", token]);
     assert_eq!(members.matches("alive").count(), 3, "{members}");
 
     // Once more by the answers that were kept: nothing is left to do.
     let again = quarterdeck(home.path(), &["snapshots", "-w", "cluster", "--json"]);
     assert!(again.contains("\"service\":\"consul\""), "{again}");
     quarterdeck(home.path(), &["engine", "stop", "-w", "cluster"]);
+
+    adopt(home.path(), &state);
+}
+
+/// Another workspace takes in the Consul that runs now, without a terminal: its members become the hosts.
+fn adopt(home: &Path, state: &Path) {
+    let answers = |secret: &str| {
+        let text = format!(
+            "purpose: adopt\nenvironment: found\nssh: {{ user: root, identities: [{}] }}\n\
+             adopt: {{ consul: {{ url: 'http://10.77.0.12:8500'{secret} }} }}\n",
+            state.join("id").display()
+        );
+        std::fs::write(home.join("adopt.yaml"), text).unwrap();
+    };
+    let arguments = ["bootstrap", "--dir", "adopted", "--answers", "adopt.yaml"];
+    answers("");
+    let refused = run(home, &[&arguments[..], &["--dry-run"]].concat());
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{told}");
+    assert!(told.contains("no members to who has no token"), "{told}");
+
+    let token = on_node(state, &["cat", "/etc/consul.d/management.token"]);
+    let file = home.join("token");
+    std::fs::write(&file, token).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    answers(", secret: { file: token }");
+    let written = quarterdeck(home, &[&arguments[..], &["--yes"]].concat());
+    assert_eq!(
+        written.matches("roles: [consul-server]").count(),
+        3,
+        "{written}"
+    );
+    let saved = quarterdeck(home, &["snapshots", "-w", "adopted", "--json"]);
+    assert!(saved.contains("\"service\":\"consul\""), "{saved}");
+    quarterdeck(home, &["engine", "stop", "-w", "adopted"]);
+}
+
+/// What a command says on the second node.
+fn on_node(state: &Path, argv: &[&str]) -> String {
+    let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/nodes"))
+        .args(["exec", "n2"])
+        .args(argv)
+        .env("QUARTERDECK_REAL_NODES", state)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn terminal_is_clean(terminal: &Terminal) {
     assert!(!terminal.is_in_alternate_screen() && terminal.shows_cursor());
 }
 
-fn quarterdeck(home: &Path, args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_quarterdeck"))
+fn run(home: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_quarterdeck"))
         .args(args)
         .current_dir(home)
         .env("HOME", home)
@@ -135,7 +177,11 @@ fn quarterdeck(home: &Path, args: &[&str]) -> String {
         .env("XDG_CACHE_HOME", home.join("cache"))
         .env("XDG_CONFIG_HOME", home.join("config"))
         .output()
-        .unwrap();
+        .unwrap()
+}
+
+fn quarterdeck(home: &Path, args: &[&str]) -> String {
+    let output = run(home, args);
     assert!(
         output.status.success(),
         "{args:?}: {}",

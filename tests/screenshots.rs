@@ -185,6 +185,7 @@ async fn pictures_show_what_the_views_draw_today() {
                 exists: false,
                 written: None,
                 home: None,
+                variables: Vec::new(),
             });
         })
         .await;

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use self::conversation::{Conversation, Opening};
 use crate::domain::action::{Consent, Gate};
 use crate::domain::approval::{Decision, Waiting};
-use crate::domain::bootstrap::Candidate;
+use crate::domain::bootstrap::{Adopted, Candidate};
 use crate::domain::drift::board::DriftBoard;
 use crate::domain::environment::Environment;
 use crate::domain::finding::{Finding, Subject};
@@ -223,12 +223,13 @@ pub enum Request {
         /// The hosts; how to reach each.
         nodes: Vec<Node>,
     },
-    /// The members that a service says it has, which belongs to no environment. Answered by [`Response::Table`].
+    /// The members that a service says it has, which belongs to no environment; none where it only answers. Answered by
+    /// [`Response::Table`].
     Members {
-        /// What it is: Consul, Nomad or Kubernetes.
+        /// What it is.
         kind: ServiceKind,
-        /// The base URL of its API.
-        url: String,
+        /// Where it is, and what lets one in.
+        service: Adopted,
     },
     /// Send a test notification. Answered by [`Response::Done`] once it arrived.
     TestChannel {

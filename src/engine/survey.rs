@@ -17,16 +17,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::bus::Bus;
 use super::core::Core;
 use super::live::Live;
+use super::secrets;
 use super::watch::{NodeWatch, look_once};
 use super::world::World;
 use crate::client::{Refusal, Response, SURVEY};
 use crate::clock::SharedClock;
 use crate::domain::backup::Backups;
-use crate::domain::bootstrap::{Candidate, KnownFrom, expand, view_of};
+use crate::domain::bootstrap::{Adopted, Candidate, KnownFrom, expand, view_of};
 use crate::domain::environment::{Environment, Protection};
 use crate::domain::node::Node;
-use crate::domain::service::{ServiceKind, ServiceSpec};
+use crate::domain::service::ServiceKind;
 use crate::domain::stack::Stack;
+use crate::domain::table::Table;
 use crate::transport::ask::attended;
 use crate::transport::ssh::{SshSettings, known_hosts};
 
@@ -139,29 +141,40 @@ impl Core {
         Response::Done
     }
 
-    /// The members of a service that belongs to no environment.
+    /// The members of a service that belongs to no environment; an empty table where it lists none and answers.
     pub(super) async fn members_of(
         &self,
         kind: ServiceKind,
-        url: String,
+        adopted: &Adopted,
     ) -> Result<Response, Refusal> {
+        let spec = adopted.spec(kind);
+        let refused = |told: String| Refusal::new(self.redactor.cleaned(told));
+        let secret = match &spec.secret {
+            Some(reference) => secrets::resolve(reference, &self.redactor)
+                .await
+                .map(Some)
+                .map_err(|error| refused(error.to_string()))?,
+            None => None,
+        };
+        let is_let_in = secret.is_some();
+        let service = self.surveyor.world.service(&spec, secret);
+        let service = service.map_err(|error| refused(error.to_string()))?;
         let Some(view) = view_of(kind) else {
-            return Err(Refusal::new(format!("{} lists no members", kind.title())));
+            let answered = service.report(MEMBERS).await;
+            answered.map_err(|error| refused(error.to_string()))?;
+            let nothing = "it lists no members";
+            return Ok(Response::Table(Table::new(kind.title(), [""; 0], nothing)));
         };
-        let spec = ServiceSpec {
-            name: kind.word().into(),
-            kind,
-            urls: vec![url.trim_end_matches('/').to_owned()],
-            nodes: Vec::new(),
-            user: None,
-            secret: None,
-            ca: None,
-        };
-        let refused = |error: crate::services::ServiceError| {
-            Refusal::new(self.redactor.cleaned(error.to_string()))
-        };
-        let service = self.surveyor.world.service(&spec, None).map_err(refused)?;
-        let table = service.table(view, MEMBERS).await.map_err(refused)?;
+        let table = service.table(view, MEMBERS).await;
+        let table = table.map_err(|error| refused(error.to_string()))?;
+        if table.rows.is_empty() && !is_let_in {
+            // With access control, Consul and Nomad answer strangers with an empty list.
+            return Err(refused(format!(
+                "{} at {} tells of no members to who has no token: say where one is",
+                kind.title(),
+                adopted.url
+            )));
+        }
         Ok(Response::Table(table))
     }
 }

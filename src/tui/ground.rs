@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use crate::client::Refusal;
-use crate::domain::bootstrap::{Answers, Candidate, Change, Member};
+use crate::domain::bootstrap::{Adopted, Answers, Candidate, Change, Member};
 use crate::domain::node::Node;
 use crate::domain::platform::{Arch, Software};
 use crate::domain::service::ServiceKind;
@@ -29,6 +29,8 @@ pub struct Beginning {
     pub written: Option<String>,
     /// What `~` means.
     pub home: Option<PathBuf>,
+    /// Of the environment variables in which the programs of services look for a token, those that are set.
+    pub variables: Vec<String>,
 }
 
 /// The files as they would be, beside what is there.
@@ -100,7 +102,7 @@ pub enum Work {
     /// Look at hosts.
     Survey(Vec<Node>),
     /// Read the members of a service that runs.
-    Members(ServiceKind, String),
+    Members(ServiceKind, Box<Adopted>),
     /// Keep the answers.
     Remember(Box<Answers>),
     /// Compare the files with what is there.

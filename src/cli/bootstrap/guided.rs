@@ -15,7 +15,7 @@ use crate::cli::screens::{self, Shown};
 use crate::cli::session::Session;
 use crate::cli::{Global, Look, lab};
 use crate::config::FILE;
-use crate::domain::bootstrap::{Answers, Member};
+use crate::domain::bootstrap::{ADOPTED, Answers, Member, usual_variable};
 use crate::domain::hex;
 use crate::tui::{Beginning, Drafted, Ground, Outcome, Place};
 
@@ -149,6 +149,12 @@ impl Ground for Site {
             exists: self.dir.join(FILE).exists(),
             written: self.written.clone(),
             home: std::env::home_dir(),
+            variables: ADOPTED
+                .into_iter()
+                .filter_map(usual_variable)
+                .filter(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+                .map(ToOwned::to_owned)
+                .collect(),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::cli::{Global, output, session};
 use crate::config;
 use crate::domain::bootstrap::Answers;
 use crate::domain::hex;
+use crate::domain::service::SecretRef;
 
 /// The largest file of answers, bytes.
 const LARGEST: u64 = 1 << 20;
@@ -34,8 +35,8 @@ pub(super) fn read(file: &Path) -> color_eyre::Result<Answers> {
         let rendered = config::render(&diagnostics, output::colour());
         Ended::unusable(format!("the answers have mistakes\n\n{rendered}"))
     })?;
-    let base =
-        std::path::absolute(file.parent().unwrap_or(Path::new(""))).map_err(Ended::unusable)?;
+    let file = std::path::absolute(file).map_err(Ended::unusable)?;
+    let base = file.parent().unwrap_or(Path::new("/"));
     let fix = |path: &mut String| {
         if !path.starts_with("~/") && !path.contains("://") {
             *path = base.join(&*path).to_string_lossy().into_owned();
@@ -43,6 +44,19 @@ pub(super) fn read(file: &Path) -> color_eyre::Result<Answers> {
     };
     answers.ssh.identities.iter_mut().for_each(fix);
     answers.ssh.known_hosts.iter_mut().for_each(fix);
+    let home = std::env::home_dir();
+    for adopted in answers.adopt.values_mut() {
+        let secret = adopted.secret.iter_mut().filter_map(|one| match one {
+            SecretRef::File(path) => Some(path),
+            _ => None,
+        });
+        for path in secret.chain(&mut adopted.ca) {
+            *path = match (path.strip_prefix("~"), &home) {
+                (Ok(rest), Some(home)) => home.join(rest),
+                _ => base.join(&*path),
+            };
+        }
+    }
     for by in answers.artifacts.values_mut() {
         let brought = by.amd64.iter_mut().chain(&mut by.arm64);
         brought.for_each(|one| fix(&mut one.source));

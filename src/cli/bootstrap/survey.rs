@@ -9,7 +9,7 @@ use crate::cli::exit::{Ended, Exit};
 use crate::cli::session::{Endings, Session};
 use crate::cli::{answers as questions, output};
 use crate::client::{Event, Request, Response, SURVEY};
-use crate::domain::bootstrap::{Answers, Conflict, Machine, taken_in};
+use crate::domain::bootstrap::{Answers, Conflict, Machine, taken_in, view_of};
 
 /// How long all hosts together may take. Each has deadlines of its own; a person who is asked has all of this time.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
@@ -26,17 +26,16 @@ pub(super) struct Seen {
 /// [`Exit::Cancelled`] when the operator stops it; [`Exit::Failed`] when a service that is adopted does not answer.
 pub(super) async fn survey(session: &Session, answers: &mut Answers) -> color_eyre::Result<Seen> {
     let client = session.client();
-    for (kind, url) in answers.adopt.clone() {
-        let request = Request::Members {
-            kind,
-            url: url.clone(),
-        };
+    for (kind, service) in answers.adopt.clone() {
+        let url = output::plain(&service.url);
+        let request = Request::Members { kind, service };
         match client.call(request).await {
             Ok(Response::Table(members)) => {
                 let new = taken_in(answers, kind, &members);
-                output::remark(&format!(
-                    "{kind} at {url} has {new} members that were not named"
-                ));
+                output::remark(&match view_of(kind) {
+                    Some(_) => format!("{kind} at {url} has {new} members that were not named"),
+                    None => format!("{kind} at {url} answers"),
+                });
             }
             Ok(_) => {
                 return Err(
@@ -44,7 +43,7 @@ pub(super) async fn survey(session: &Session, answers: &mut Answers) -> color_ey
                 );
             }
             Err(refusal) => {
-                let message = format!("{kind} at {url}: {}", output::plain(&refusal.message));
+                let message = format!("{kind}: {}", output::plain(&refusal.message));
                 return Err(Ended::new(Exit::Failed, message).into());
             }
         }

@@ -1,16 +1,44 @@
 //! Adopting what runs: the members that a service tells of become hosts with the roles that they have there.
 
-use super::answers::{Answers, HostAnswer};
+use super::answers::{Adopted, Answers, HostAnswer};
 use crate::domain::node::Role;
-use crate::domain::service::ServiceKind;
+use crate::domain::service::{Authority, ServiceKind, ServiceSpec};
 use crate::domain::table::Table;
 
-/// The kinds of services whose members can be read.
-pub const ADOPTED: [ServiceKind; 3] = [
+/// The kinds of services that can be adopted by a URL and a token; those that tell of members come first.
+pub const ADOPTED: [ServiceKind; 6] = [
     ServiceKind::Consul,
     ServiceKind::Nomad,
     ServiceKind::Kubernetes,
+    ServiceKind::Vault,
+    ServiceKind::Traefik,
+    ServiceKind::Grafana,
 ];
+
+/// The environment variable in which the program of a service itself looks for a token.
+pub const fn usual_variable(kind: ServiceKind) -> Option<&'static str> {
+    match kind {
+        ServiceKind::Consul => Some("CONSUL_HTTP_TOKEN"),
+        ServiceKind::Nomad => Some("NOMAD_TOKEN"),
+        ServiceKind::Vault => Some("VAULT_TOKEN"),
+        _ => None,
+    }
+}
+
+impl Adopted {
+    /// As the service of an environment.
+    pub fn spec(&self, kind: ServiceKind) -> ServiceSpec {
+        ServiceSpec {
+            name: kind.word().into(),
+            kind,
+            urls: vec![self.url.trim_end_matches('/').to_owned()],
+            nodes: Vec::new(),
+            user: None,
+            secret: self.secret.clone(),
+            ca: self.ca.clone().map(Authority::File),
+        }
+    }
+}
 
 /// The view of a service that lists its members; `None` for those that have none.
 pub const fn view_of(kind: ServiceKind) -> Option<&'static str> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::environment::Protection;
 use crate::domain::node::{Jump, Node, Role, SshAccess};
 use crate::domain::platform::{Arch, Platform};
-use crate::domain::service::ServiceKind;
+use crate::domain::service::{SecretRef, ServiceKind};
 use crate::domain::stack::Stack;
 use crate::domain::words;
 
@@ -68,8 +68,8 @@ pub struct Answers {
     pub versions: BTreeMap<String, String>,
     /// Programs and packages that are brought, by software name and architecture.
     pub artifacts: BTreeMap<String, BroughtBy>,
-    /// For `adopt`: where services are, by kind, such as `consul: http://10.0.0.11:8500`.
-    pub adopt: BTreeMap<ServiceKind, String>,
+    /// For `adopt`: services that run already, by kind.
+    pub adopt: BTreeMap<ServiceKind, Adopted>,
 }
 
 impl Default for Answers {
@@ -93,6 +93,13 @@ impl Default for Answers {
     }
 }
 
+impl Answers {
+    /// Whether there are services that run already and can be watched, with or without hosts.
+    pub fn adopts_services(&self) -> bool {
+        self.purpose == Purpose::Adopt && !self.adopt.is_empty()
+    }
+}
+
 /// A host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -110,6 +117,21 @@ pub struct HostAnswer {
     /// What it is for; default: as proposed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
+}
+
+/// A service that runs already.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["url"]))]
+pub struct Adopted {
+    /// The base URL of its API, such as `http://10.0.0.11:8500`.
+    pub url: String,
+    /// Where the secret is that lets one in, such as `env: CONSUL_HTTP_TOKEN` or `file: /etc/consul.d/token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretRef>,
+    /// The PEM file of the authority that signed its certificate; default: those that the system trusts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
 }
 
 /// How the hosts are reached. What is not said is left to `~/.ssh/config`.

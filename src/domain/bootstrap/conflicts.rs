@@ -117,7 +117,7 @@ pub fn conflicts(answers: &Answers, members: &[Member], machines: &[Machine]) ->
 /// What stands in the way of building what the answers say with these members, whatever software they get.
 pub fn obstacles(answers: &Answers, members: &[Member], machines: &[Machine]) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
-    if machines.is_empty() {
+    if machines.is_empty() && !answers.adopts_services() {
         conflicts.push(Conflict::new(
             "there is no host that answers",
             "name at least one that can be reached by SSH",

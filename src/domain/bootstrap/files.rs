@@ -10,7 +10,7 @@ use super::propose::Member;
 use crate::domain::environment::Protection;
 use crate::domain::node::Role;
 use crate::domain::platform::{Arch, Software};
-use crate::domain::service::ServiceKind;
+use crate::domain::service::{SecretRef, ServiceKind};
 
 /// A file that is to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,8 +170,15 @@ fn services(answers: &Answers, members: &[Member], out: &mut String) {
     let has = |role: Role| members.iter().any(|member| member.roles.contains(&role));
     let mut entries = String::new();
     if answers.purpose == Purpose::Adopt {
-        for (kind, url) in &answers.adopt {
-            let _ = write!(entries, "  - kind: {kind}\n    url: {}\n", text(url));
+        for (kind, adopted) in &answers.adopt {
+            let url = text(&adopted.url);
+            let _ = write!(entries, "  - kind: {kind}\n    url: {url}\n");
+            if let Some(secret) = &adopted.secret {
+                let _ = writeln!(entries, "    secret:\n      {}", reference(secret));
+            }
+            if let Some(ca) = &adopted.ca {
+                let _ = writeln!(entries, "    ca: {}", text(&ca.to_string_lossy()));
+            }
         }
     } else {
         for (kind, role, secret) in [
@@ -194,6 +201,19 @@ fn services(answers: &Answers, members: &[Member], out: &mut String) {
     if !entries.is_empty() {
         out.push_str("\n# Without a `url` a service is looked for at its usual port on the nodes whose role it is.\nservices:\n");
         out.push_str(&entries);
+    }
+}
+
+/// Where a secret is, as the file says it.
+fn reference(secret: &SecretRef) -> String {
+    match secret {
+        SecretRef::Env(name) => format!("env: {}", text(name)),
+        SecretRef::File(path) => format!("file: {}", text(&path.to_string_lossy())),
+        SecretRef::Generated(name) => format!("generated: {}", text(name)),
+        SecretRef::Command(argv) => {
+            let words: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
+            format!("command: [{}]", words.join(", "))
+        }
     }
 }
 

@@ -22,10 +22,10 @@ pub mod stage;
 #[cfg(test)]
 mod tests;
 
-pub use adopt::{ADOPTED, taken_in, view_of};
+pub use adopt::{ADOPTED, taken_in, usual_variable, view_of};
 pub use answers::{
-    Answers, BackupAnswers, Brought, BroughtBy, HostAnswer, HostKeys, Purpose, SecretAnswers,
-    SshAnswers,
+    Adopted, Answers, BackupAnswers, Brought, BroughtBy, HostAnswer, HostKeys, Purpose,
+    SecretAnswers, SshAnswers,
 };
 pub use candidate::{Candidate, KnownFrom};
 pub use conflicts::{Conflict, INSTALLED, conflicts, lacking, obstacles, refusals, used, warnings};

@@ -7,6 +7,7 @@ use crate::domain::facts::{ClockFacts, Interface, MoreFacts};
 use crate::domain::live::{NodeFacts, NodeReport, NodeSample};
 use crate::domain::node::Role;
 use crate::domain::platform::{Arch, Platform, Software};
+use crate::domain::service::{SecretRef, ServiceKind};
 use crate::domain::stack::Stack;
 
 /// A host with `gib` GiB of memory.
@@ -50,6 +51,33 @@ fn machine(address: &str, gib: u64) -> Machine {
         latency_ms: 3,
     };
     Machine::seen(&host, &report)
+}
+
+#[test]
+fn what_is_adopted_is_written_with_where_its_secret_is() {
+    let mut answers = Answers {
+        purpose: Purpose::Adopt,
+        ..Answers::default()
+    };
+    assert!(!conflicts(&answers, &[], &[]).is_empty());
+    let consul = Adopted {
+        url: "https://10.0.0.11:8501/".into(),
+        secret: Some(SecretRef::Env("CONSUL_HTTP_TOKEN".into())),
+        ca: Some("/etc/ssl/ours.pem".into()),
+    };
+    assert_eq!(
+        consul.spec(ServiceKind::Consul).urls,
+        ["https://10.0.0.11:8501"]
+    );
+    answers.adopt.insert(ServiceKind::Consul, consul);
+    // Services can be watched without any host.
+    assert_eq!(conflicts(&answers, &[], &[]), []);
+    let written = files(&answers, &[], false);
+    let environment = written.iter().find(|file| file.path.ends_with("home.yaml"));
+    let text = &environment.unwrap().text;
+    let entry = "  - kind: consul\n    url: \"https://10.0.0.11:8501/\"\n    secret:\n      env: CONSUL_HTTP_TOKEN\n    \
+                 ca: /etc/ssl/ours.pem\n";
+    assert!(text.contains(entry), "{text}");
 }
 
 fn machines(count: usize) -> Vec<Machine> {

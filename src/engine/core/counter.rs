@@ -203,7 +203,7 @@ impl Core {
             }
             Request::FindHosts { typed } => self.find_hosts(&typed).await,
             Request::Survey { nodes } => Ok(self.survey(nodes)),
-            Request::Members { kind, url } => self.members_of(kind, url).await,
+            Request::Members { kind, service } => self.members_of(kind, &service).await,
             Request::Way {
                 environment,
                 node,

@@ -20,9 +20,12 @@ pub(super) async fn work(client: &Client, options: &Options, work: Work) -> Opti
             Ok(Response::Done) => return None,
             other => Worked::NotSurveyed(unexpected(other)),
         },
-        Work::Members(kind, url) => {
-            let told: Result<_, Refusal> = match call(client, Request::Members { kind, url }).await
-            {
+        Work::Members(kind, service) => {
+            let request = Request::Members {
+                kind,
+                service: *service,
+            };
+            let told: Result<_, Refusal> = match call(client, request).await {
                 Ok(Response::Table(members)) => Ok(members),
                 other => Err(unexpected(other)),
             };

@@ -1,15 +1,18 @@
 //! Taking in what is typed and chosen.
 
+use std::path::PathBuf;
+
 use super::super::Intent;
 use super::model::{Page, Wizard, work};
 use super::rows::Field;
 use crate::domain::bootstrap::{
     Answers, Brought, BroughtBy, HostAnswer, Purpose, expand, networks, parts, refusals,
-    suggested_consul, used,
+    suggested_consul, used, usual_variable,
 };
 use crate::domain::environment::Protection;
 use crate::domain::node::Role;
 use crate::domain::platform::{Arch, Software};
+use crate::domain::service::{SecretRef, ServiceKind};
 use crate::domain::stack::Stack;
 use crate::domain::table::Tone;
 use crate::tui::ground::{Outcome, Work};
@@ -44,6 +47,9 @@ impl Wizard {
                     ssh: std::mem::take(&mut self.answers.ssh),
                     ..Answers::default()
                 };
+                if let Some(beginning) = &mut self.beginning {
+                    beginning.resumed = false;
+                }
                 self.page = Page::Start;
                 self.cursor = 2;
                 Vec::new()
@@ -51,6 +57,8 @@ impl Wizard {
             Field::Stage(stage) => self.do_stage(world, stage),
             Field::Typed
             | Field::Url(_)
+            | Field::Token(_)
+            | Field::Ca(_)
             | Field::User
             | Field::Identity
             | Field::Jump
@@ -108,8 +116,29 @@ impl Wizard {
                         "{text:?} is no URL: it begins with http:// or https://"
                     ));
                 }
-                answers.adopt.insert(kind, text.to_owned());
-                return vec![Intent::Do(work(Work::Members(kind, text.to_owned())))];
+                let adopted = answers.adopt.entry(kind).or_default();
+                text.clone_into(&mut adopted.url);
+                let set = self.beginning.as_ref().map(|one| &*one.variables);
+                let usual = usual_variable(kind).filter(|name| {
+                    set.is_some_and(|set| set.iter().any(|variable| variable == name))
+                });
+                if adopted.secret.is_none() {
+                    adopted.secret = usual.map(|name| SecretRef::Env(name.into()));
+                }
+                return self.ask(kind);
+            }
+            Field::Token(kind) => {
+                let secret = match text.strip_prefix('$') {
+                    Some(name) => Some(SecretRef::Env(name.to_owned())),
+                    None => some().map(|file| SecretRef::File(self.at_home(&file))),
+                };
+                self.answers.adopt.entry(kind).or_default().secret = secret;
+                return self.ask(kind);
+            }
+            Field::Ca(kind) => {
+                let file = some().map(|file| self.at_home(&file));
+                self.answers.adopt.entry(kind).or_default().ca = file;
+                return self.ask(kind);
             }
             Field::User => answers.ssh.user = some(),
             Field::Identity => answers.ssh.identities = words(),
@@ -177,6 +206,22 @@ impl Wizard {
         // On to the row below, as forms do.
         self.cursor = (self.cursor + 1).min(self.rows(world).len().saturating_sub(1));
         vec![Intent::Do(self.remember())]
+    }
+
+    /// Asks a service that is adopted for its members.
+    fn ask(&self, kind: ServiceKind) -> Vec<Intent> {
+        let adopted = self.answers.adopt.get(&kind).cloned().unwrap_or_default();
+        let members = Work::Members(kind, Box::new(adopted));
+        vec![Intent::Do(self.remember()), Intent::Do(work(members))]
+    }
+
+    /// A path as it was typed, with what `~` means.
+    fn at_home(&self, typed: &str) -> PathBuf {
+        let home = self.beginning.as_ref().and_then(|one| one.home.as_ref());
+        match (typed.strip_prefix("~/"), home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => typed.into(),
+        }
     }
 
     /// The next value of the row under the cursor, or the one before.

@@ -4,7 +4,8 @@ use super::super::{Intent, Screen, Target};
 use super::rows::{Field, Row};
 use crate::client::SURVEY;
 use crate::domain::bootstrap::{
-    Answers, Candidate, Conflict, Machine, Member, Purpose, conflicts, obstacles, propose, refusals,
+    Answers, Candidate, Conflict, Machine, Member, Purpose, conflicts, obstacles, propose,
+    refusals, view_of,
 };
 use crate::domain::live::{NodeReport, Observed};
 use crate::domain::table::Tone;
@@ -163,7 +164,7 @@ impl Wizard {
             }]
         };
         match self.page {
-            Page::Hosts if self.answers.hosts.is_empty() => one(
+            Page::Hosts if self.answers.hosts.is_empty() && !self.answers.adopts_services() => one(
                 "no host is chosen",
                 "type an address or a range, or take some in with space",
             ),
@@ -283,11 +284,14 @@ impl Wizard {
             }
             Worked::Members(kind, Ok(members)) => {
                 let new = crate::domain::bootstrap::taken_in(&mut self.answers, kind, &members);
-                let sentence = format!(
-                    "{} tells of {} members, {new} of them new.",
-                    kind.title(),
-                    members.rows.len()
-                );
+                let sentence = match view_of(kind) {
+                    Some(_) => format!(
+                        "{} tells of {} members, {new} of them new.",
+                        kind.title(),
+                        members.rows.len()
+                    ),
+                    None => format!("{} answers.", kind.title()),
+                };
                 return vec![
                     Intent::Say(sentence, Tone::Good),
                     Intent::Do(self.remember()),

@@ -4,7 +4,7 @@ use super::model::{Page, Wizard, observed};
 use crate::domain::bootstrap::stage::Stage;
 use crate::domain::bootstrap::{ADOPTED, Purpose, refusals, suggested_consul, used};
 use crate::domain::platform::{Arch, Software};
-use crate::domain::service::ServiceKind;
+use crate::domain::service::{SecretRef, ServiceKind};
 use crate::domain::stack::Stack;
 use crate::domain::table::Tone;
 use crate::tui::world::{Known, World};
@@ -18,6 +18,8 @@ pub(crate) enum Field {
     Adopt,
     Typed,
     Url(ServiceKind),
+    Token(ServiceKind),
+    Ca(ServiceKind),
     User,
     Identity,
     Jump,
@@ -88,6 +90,16 @@ fn yes(on: bool) -> &'static str {
     if on { "yes" } else { "no" }
 }
 
+/// Where a secret is, as it is typed: a path, or `$VARIABLE`.
+fn told(secret: &SecretRef) -> String {
+    match secret {
+        SecretRef::Env(name) => format!("${name}"),
+        SecretRef::File(path) => path.display().to_string(),
+        SecretRef::Generated(name) => format!("the one called {name}"),
+        SecretRef::Command(argv) => format!("the command {}", argv.join(" ")),
+    }
+}
+
 impl Wizard {
     /// The question of the page, and why it is asked.
     pub(super) fn question(&self) -> (&'static str, &'static str) {
@@ -100,7 +112,7 @@ impl Wizard {
             ),
             Page::Hosts if adopts => (
                 "Where is what runs already?",
-                "A Consul, Nomad or Kubernetes tells its members; hosts can be added by hand as well. They are looked at over \
+                "Consul, Nomad and Kubernetes tell their members; hosts can be added by hand as well. They are looked at over \
                  SSH, and nothing on them is changed.",
             ),
             Page::Hosts => (
@@ -188,11 +200,25 @@ impl Wizard {
         let mut rows = Vec::new();
         if answers.purpose == Purpose::Adopt {
             for kind in ADOPTED {
-                let url = answers.adopt.get(&kind).cloned().unwrap_or_default();
+                let adopted = answers.adopt.get(&kind);
+                let url = adopted.map(|one| one.url.clone()).unwrap_or_default();
                 rows.push(
                     Row::new(Field::Url(kind), kind.title(), url)
                         .note(format!("such as http://10.0.0.11:{}", kind.default_port())),
                 );
+                let Some(adopted) = adopted else { continue };
+                let secret = adopted.secret.as_ref().map(told).unwrap_or_default();
+                rows.push(
+                    Row::new(Field::Token(kind), "  its token", secret)
+                        .note("the file that it is in, or $VARIABLE; empty: without"),
+                );
+                if adopted.url.starts_with("https:") {
+                    let file = adopted.ca.as_ref().map(|file| file.display().to_string());
+                    rows.push(
+                        Row::new(Field::Ca(kind), "  its authority", file.unwrap_or_default())
+                            .note("a PEM file; empty: those that this system trusts"),
+                    );
+                }
             }
         }
         let hint = match self.candidates {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::client::{Event, SURVEY};
 use crate::domain::bootstrap::{Answers, Candidate, Change, KnownFrom, Purpose};
 use crate::domain::live::{NodeReport, Observed};
+use crate::domain::service::SecretRef;
 use crate::tui::ground::{Beginning, Drafted, Outcome, Work, Worked};
 use crate::tui::message::Place;
 use crate::tui::model::{Model, Setup};
@@ -15,10 +16,11 @@ fn beginning(written: Option<&str>) -> Beginning {
         answers: Answers::default(),
         resumed: false,
         trouble: None,
+        variables: vec!["CONSUL_HTTP_TOKEN".into()],
         dir: PathBuf::from("/home/ada/quarterdeck"),
         exists: written.is_some(),
         written: written.map(Into::into),
-        home: None,
+        home: Some("/home/ada".into()),
     }
 }
 
@@ -310,10 +312,21 @@ fn who_adopts_is_not_asked_what_to_install() {
     let mut model = first((80, 24), answers);
     sample::press(&mut model, &["down", "down", "down", "enter"]);
     let effects = typed(&mut model, "http://10.0.0.11:8500");
-    assert!(
-        matches!(works(&effects).first(), Some(Work::Members(..))),
-        "{effects:?}"
-    );
+    let asked = |effects: &[Effect]| {
+        let service = works(effects).into_iter().find_map(|work| match work {
+            Work::Members(_, service) => Some(service.secret.clone()),
+            _ => None,
+        });
+        service.unwrap()
+    };
+    let token = SecretRef::Env("CONSUL_HTTP_TOKEN".into());
+    assert_eq!(asked(&effects), Some(token));
+    sample::press(&mut model, &["down"]);
+    sample::press(&mut model, &["enter", "ctrl-u"]);
+    sample::type_text(&mut model, "~/consul.token");
+    let effects = sample::press(&mut model, &["enter"]);
+    let token = SecretRef::File("/home/ada/consul.token".into());
+    assert_eq!(asked(&effects), Some(token));
     let columns = ["NAME", "STATE", "TYPE", "ADDRESS"];
     let mut members = crate::domain::table::Table::new("Members", columns, "none");
     for (name, part, address) in [("n1", "leader", "10.0.0.11"), ("n2", "client", "10.0.0.12")] {
