@@ -268,8 +268,7 @@ impl Draft {
         let Subject::Service(name) = &self.subject else {
             return None;
         };
-        let nodes = environment.nodes.iter().map(|node| node.name.as_str());
-        let node = causes::node_of(environment.service(name)?, &self.key, nodes)?;
+        let node = causes::node_of(environment.service(name)?, &self.key, &environment.nodes)?;
         unreachable
             .contains(node)
             .then(|| Subject::Node(node.to_owned()))

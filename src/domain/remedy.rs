@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::environment::Environment;
 use super::finding::Subject;
-use super::node::Node;
+use super::node::{Node, Role};
 use super::plan::{Limits, PlanRequest};
 use super::service::{ServiceKind, ServiceSpec};
 
@@ -142,8 +142,21 @@ fn of_service(
         }
         (ServiceKind::Consul, "member") => restart("consul.service"),
         (ServiceKind::Nomad, "server" | "client") => restart("nomad.service"),
+        (ServiceKind::Kubernetes, "node") => {
+            let is_server = environment
+                .node(detail)?
+                .roles
+                .contains(&Role::KubernetesServer);
+            restart(if is_server {
+                "k3s.service"
+            } else {
+                "k3s-agent.service"
+            })
+        }
         // Deploying again brings every node to its declared state, and starts what does not run.
-        (_, "unreachable" | "endpoint") if is_deployed(environment, spec.kind) => {
+        (_, "unreachable" | "endpoint" | "no-leader" | "no-tolerance")
+            if is_deployed(environment, spec.kind) =>
+        {
             Some(Remedy::recipe("deploy"))
         }
         _ => None,
@@ -200,6 +213,7 @@ mod tests {
             services: vec![
                 service("consul", ServiceKind::Consul),
                 service("harbor", ServiceKind::Harbor),
+                service("kubernetes", ServiceKind::Kubernetes),
             ],
             artifacts: BTreeMap::new(),
             variables: BTreeMap::new(),
@@ -243,7 +257,7 @@ mod tests {
             let subject = Subject::Service(service.into());
             Remedy::of(&environment(), &subject, key).map(|remedy| remedy.to_string())
         };
-        for gone in ["unreachable", "endpoint:pc2"] {
+        for gone in ["unreachable", "endpoint:pc2", "no-leader"] {
             assert_eq!(of("consul", gone).as_deref(), Some("deploy"));
         }
         assert_eq!(of("harbor", "unreachable"), None, "the stack has no Harbor");
@@ -252,5 +266,9 @@ mod tests {
             Some("restart-unit unit=consul.service on pc2")
         );
         assert_eq!(of("consul", "member:stranger"), None);
+        assert_eq!(
+            of("kubernetes", "node:pc2").as_deref(),
+            Some("restart-unit unit=k3s-agent.service on pc2")
+        );
     }
 }

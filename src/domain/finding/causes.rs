@@ -2,20 +2,18 @@
 //! night should read of one thing that is wrong, and not of a dozen.
 
 use super::{Finding, Subject};
+use crate::domain::node::Node;
 use crate::domain::service::{ServiceKind, ServiceSpec};
 
 /// The node that a service's finding `key` is about; `None` when it is about something else.
-pub(super) fn node_of<'n>(
-    spec: &ServiceSpec,
-    key: &str,
-    nodes: impl Iterator<Item = &'n str>,
-) -> Option<&'n str> {
+pub(super) fn node_of<'n>(spec: &ServiceSpec, key: &str, nodes: &'n [Node]) -> Option<&'n str> {
     let (kind, detail) = key.split_once(':')?;
     let of_node = match spec.kind {
         ServiceKind::Consul => matches!(kind, "endpoint" | "member" | "check"),
         ServiceKind::Vault => matches!(kind, "endpoint" | "sealed" | "cut-off"),
         ServiceKind::Nomad => matches!(kind, "endpoint" | "server" | "client"),
         ServiceKind::Kubernetes => kind == "node",
+        ServiceKind::Traefik if kind == "server" => return serving(detail, nodes),
         ServiceKind::Prometheus => matches!(kind, "endpoint" | "target"),
         ServiceKind::Ceph
         | ServiceKind::Harbor
@@ -27,18 +25,28 @@ pub(super) fn node_of<'n>(
         return None;
     }
     // `NODE`, `NODE:CHECK`, and Nomad's servers as `NODE.REGION`; a node's own name may have dots.
-    let mut nodes = nodes.filter(|node| {
+    let meant = nodes.iter().map(|node| node.name.as_str()).filter(|node| {
         let rest = detail.strip_prefix(node);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '.']))
     });
-    let first = nodes.next()?;
-    Some(nodes.fold(first, |longest, node| {
-        if node.len() > longest.len() {
-            node
-        } else {
-            longest
-        }
-    }))
+    meant.max_by_key(|node| node.len())
+}
+
+/// The node that one of Traefik's servers is on, told as `SERVICE:URL`.
+fn serving<'n>(detail: &str, nodes: &'n [Node]) -> Option<&'n str> {
+    let (_, server) = detail.rsplit_once("://")?;
+    let host = match server.strip_prefix('[') {
+        Some(bracketed) => bracketed.split(']').next()?,
+        None => server.split([':', '/']).next()?,
+    };
+    let is_here = |node: &&Node| {
+        let lan = node.labels.get("lan").map(String::as_str);
+        [Some(node.name.as_str()), Some(&node.address), lan].contains(&Some(host))
+    };
+    let mut here = nodes.iter().filter(is_here);
+    let first = here.next()?;
+    // Boards of a lab share their address: then nobody knows whose it is.
+    here.next().is_none().then_some(first.name.as_str())
 }
 
 /// Brings findings into their order: worst first, then oldest first, and what follows from another one directly below it.
@@ -76,10 +84,14 @@ pub fn following(findings: &[Finding], subject: &Subject) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use jiff::Timestamp;
 
     use super::*;
     use crate::domain::finding::Severity;
+    use crate::domain::node::SshAccess;
+    use crate::domain::platform::{Arch, Platform};
 
     fn spec(kind: ServiceKind) -> ServiceSpec {
         ServiceSpec {
@@ -93,9 +105,25 @@ mod tests {
         }
     }
 
+    fn node(name: &str, address: &str) -> Node {
+        Node {
+            name: name.into(),
+            address: address.into(),
+            platform: Platform::Generic,
+            arch: Arch::Amd64,
+            roles: BTreeSet::new(),
+            labels: BTreeMap::new(),
+            ssh: SshAccess::default(),
+        }
+    }
+
     #[test]
     fn a_key_leads_to_its_node_and_only_where_it_is_about_one() {
-        let nodes = ["pc1", "pc1.lan", "pc2"];
+        let nodes = [
+            node("pc1", "10.0.0.1"),
+            node("pc1.lan", "10.0.0.4"),
+            node("pc2", "10.0.0.2"),
+        ];
         for (kind, key, node) in [
             (ServiceKind::Consul, "member:pc2", Some("pc2")),
             (ServiceKind::Consul, "check:pc2:web", Some("pc2")),
@@ -104,14 +132,20 @@ mod tests {
             (ServiceKind::Nomad, "server:pc2.global", Some("pc2")),
             (ServiceKind::Nomad, "server:pc1.lan.global", Some("pc1.lan")),
             (ServiceKind::Nomad, "job:pc2", None),
-            (ServiceKind::Traefik, "server:pc2:http://10.0.0.2", None),
+            (
+                ServiceKind::Traefik,
+                "server:web@consul:http://10.0.0.2:80",
+                Some("pc2"),
+            ),
+            (
+                ServiceKind::Traefik,
+                "server:web@consul:http://10.0.0.22/a",
+                None,
+            ),
+            (ServiceKind::Traefik, "server:pc2:pc2:80", None),
             (ServiceKind::Kubernetes, "node:pc1", Some("pc1")),
         ] {
-            assert_eq!(
-                node_of(&spec(kind), key, nodes.into_iter()),
-                node,
-                "{kind} {key}"
-            );
+            assert_eq!(node_of(&spec(kind), key, &nodes), node, "{kind} {key}");
         }
     }
 
