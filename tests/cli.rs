@@ -265,6 +265,47 @@ fn the_lab_is_deployed_looked_at_and_left_alone() {
 }
 
 #[test]
+fn what_runs_bring_is_fetched_beforehand_and_a_damaged_file_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let lab = Lab::start(home.path());
+    let json = |args: &[&str], status: i32| -> Vec<Value> {
+        let (text, _) = expect(&run(&lab.home, &lab.args(args)), status);
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let before = json(&["cache", "--json"], 1);
+    assert_eq!(before.len(), 2, "one for each architecture: {before:?}");
+    for item in &before {
+        assert_eq!(item["state"], "missing");
+        let recipes = item["needed_by"]["lab"].as_array().unwrap();
+        assert!(recipes.contains(&"deploy".into()), "{recipes:?}");
+    }
+    let filled = json(&["cache", "fill", "lab", "--json"], 0);
+    assert!(
+        filled.iter().all(|item| item["state"] == "here"),
+        "{filled:?}"
+    );
+
+    let path = filled[0]["path"].as_str().unwrap();
+    let whole = fs::read(path).unwrap();
+    fs::write(path, &whole[..10]).unwrap();
+    let (text, _) = expect(&run(&lab.home, &lab.args(&["cache"])), 1);
+    assert!(text.contains("damaged"), "{text}");
+    let (_, told) = expect(&run(&lab.home, &lab.args(&["cache", "fill"])), 0);
+    assert!(told.contains("fetched"), "{told}");
+    assert_eq!(fs::read(path).unwrap(), whole);
+
+    // What nobody needs any more is told, and is no fault.
+    let odd = Path::new(path).with_file_name("0".repeat(64));
+    fs::write(odd, "old").unwrap();
+    let (text, _) = expect(&run(&lab.home, &lab.args(&["cache"])), 0);
+    assert!(text.contains("unused"), "{text}");
+    expect(&run(&lab.home, &lab.args(&["cache", "-e", "nowhere"])), 3);
+}
+
+#[test]
 fn an_interrupt_cancels_the_run_a_second_change_is_refused_meanwhile_and_the_rest_is_taken_up() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();

@@ -8,6 +8,7 @@ mod approvals;
 mod audit;
 mod background;
 mod bootstrap;
+mod cache;
 mod cancel;
 mod copy;
 mod drift;
@@ -167,6 +168,8 @@ enum Command {
     Engine(engine::EngineCommand),
     /// Try out where notifications go
     Notify(notify::NotifyArgs),
+    /// List what runs bring to nodes, whether it is here and who needs it; or fetch it beforehand
+    Cache(cache::CacheArgs),
     /// Check the workspace and point at every mistake
     Check(workspace::CheckArgs),
     /// Print the JSON Schema of a file, for editors that complete and validate
@@ -263,6 +266,7 @@ pub async fn main() -> color_eyre::Result<Exit> {
         Some(Command::Schedules(args)) => schedules::schedules(global, args).await,
         Some(Command::Engine(command)) => engine::engine(global, command).await,
         Some(Command::Notify(args)) => notify::notify(global, args).await,
+        Some(Command::Cache(args)) => cache::cache(global, args).await,
         Some(Command::Check(args)) => workspace::check(global, &args),
         Some(Command::Schema(args)) => workspace::schema(&args),
         Some(Command::Completions { shell }) => {

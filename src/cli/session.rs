@@ -412,7 +412,11 @@ pub(super) fn state_dir(global: &Global) -> color_eyre::Result<PathBuf> {
         .to_owned())
 }
 
-fn cache_dir(global: &Global) -> color_eyre::Result<PathBuf> {
+/// Where what was fetched for nodes is kept.
+///
+/// # Errors
+/// [`Exit::Unusable`] without a home directory.
+pub(super) fn cache_dir(global: &Global) -> color_eyre::Result<PathBuf> {
     match &global.state_dir {
         Some(dir) => Ok(dir.join("cache")),
         None => Ok(project_dirs()?.cache_dir().join("downloads")),

@@ -11,17 +11,19 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::checksum::{is_sha256, sha256_of, sha256_of_file};
 use super::exec::look_well;
 use super::meter::Meter;
 use super::stat::{self, Kind, Seen};
-use super::undo::Back;
-use super::{Difference, Means, ResourceError, file};
+use super::undo::{Back, Records};
+use super::{Difference, Log, Means, ResourceError, file};
 use crate::domain::resource::DownloadSpec;
 use crate::domain::undo::{Before, UnpackedBefore};
-use crate::transport::http::{HttpClient, HttpError, public};
+use crate::transport::http::{self, HttpClient, HttpError, public};
 use crate::transport::{FileMeta, Host, ReachError, Source};
 
 /// How often a waiting task looks whether the fetching one is done.
@@ -243,6 +245,59 @@ async fn obtain(source: &str, sha256: &str, means: &Means<'_>) -> Result<PathBuf
             error => failed(error.to_string(), false),
         })?;
     Ok(cached)
+}
+
+/// Brings what is at `source` to hand, verified, without any node: the path here, or in `cache`. What lies in the cache with
+/// another checksum is fetched anew.
+///
+/// # Errors
+/// [`ResourceError`] when it cannot be had: no answer, another checksum, a full disk, cancelled.
+pub async fn bring(
+    source: &str,
+    sha256: &str,
+    cache: &Path,
+    log: &dyn Log,
+    cancel: &CancellationToken,
+) -> Result<PathBuf, ResourceError> {
+    check_sum(sha256)?;
+    let means = Means {
+        log,
+        cancel,
+        cache,
+        offline: false,
+        changed: &[],
+        records: &Unrecorded,
+        position: 0,
+    };
+    if is_url(source) && !is_at_hand(source, sha256, cache).await {
+        let kept = kept(cache, sha256);
+        match tokio::fs::remove_file(&kept).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(format!("{}: {error}", kept.display()), false));
+            }
+            _ => {}
+        }
+    }
+    obtain(source, sha256, &means).await
+}
+
+/// Nothing on any node is changed, so there is nothing to take back.
+struct Unrecorded;
+
+#[async_trait]
+impl Records for Unrecorded {
+    async fn name(&self, _: u32) -> Option<String> {
+        None
+    }
+
+    async fn record(&self, _: u32, _: &Before) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Where the part of a file is that was fetched so far, until it is whole.
+pub fn begun(cache: &Path, sha256: &str) -> PathBuf {
+    http::part_of(&kept(cache, sha256))
 }
 
 /// Where what was fetched is kept.

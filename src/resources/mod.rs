@@ -49,7 +49,7 @@ pub mod undo;
 mod unit_file;
 mod user;
 
-pub use download::{is_at_hand, is_url, kept};
+pub use download::{begun, bring, is_at_hand, is_url, kept};
 
 use tokio_util::sync::CancellationToken;
 

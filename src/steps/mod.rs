@@ -50,7 +50,7 @@ pub use handlers::{Debts, NoDebts};
 pub use library::Library;
 pub use plan::{PlanError, plan, seal};
 pub use resume::{Earlier, resume};
-pub use sources::{Sources, sources};
+pub use sources::{Needs, Sources, needs, sources};
 pub use undo::{Past, Trace, plan_undo, take_back, traces};
 pub use vault::{Ceremonies, Chair, Heard, Spoken};
 pub use workshop::{Matrices, Secrets, Workshop};

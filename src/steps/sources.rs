@@ -1,10 +1,12 @@
 //! What the nodes of a plan will be given, and from where: for runs that may fetch nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::plan::{PlanError, plan};
 use super::template::{TemplateError, Templates};
 use crate::domain::environment::Environment;
-use crate::domain::plan::{Plan, PlannedStep};
+use crate::domain::plan::{Plan, PlanRequest, PlannedStep};
+use crate::domain::recipe::Recipe;
 use crate::domain::resource::{Presence, Resource};
 
 /// See [`sources`].
@@ -38,6 +40,51 @@ pub fn sources(plan: &Plan, environment: &Environment) -> Result<Sources, Templa
     Ok(found)
 }
 
+/// What the recipes of an environment bring to its nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Each source and its SHA-256, with the recipes that need it.
+    pub brought: BTreeMap<(String, String), BTreeSet<String>>,
+    /// Recipes that cannot be planned without more being said, and why. What finds nothing to do is not among them.
+    pub unplanned: BTreeMap<String, String>,
+}
+
+/// What `recipes` would bring to the nodes of `environment`, as far as they can be planned with their defaults.
+pub fn needs<'a>(environment: &Environment, recipes: impl Iterator<Item = &'a Recipe>) -> Needs {
+    let mut needs = Needs::default();
+    for recipe in recipes {
+        let request = PlanRequest {
+            environment: environment.name.clone(),
+            recipe: recipe.name.clone(),
+            ..PlanRequest::default()
+        };
+        let planned = match plan(recipe, environment, request) {
+            Ok(planned) => planned,
+            Err(PlanError::NothingToDo(_)) => continue,
+            Err(error) => {
+                needs
+                    .unplanned
+                    .insert(recipe.name.clone(), error.to_string());
+                continue;
+            }
+        };
+        match sources(&planned, environment) {
+            Ok(sources) => {
+                for brought in sources.brought {
+                    let by = needs.brought.entry(brought).or_default();
+                    by.insert(recipe.name.clone());
+                }
+            }
+            Err(error) => {
+                needs
+                    .unplanned
+                    .insert(recipe.name.clone(), error.to_string());
+            }
+        }
+    }
+    needs
+}
+
 impl Sources {
     fn add(&mut self, host: &str, resource: Resource) {
         match resource {
@@ -60,5 +107,25 @@ impl Sources {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::Library;
+    use crate::steps::testing::staging;
+
+    #[test]
+    fn what_recipes_bring_is_known_with_who_needs_it() {
+        let library = Library::load(None);
+        let needs = needs(&staging(), library.recipes());
+        let amd64 = ("/srv/artifacts/consul_amd64.deb".to_owned(), "a".repeat(64));
+        let recipes = &needs.brought[&amd64];
+        for recipe in ["consul", "deploy", "join"] {
+            assert!(recipes.contains(recipe), "{recipes:?}");
+        }
+        assert_eq!(needs.brought.len(), 2, "one for each architecture");
+        assert!(!needs.unplanned.contains_key("deploy"), "{needs:?}");
     }
 }

@@ -3,13 +3,13 @@
 //! Every request has a deadline that covers connecting, waiting and reading; a body has a size limit; redirects are not
 //! followed (an API that redirects says so by its status). Errors never carry a query or user information.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{HeaderMap, HeaderValue};
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::Progress;
@@ -24,6 +24,79 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// A client with a pool of kept connections; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct HttpClient(reqwest::Client);
+
+/// Where the part of a download lies that has been fetched so far.
+pub fn part_of(into: &Path) -> PathBuf {
+    into.with_extension("part")
+}
+
+fn disk(path: &Path, error: &std::io::Error) -> HttpError {
+    HttpError::Download(format!("{}: {error}", path.display()))
+}
+
+async fn forget(part: &Path) -> Result<(), HttpError> {
+    match tokio::fs::remove_file(part).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(disk(part, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// A file of which a part may be there.
+struct Begun {
+    file: tokio::fs::File,
+    digest: Sha256,
+    /// Bytes that are there.
+    done: u64,
+}
+
+impl Begun {
+    /// Reads what is there, and will write behind it.
+    async fn open(part: &Path) -> std::io::Result<Self> {
+        let mut options = tokio::fs::OpenOptions::new();
+        options
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(0o600);
+        let mut begun = Self {
+            file: options.open(part).await?,
+            digest: Sha256::new(),
+            done: 0,
+        };
+        let mut piece = vec![0; 256 * 1024];
+        loop {
+            let count = begun.file.read(&mut piece).await?;
+            if count == 0 {
+                return Ok(begun);
+            }
+            begun.digest.update(&piece[..count]);
+            begun.done += count as u64;
+        }
+    }
+
+    async fn restart(&mut self) -> std::io::Result<()> {
+        self.file.set_len(0).await?;
+        self.file.seek(std::io::SeekFrom::Start(0)).await?;
+        self.digest = Sha256::new();
+        self.done = 0;
+        Ok(())
+    }
+
+    async fn take(&mut self, chunk: &[u8]) -> std::io::Result<()> {
+        self.file.write_all(chunk).await?;
+        self.digest.update(chunk);
+        self.done += chunk.len() as u64;
+        Ok(())
+    }
+
+    /// Makes it durable; gives the checksum in hexadecimal digits.
+    async fn finish(mut self) -> std::io::Result<String> {
+        self.file.flush().await?;
+        self.file.sync_all().await?;
+        Ok(crate::domain::hex(&self.digest.finalize()))
+    }
+}
 
 /// An answer, whatever its status.
 #[derive(Debug)]
@@ -121,7 +194,9 @@ impl HttpClient {
             .unwrap_or(Err(HttpError::Timeout(limit)))
     }
 
-    /// Fetches `url` into the file `into`, which appears whole and verified or not at all.
+    /// Fetches `url` into the file `into`, which appears whole and verified or not at all. What was fetched before it broke off
+    /// lies beside it ([`part_of`]), and the next attempt goes on from there when the server can. Only one at a time may fetch
+    /// the same file: that is for the caller to see to.
     ///
     /// `sha256` is 64 hexadecimal digits. There is no deadline for the whole (files are large and links slow), but none of
     /// its pauses may be longer than half a minute.
@@ -150,41 +225,66 @@ impl HttpClient {
         into: &Path,
         progress: Progress<'_>,
     ) -> Result<(), HttpError> {
-        let disk =
-            |error: std::io::Error| HttpError::Download(format!("{}: {error}", into.display()));
-        let mut incoming = self.open("GET", url, &[], None).await?;
-        if incoming.status() != 200 {
+        let part = part_of(into);
+        loop {
+            let (found, resumed) = self.fetch_part(url, &part, progress).await?;
+            if found.eq_ignore_ascii_case(sha256) {
+                let kept = tokio::fs::rename(&part, into).await;
+                return kept.map_err(|error| disk(into, &error));
+            }
+            forget(&part).await?;
+            // The beginning may be of another file than the end: fetched as a whole it is one or the other.
+            if !resumed {
+                return Err(HttpError::Download(format!(
+                    "{}: the checksum is {found}, but {sha256} was declared; the file changed or the declaration is wrong",
+                    public(url)
+                )));
+            }
+        }
+    }
+
+    /// Fetches what is missing of `part`; gives the checksum of the whole, and whether some of it was there.
+    async fn fetch_part(
+        &self,
+        url: &str,
+        part: &Path,
+        progress: Progress<'_>,
+    ) -> Result<(String, bool), HttpError> {
+        let mut begun = Begun::open(part)
+            .await
+            .map_err(|error| disk(part, &error))?;
+        let mut headers = Vec::new();
+        if begun.done > 0 {
+            headers.push(("range", format!("bytes={}-", begun.done)));
+        }
+        let mut incoming = self.open("GET", url, &headers, None).await?;
+        if begun.done > 0 && incoming.status() != 206 {
+            // It begins anew, or has nothing that would come behind what is there.
+            begun.restart().await.map_err(|error| disk(part, &error))?;
+            if incoming.status() != 200 {
+                incoming = self.open("GET", url, &[], None).await?;
+            }
+        }
+        let resumed = begun.done > 0;
+        if !resumed && incoming.status() != 200 {
+            forget(part).await?;
             return Err(HttpError::Download(format!(
                 "{}: status {}",
                 public(url),
                 incoming.status()
             )));
         }
-        let total = incoming.length().unwrap_or(0);
-        let folder = into.parent().unwrap_or_else(|| Path::new("."));
-        // Named until it is kept by nothing that a reader looks for; dropped, and so removed, on every way out.
-        let (file, path) = tempfile::NamedTempFile::new_in(folder)
-            .map_err(disk)?
-            .into_parts();
-        let mut file = tokio::fs::File::from_std(file);
-        let mut digest = Sha256::new();
-        let mut done = 0;
+        let total = begun.done + incoming.length().unwrap_or(0);
         while let Some(chunk) = incoming.chunk().await? {
-            digest.update(&chunk);
-            file.write_all(&chunk).await.map_err(disk)?;
-            done += chunk.len() as u64;
-            progress(done, total.max(done));
+            if let Err(error) = begun.take(&chunk).await {
+                // A full disk is not made emptier by what cannot be finished.
+                forget(part).await?;
+                return Err(disk(part, &error));
+            }
+            progress(begun.done, total.max(begun.done));
         }
-        file.flush().await.map_err(disk)?;
-        file.sync_all().await.map_err(disk)?;
-        let found = crate::domain::hex(&digest.finalize());
-        if !found.eq_ignore_ascii_case(sha256) {
-            return Err(HttpError::Download(format!(
-                "{}: the checksum is {found}, but {sha256} was declared; the file changed or the declaration is wrong",
-                public(url)
-            )));
-        }
-        path.persist(into).map_err(|error| disk(error.error))
+        let found = begun.finish().await.map_err(|error| disk(part, &error))?;
+        Ok((found, resumed))
     }
 
     /// Sends a request whose answer is read piece by piece.
@@ -356,7 +456,7 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use wiremock::matchers::path;
+    use wiremock::matchers::{header, path};
     use wiremock::{Mock, MockServer, ResponseTemplate};
 
     use super::*;
@@ -443,5 +543,44 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(std::fs::read(&into).unwrap(), b"abc");
+    }
+
+    #[tokio::test]
+    async fn a_download_goes_on_where_it_broke_off_and_begins_anew_where_it_cannot() {
+        let server = MockServer::start().await;
+        Mock::given(path("/resumes"))
+            .and(header("range", "bytes=2-"))
+            .respond_with(ResponseTemplate::new(206).set_body_string("c"))
+            .mount(&server)
+            .await;
+        Mock::given(path("/whole"))
+            .respond_with(ResponseTemplate::new(200).set_body_string("abc"))
+            .mount(&server)
+            .await;
+        Mock::given(path("/changed"))
+            .and(header("range", "bytes=2-"))
+            .respond_with(ResponseTemplate::new(206).set_body_string("z"))
+            .up_to_n_times(1)
+            .mount(&server)
+            .await;
+        Mock::given(path("/changed"))
+            .respond_with(ResponseTemplate::new(200).set_body_string("abc"))
+            .mount(&server)
+            .await;
+        let right = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let cancel = CancellationToken::new();
+        for place in ["resumes", "whole", "changed"] {
+            let folder = tempfile::tempdir().unwrap();
+            let into = folder.path().join("f");
+            std::fs::write(part_of(&into), "ab").unwrap();
+            let url = format!("{}/{place}", server.uri());
+            client()
+                .download(&url, right, &into, &|_, _| {}, &cancel)
+                .await
+                .unwrap_or_else(|error| panic!("{place}: {error}"));
+            assert_eq!(std::fs::read(&into).unwrap(), b"abc", "{place}");
+            let left = std::fs::read_dir(folder.path()).unwrap().count();
+            assert_eq!(left, 1, "{place}");
+        }
     }
 }

@@ -169,7 +169,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
     bind(X::Plan, &["pageup"], C::PageUp, "scroll a page up", ""),
     bind(X::Plan, &["pagedown"], C::PageDown, "scroll a page down", ""),
     bind(X::Plan, &["ctrl-d"], C::DryRun, "dry run on or off; also D, outside of the name", "dry run"),
-    bind(X::Plan, &["ctrl-o"], C::Offline, "fetch nothing, or as it is needed: packages from here and from the cache only; also O, outside of the name", "offline"),
+    bind(X::Plan, &["ctrl-o"], C::Offline, "fetch nothing, or as needed; also O", "offline"),
     bind(X::Plan, &["esc"], C::Back, "close without starting", "close"),
     bind(X::Question, &["enter"], C::Accept, "press the button that has the focus", "press button"),
     bind(X::Question, &["tab", "left", "right", "shift-tab"], C::NextField, "other button", "button"),
