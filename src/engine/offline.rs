@@ -50,8 +50,8 @@ impl Core {
         }
         if !missing.is_empty() {
             return Err(Refusal::new(format!(
-                "this run fetches nothing, and these are not at hand: {}. Where there is a way to them, `quarterdeck cache \
-                 fill` fetches them; or put each where it is kept",
+                "this run fetches nothing, and these are not at hand; where there is a way to them, `quarterdeck cache fill` \
+                 fetches them, or put each where it is kept: {}",
                 missing.join("; ")
             )));
         }

@@ -128,6 +128,11 @@ impl PlanDialog {
             Command::Accept => return self.press(),
             _ => {}
         }
+        if let Stage::Refused(reason) = &self.stage {
+            // No line is as short as that.
+            let most = u16::try_from(reason.len() / 20).unwrap_or(u16::MAX);
+            self.scroll = self.scroll.min(most);
+        }
         if let Stage::Ready(plan, _) = &self.stage {
             let most = plan
                 .steps
@@ -228,7 +233,16 @@ impl PlanDialog {
             .clamp(screen.width.min(40), 110);
         let (title, lines) = match &self.stage {
             Stage::Asked => ("Plan".to_owned(), Vec::new()),
-            Stage::Refused(_) => ("No plan".to_owned(), Vec::new()),
+            Stage::Refused(reason) => {
+                let wide = usize::from(width.saturating_sub(4).max(8));
+                let bad = Style {
+                    bg: None,
+                    ..theme.bad
+                };
+                let lines = text::wrap(&paint.look.plain(reason), wide).into_iter();
+                let lines: Vec<_> = lines.map(|line| Line::styled(line, bad)).collect();
+                ("No plan".to_owned(), lines)
+            }
             Stage::Ready(plan, _) => (
                 format!("Plan: {}", plan.title),
                 body(paint.look, plan, usize::from(width.saturating_sub(4))),
@@ -236,14 +250,26 @@ impl PlanDialog {
         };
         let tall = u16::try_from(lines.len())
             .unwrap_or(u16::MAX)
-            .saturating_add(9);
+            .saturating_add(if matches!(self.stage, Stage::Refused(_)) {
+                4
+            } else {
+                9
+            });
         let height = tall.clamp(11, screen.height.saturating_sub(2).max(11));
         let room = paint.dialog((width, height), &title, edge);
         match &self.stage {
             Stage::Asked => paint.hint(room, "Making the plan", theme.muted),
             Stage::Refused(reason) => {
                 let (body, foot) = cut_bottom(room, 1);
-                paint.hint(body, reason, theme.bad);
+                let visible = usize::from(body.height);
+                // A sentence stands in the middle, a list is read from its beginning.
+                if lines.len() <= 4 {
+                    paint.hint(body, reason, theme.bad);
+                } else {
+                    let first = usize::from(self.scroll).min(lines.len().saturating_sub(visible));
+                    paint.lines(body, &lines[first..]);
+                    paint.scroll_thumb(body, false, lines.len(), visible, first);
+                }
                 self.buttons(paint, foot);
             }
             Stage::Ready(plan, gate) => self.ready(paint, room, plan, *gate, &lines),
