@@ -29,6 +29,8 @@ mod members;
 mod stack;
 #[path = "real_nodes/states.rs"]
 mod states;
+#[path = "real_nodes/vanish.rs"]
+mod vanish;
 #[path = "real_nodes/watching.rs"]
 mod watching;
 

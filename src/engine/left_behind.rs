@@ -1,25 +1,33 @@
-//! What an engine that is gone has left behind: commands of its runs that still run, here or on a node.
+//! What an engine that is gone, or a connection that was lost, has left behind: commands of runs that still run, here or on
+//! a node.
 //!
 //! They are found by the mark that every command carries ([`job`]). Nothing is ended by itself: a command that is half
-//! way through may be worse to stop than to wait for. A run is not taken up where one of its commands still runs.
+//! way through may be worse to stop than to wait for. A run is not taken up where one of its commands still runs, and where
+//! only the connection was lost, another attempt of the same task waits for the end of the one before ([`outlast`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
+use crate::client::Refusal;
 use crate::domain::plan::{Origin, Plan};
-use crate::domain::run::{Run, RunId, RunState, Stream, TaskState};
+use crate::domain::run::{Run, RunId, RunState, Stream, TaskKey, TaskState};
+use crate::resources::Log;
 use crate::steps::Earlier;
-use crate::store::NewLine;
+use crate::store::{NewLine, Redactor};
 use crate::transport::detached::{self, Spool};
 use crate::transport::local::LocalHost;
 use crate::transport::{Command, Host, Reach, job};
 
 /// How long one host may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// From one look at a command that is waited for to the next.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// A command that still runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +68,29 @@ pub(super) struct Look {
     pub(super) detached: Vec<Detached>,
 }
 
+impl Look {
+    /// Refuses what cannot be done (`resume`, `undo`) while a command still runs.
+    ///
+    /// # Errors
+    /// [`Refusal`] that names the command, where it runs and since when.
+    pub(super) fn refuse(&self, what: &str, redactor: &Redactor) -> Result<(), Refusal> {
+        match self.found.first() {
+            None => Ok(()),
+            Some(left) => Err(Refusal::new(format!(
+                "{}; wait until it has ended, or end it, and {what} then",
+                redactor.cleaned(left.account())
+            ))),
+        }
+    }
+
+    /// What could not be looked at, one sentence each for a plan.
+    pub(super) fn doubts(&self) -> impl Iterator<Item = String> + '_ {
+        self.unknown.iter().map(|reason| {
+            format!("whether something that was begun there still runs is not known: {reason}")
+        })
+    }
+}
+
 /// A detached command that a run has left on a node.
 #[derive(Debug)]
 pub(super) struct Detached {
@@ -86,11 +117,12 @@ impl Detached {
 }
 
 impl Core {
-    /// Looks for commands of a run that was cut off, on every host where a task was in progress.
+    /// Looks for commands of a run that was cut off, on every host where a task was in progress: when the engine ended, when
+    /// it was told to stop, or when the host could no longer be reached.
     pub(super) async fn left_behind(&self, earlier: &Earlier) -> Look {
         if !matches!(
             earlier.run.state,
-            RunState::Interrupted | RunState::Cancelled
+            RunState::Interrupted | RunState::Cancelled | RunState::Failed
         ) {
             return Look::default();
         }
@@ -109,40 +141,31 @@ impl Core {
             detached: self.spools(earlier).await,
             ..Look::default()
         };
+        let failed = earlier.run.state == RunState::Failed;
         for look in futures::future::join_all(looks).await {
             match look {
                 Ok(found) => all.found.extend(found),
-                Err(reason) => all.unknown.push(reason),
+                // What ended badly has ended: only where nobody answers it is not known whether it did.
+                Err(Blind { answered: true, .. }) if failed => {}
+                Err(blind) => all.unknown.push(blind.reason),
             }
         }
         all
     }
 
-    async fn look_at(&self, run: &Run, place: Option<&str>) -> Result<Vec<LeftBehind>, String> {
-        let argv = ["sh", "-c", job::FIND, "sh", &run.id.to_string()];
-        let command = Command::new(argv).within(DEADLINE);
-        let output = match place {
-            None => LocalHost::new("here").output(&command).await,
+    async fn look_at(&self, run: &Run, place: Option<&str>) -> Result<Vec<LeftBehind>, Blind> {
+        match place {
+            None => look_on(&LocalHost::new("here"), run.id, None).await,
             Some(name) => {
-                let room = self.room(&run.environment).map_err(|gone| gone.message)?;
-                let host = room.reach.host(name).map_err(|error| error.to_string())?;
-                let asked = tokio::time::timeout(DEADLINE, async { host.output(&command).await });
-                asked
-                    .await
-                    .map_err(|_| format!("{name} did not answer within {} s", DEADLINE.as_secs()))?
+                let room = self.room(&run.environment);
+                let room = room.map_err(|gone| Blind::silence(&gone.message))?;
+                let host = room
+                    .reach
+                    .host(name)
+                    .map_err(|error| Blind::silence(&error))?;
+                look_on(&*host, run.id, place).await
             }
-        };
-        let output = output.map_err(|error| error.to_string())?;
-        let place = place.unwrap_or("where the engine is");
-        if !output.exit.success() {
-            return Err(format!("{place}: {}", output.exit));
         }
-        let host = (place != "where the engine is").then_some(place);
-        Ok(read(
-            &String::from_utf8_lossy(&output.stdout),
-            &run.id,
-            host,
-        ))
     }
 
     /// What detached commands of a run, or of those that it took up, are on the hosts that it worked on. A host that does not
@@ -209,6 +232,87 @@ impl Core {
             }
         }
     }
+}
+
+/// Waits until no command of `task` still runs on `host`, before the task is attempted once more: after a lost connection, or
+/// where a command did not stop in time, the one before may still be at work, and two at once would be in each other's way.
+///
+/// Where it cannot be looked there is no waiting: a host that does not answer does not answer the attempt either.
+///
+/// # Errors
+/// What still runs, when `cancel` fires first.
+pub(super) async fn outlast(
+    host: &dyn Host,
+    run: RunId,
+    task: &TaskKey,
+    log: &dyn Log,
+    cancel: &CancellationToken,
+) -> Result<(), String> {
+    let own = job::plain(&task.to_string());
+    let mut told = false;
+    loop {
+        let found = match look_on(host, run, task.host.as_deref()).await {
+            Ok(found) => found,
+            Err(blind) => {
+                tracing::debug!(%run, %task, reason = blind.reason, "an earlier attempt is not looked for");
+                return Ok(());
+            }
+        };
+        let Some(left) = found.into_iter().find(|left| left.task == own) else {
+            return Ok(());
+        };
+        if !told {
+            let text = format!("{}; another attempt waits for its end", left.account());
+            log.line(Stream::Note, text).await;
+            told = true;
+        }
+        if cancel.run_until_cancelled(sleep(PAUSE)).await.is_none() {
+            return Err(left.account());
+        }
+    }
+}
+
+/// Why a host could not be looked at.
+struct Blind {
+    reason: String,
+    /// Whether it was there, and only could not tell.
+    answered: bool,
+}
+
+impl Blind {
+    fn silence(reason: &impl std::fmt::Display) -> Self {
+        Self {
+            reason: reason.to_string(),
+            answered: false,
+        }
+    }
+}
+
+/// What still runs of `run` on `host`, which is called `place` where it is a node.
+async fn look_on(
+    host: &dyn Host,
+    run: RunId,
+    place: Option<&str>,
+) -> Result<Vec<LeftBehind>, Blind> {
+    let argv = ["sh", "-c", job::FIND, "sh", &run.to_string()];
+    let command = Command::new(argv).within(DEADLINE);
+    let name = place.unwrap_or("where the engine is");
+    let output = tokio::time::timeout(DEADLINE, host.output(&command))
+        .await
+        .map_err(|_| {
+            Blind::silence(&format!(
+                "{name} did not answer within {} s",
+                DEADLINE.as_secs()
+            ))
+        })?
+        .map_err(|error| Blind::silence(&error))?;
+    if !output.exit.success() {
+        return Err(Blind {
+            reason: format!("{name}: {}", output.exit),
+            answered: true,
+        });
+    }
+    Ok(read(&String::from_utf8_lossy(&output.stdout), &run, place))
 }
 
 /// Removes what the detached commands of an ended run have left on `hosts`; `first` is the run it carried on in the end. What
@@ -313,8 +417,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_was_left_behind_here_is_found_by_its_mark() {
-        use tokio_util::sync::CancellationToken;
-
         use crate::transport::{Chunk, ChunkSink, local};
 
         struct Nothing;

@@ -31,12 +31,7 @@ impl Core {
             others.iter().filter(|other| Some(other.id) != itself),
         )?;
         let look = self.left_behind(&earlier).await;
-        if let Some(left) = look.found.first() {
-            return Err(Refusal::new(format!(
-                "{}; wait until it has ended, or end it, and resume then",
-                self.redactor.cleaned(left.account())
-            )));
-        }
+        look.refuse("resume", &self.redactor)?;
         let environment = Arc::new(self.marked(&self.room(&earlier.run.environment)?.environment));
         let recipe = self.recipe(&earlier.run.recipe).cloned();
         let planned = tokio::task::spawn_blocking(move || {
@@ -46,10 +41,7 @@ impl Core {
             }
             plan.cautions
                 .extend(look.detached.iter().map(Detached::caution));
-            let unknown = look.unknown.iter().map(|reason| {
-                format!("whether something that was begun there still runs is not known: {reason}")
-            });
-            plan.cautions.extend(unknown);
+            plan.cautions.extend(look.doubts());
             Ok::<_, PlanError>(steps::seal(plan, &environment))
         });
         let plan = planned

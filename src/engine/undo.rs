@@ -20,9 +20,10 @@ use crate::domain::run::{Run, RunId, TaskKey, TaskState};
 use crate::domain::undo::{Before, Remembered};
 use crate::resources::Log;
 use crate::resources::undo::{NoRecords, Records};
-use crate::steps::{self, Earlier, Outcome, Past, StepError, Trace};
+use crate::steps::{self, Earlier, Outcome, Past, PlanError, StepError, Trace};
 use crate::store::{Change, Handle, Redactor, StoreError};
 use crate::transport::ask::attended_with;
+use crate::transport::job;
 
 /// The records of one run; clones are the same records.
 #[derive(Clone)]
@@ -125,10 +126,18 @@ impl Core {
             return Err(Refusal::new(format!("there is no run {run}")));
         };
         may_undo(&newest.earlier, &others)?;
+        let look = self.left_behind(&newest.earlier).await;
+        look.refuse("undo", &self.redactor)?;
         let environment =
             Arc::new(self.marked(&self.room(&newest.earlier.run.environment)?.environment));
-        let planned =
-            tokio::task::spawn_blocking(move || steps::plan_undo(&past, &environment, request));
+        let planned = tokio::task::spawn_blocking(move || {
+            let mut plan = steps::plan_undo(&past, &environment, request)?;
+            if look.unknown.is_empty() {
+                return Ok(plan);
+            }
+            plan.cautions.extend(look.doubts());
+            Ok::<_, PlanError>(steps::seal(plan, &environment))
+        });
         let plan = planned
             .await
             .map_err(|error| Refusal::new(format!("planning stopped: {error}")))?
@@ -252,9 +261,15 @@ impl Executor for TakeBack {
             step: step.id.clone(),
             host: host.map(Into::into),
         };
-        let context = self.steps.context(task, log, cancel, Arc::new(NoRecords));
-        let work = steps::take_back(step, host, traces, self.force, &context);
-        let outcome = attended_with(Arc::clone(&self.steps.wallet), work).await?;
+        let context = self
+            .steps
+            .context(task.clone(), log, cancel, Arc::new(NoRecords));
+        let work = attended_with(
+            Arc::clone(&self.steps.wallet),
+            steps::take_back(step, host, traces, self.force, &context),
+        );
+        let run = self.steps.run.to_string();
+        let outcome = job::within(&run, &run, &task.to_string(), Box::pin(work)).await?;
         if !context.dry_run {
             for trace in traces {
                 self.mark(trace).await.map_err(|error| StepError {
@@ -264,6 +279,16 @@ impl Executor for TakeBack {
             }
         }
         Ok(outcome)
+    }
+
+    async fn outlast(
+        &self,
+        step: &Step,
+        host: Option<&str>,
+        log: &dyn Log,
+        cancel: &CancellationToken,
+    ) -> Result<(), StepError> {
+        self.steps.outlast(step, host, log, cancel).await
     }
 }
 

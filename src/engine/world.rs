@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::approvals::Asker;
 use super::debts::RunDebts;
 use super::drift::RunDrift;
+use super::left_behind;
 use super::run::{Executor, Tasks};
 use super::undo::RunRecords;
 use super::workshop::RunWorkshop;
@@ -176,5 +177,29 @@ impl Executor for Steps {
         ));
         let (run, first) = (self.run.to_string(), self.first.to_string());
         job::within(&run, &first, &task.to_string(), work).await
+    }
+
+    async fn outlast(
+        &self,
+        step: &Step,
+        host: Option<&str>,
+        log: &dyn Log,
+        cancel: &CancellationToken,
+    ) -> Result<(), StepError> {
+        // What runs here is ended with its attempt; what is detached is taken up again, not waited for.
+        let Some(name) = host.filter(|_| !step.detaches()) else {
+            return Ok(());
+        };
+        let task = TaskKey {
+            step: step.id.clone(),
+            host: Some(name.into()),
+        };
+        let host = self.reach.host(name)?;
+        left_behind::outlast(&*host, self.run, &task, log, cancel)
+            .await
+            .map_err(|message| StepError {
+                message,
+                passing: true,
+            })
     }
 }

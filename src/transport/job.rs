@@ -22,17 +22,19 @@ struct Job {
 /// Does `work` in the name of a task: what it begins is marked with the `run` and its `task`. `first` is the run that it
 /// carries on in the end, itself when it takes up none: what was detached in an earlier one is found under its name.
 pub async fn within<F: Future>(run: &str, first: &str, task: &str, work: F) -> F::Output {
-    // The names go through a shell and through grep.
-    let mut plain = String::with_capacity(task.len());
-    for c in task.chars() {
-        let is_plain = c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '@');
-        plain.push(if is_plain { c } else { '_' });
-    }
+    let plain = plain(task);
     let job = Job {
         mark: format!("{run}.{plain}."),
         spool: format!("{first}.{plain}"),
     };
     JOB.scope(job, work).await
+}
+
+/// The name of a task as it stands in marks: marks go through a shell and through grep.
+pub fn plain(task: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '@');
+    let plain = task.chars().map(|c| if is_plain(c) { c } else { '_' });
+    plain.collect()
 }
 
 /// The name of the spool of a task's detached command; `position` tells several within one task apart. The same after a

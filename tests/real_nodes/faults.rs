@@ -122,5 +122,6 @@ async fn a_full_disk_on_one_of_five_nodes_is_told_and_the_run_is_finished_or_tak
     for node in ["n4", "n5"] {
         nodes.power("stop", node);
         nodes.power("wipe", node);
+        assert!(!nodes.has_network(node), "{node} left its network behind");
     }
 }

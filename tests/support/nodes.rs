@@ -87,6 +87,14 @@ impl Nodes {
         );
     }
 
+    /// Whether this machine still has a network of the node's own: its interface, and where that lives.
+    pub fn has_network(&self, node: &str) -> bool {
+        let name = std::fs::read_to_string(self.state.join("name")).expect("the nodes have a name");
+        Path::new("/run/netns")
+            .join(format!("{}-{node}", name.trim()))
+            .exists()
+    }
+
     fn script(&self) -> Command {
         let mut command =
             Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/nodes"));

@@ -32,6 +32,15 @@ pub(in crate::engine) trait Executor: Send + Sync {
         log: Arc<dyn Log>,
         cancel: CancellationToken,
     ) -> Result<Outcome, StepError>;
+
+    /// Waits until nothing of an earlier attempt still runs on `host`; called before each attempt but the first.
+    async fn outlast(
+        &self,
+        step: &Step,
+        host: Option<&str>,
+        log: &dyn Log,
+        cancel: &CancellationToken,
+    ) -> Result<(), StepError>;
 }
 
 /// How a task ended.
@@ -66,7 +75,7 @@ impl Work<'_> {
     pub(super) async fn carry_out(&self) -> Ending {
         let mut attempts = 1;
         loop {
-            let error = match self.attempt().await {
+            let error = match self.attempt(attempts > 1).await {
                 Attempt::Done(outcome) => return done(outcome, attempts),
                 Attempt::Stopped(told) => {
                     let reason = format!("stopped while in progress, it may be half done{told}");
@@ -120,12 +129,17 @@ impl Work<'_> {
         }
     }
 
-    async fn attempt(&self) -> Attempt {
+    async fn attempt(&self, again: bool) -> Attempt {
         // A token of its own: running out of time stops this attempt and nothing else.
         let token = self.cancel.child_token();
-        let work =
-            self.executor
-                .execute(self.step, self.host, Arc::clone(&self.log), token.clone());
+        let (executor, step, host) = (self.executor, self.step, self.host);
+        let work = async {
+            if again {
+                executor.outlast(step, host, &*self.log, &token).await?;
+            }
+            let log = Arc::clone(&self.log);
+            executor.execute(step, host, log, token.clone()).await
+        };
         let work = AssertUnwindSafe(work).catch_unwind();
         tokio::pin!(work);
         let out_of_time = tokio::select! {

@@ -204,6 +204,19 @@ impl Executor for Stage {
         self.seen.lock().unwrap().moves.push((key, false));
         result
     }
+
+    async fn outlast(
+        &self,
+        step: &Step,
+        host: Option<&str>,
+        log: &dyn Log,
+        _: &CancellationToken,
+    ) -> Result<(), StepError> {
+        let attempts = self.attempts(&step.id, host);
+        log.line(Stream::Note, format!("{attempts} before this one"))
+            .await;
+        Ok(())
+    }
 }
 
 fn step(id: &str, needs: &[&str], hosts: Option<&[&str]>) -> PlannedStep {

@@ -148,3 +148,33 @@ async fn a_run_is_not_taken_up_while_one_of_its_commands_still_runs() {
         "{refusal}"
     );
 }
+
+#[tokio::test]
+async fn a_run_whose_host_was_lost_is_neither_taken_up_nor_taken_back_while_its_command_goes_on() {
+    let scene = start(false).await;
+    let failed = scene.half_done().await;
+    let stat = format!("7 (work) S {} 100 0", ["0"; 18].join(" "));
+    let line = format!(
+        "100\n1700000000\n7\t{stat}\t{}.do@pc2.00ff\twork\n",
+        failed.id
+    );
+    let left = [("pc2".to_owned(), line)];
+    scene.weather.left.lock().unwrap().extend(left);
+    let refusal = scene.ask_to_resume(failed.id).await.unwrap_err();
+    assert!(refusal.message.ends_with("and resume then"), "{refusal}");
+    let back = PlanRequest {
+        origin: Some(Origin::Undo {
+            run: failed.id,
+            force: false,
+        }),
+        ..request("lab", "work")
+    };
+    let refusal = scene.client.call(Request::Plan(back.clone())).await;
+    let refusal = refusal.unwrap_err();
+    assert!(refusal.message.ends_with("and undo then"), "{refusal}");
+    scene.weather.left.lock().unwrap().clear();
+    scene.ask_to_resume(failed.id).await.unwrap();
+    // This one changed nothing that could be taken back, which is another reason.
+    let refusal = scene.client.call(Request::Plan(back)).await.unwrap_err();
+    assert!(!refusal.message.contains("still running"), "{refusal}");
+}
