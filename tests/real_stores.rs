@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
+#[path = "support/freeze.rs"]
+mod freeze;
 #[path = "support/program.rs"]
 mod program;
 
@@ -33,6 +35,9 @@ macro_rules! needs {
         }
     };
 }
+
+#[path = "real_stores/cut_off.rs"]
+mod cut_off;
 
 fn which(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap();

@@ -36,10 +36,10 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Sweeps the shelf, then looks at it until `stop`.
     pub(super) async fn keep_at_it(self, stop: CancellationToken) {
-        let shelf = self.shelf.clone();
-        match tokio::task::spawn_blocking(move || shelf.sweep()).await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(swept)) => tracing::info!(swept, "unfinished snapshots were removed"),
+        let (shelf, now) = (self.shelf.clone(), self.clock.now());
+        match tokio::task::spawn_blocking(move || shelf.sweep(now)).await {
+            Ok(Ok(swept)) if swept.removed == 0 => {}
+            Ok(Ok(swept)) => tracing::info!(?swept, "unfinished snapshots were removed"),
             Ok(Err(error)) => tracing::warn!(%error, "the shelf cannot be swept"),
             Err(error) => tracing::error!(%error, "sweeping stopped"),
         }

@@ -13,6 +13,9 @@ use super::ServiceError;
 use crate::domain::service::ServiceSpec;
 use crate::transport::http::{HttpClient, HttpError, Incoming, Reply};
 
+/// What there is to do about a Vault that is sealed.
+pub(crate) const UNSEAL: &str = "unseal it (`quarterdeck unseal`)";
+
 /// The moment by which an answer must be there, and the limit it came from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Until {
@@ -379,6 +382,12 @@ impl Answer {
 
 /// A status that is not 2xx.
 fn refused(url: String, status: u16, reason: String) -> ServiceError {
+    // Vault's and OpenBao's words for it; nobody else says them.
+    let reason = if status == 503 && reason.contains("Vault is sealed") {
+        format!("{reason}: {UNSEAL}")
+    } else {
+        reason
+    };
     match status {
         401 | 403 => ServiceError::Denied {
             url,

@@ -27,6 +27,16 @@ pub(super) const UNFINISHED: &str = ".taking-";
 /// Pieces that may wait for the disk; then the store waits.
 const AHEAD: usize = 16;
 
+/// What a disk said at `place`, and what to do about it.
+pub(crate) fn trouble(place: &Path, error: &io::Error) -> String {
+    let hint = if error.kind() == io::ErrorKind::StorageFull {
+        "; make room there, or keep fewer (`keep` of the step)"
+    } else {
+        ""
+    };
+    format!("{}: {error}{hint}", place.display())
+}
+
 /// Why there is no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IntakeError {
@@ -83,11 +93,11 @@ impl Intake {
         recipients: Recipients,
         report: impl Fn(u64) + Send + Sync + 'static,
     ) -> Result<Self, IntakeError> {
-        let place = folder.display().to_string();
+        let place = folder.to_owned();
         let file = tempfile::Builder::new()
             .prefix(UNFINISHED)
             .tempfile_in(folder)
-            .map_err(|error| IntakeError::Disk(format!("{place}: {error}")))?;
+            .map_err(|error| IntakeError::Disk(trouble(&place, &error)))?;
         let (pieces, arriving) = mpsc::channel(AHEAD);
         let worker = tokio::task::spawn_blocking(move || {
             file_away(kind, file, &recipients, arriving, &place)
@@ -137,9 +147,9 @@ fn file_away(
     file: NamedTempFile,
     recipients: &Recipients,
     arriving: mpsc::Receiver<Piece>,
-    place: &str,
+    place: &Path,
 ) -> Result<Filed, IntakeError> {
-    let disk = |error: io::Error| IntakeError::Disk(format!("{place}: {error}"));
+    let disk = |error: io::Error| IntakeError::Disk(trouble(place, &error));
     let (file, path) = file.into_parts();
     let counted = Counted {
         file,

@@ -38,6 +38,8 @@ use crate::domain::service_action::ServiceAction;
 use crate::domain::table::Table;
 use crate::transport::http::HttpClient;
 
+pub(crate) use self::api::UNSEAL;
+pub(crate) use self::vault::SEALED;
 pub use self::vault::seals::{Rekey, Rekeyed, Scheme, Seals};
 
 /// A list that an adapter can show.
@@ -171,6 +173,19 @@ pub enum ServiceError {
     /// The endpoint cannot be used as configured.
     #[error("{0}")]
     Setup(String),
+}
+
+impl ServiceError {
+    /// Whether asking again in a moment may help: nobody answered, or a server that has no leader just now.
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Timeout { .. } => true,
+            Self::Status { status, .. } => *status >= 500,
+            Self::Denied { .. } | Self::Malformed { .. } | Self::NoSuchView(_) | Self::Setup(_) => {
+                false
+            }
+        }
+    }
 }
 
 /// The adapter for `spec`, let in with `secret`.

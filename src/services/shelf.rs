@@ -1,11 +1,14 @@
 //! Where snapshots are kept: `ENVIRONMENT/STORE/TIME.snap` below one directory, each with what is known of it beside it
-//! (`TIME.snap.json`). A snapshot whose account is missing was never verified, and is not listed. Why the newest attempt at a
-//! store failed is in `ENVIRONMENT/STORE/failure.json` until one succeeds.
+//! (`TIME.snap.json`). A snapshot whose account is missing is not listed: its engine was killed before it was done with it.
+//! Why the newest attempt at a store failed is in `ENVIRONMENT/STORE/failure.json` until one succeeds, or where the disk does
+//! not even take that, in memory.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
@@ -24,14 +27,43 @@ const FAILURE: &str = "failure.json";
 /// How the directory of a scratch instance begins.
 const SCRATCH: &str = ".scratch-";
 
-/// The directory of all snapshots.
+/// What ends the name of a snapshot.
+const SNAPSHOT: &str = "snap";
+/// What ends the name of a file that is to replace another one.
+const NEXT: &str = "next";
+
+/// A store of an environment: both names.
+type Place = (String, String);
+
+/// The directory of all snapshots; clones are the same shelf.
 #[derive(Debug, Clone)]
-pub struct Shelf(PathBuf);
+pub struct Shelf {
+    dir: PathBuf,
+    /// Failures that the disk did not take.
+    unkept: Arc<Mutex<BTreeMap<Place, Failure>>>,
+}
+
+/// What an engine that was killed had left unfinished.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many things were removed.
+    pub removed: usize,
+    /// The stores of which a snapshot was being taken: environment and store.
+    pub unfinished: BTreeSet<(String, String)>,
+}
 
 impl Shelf {
     /// The shelf in an engine's state directory.
     pub fn of(state_dir: &Path) -> Self {
-        Self(state_dir.join("snapshots"))
+        Self {
+            dir: state_dir.join("snapshots"),
+            unkept: Arc::default(),
+        }
+    }
+
+    fn unkept(&self) -> MutexGuard<'_, BTreeMap<Place, Failure>> {
+        // Entries are put in and taken out whole.
+        self.unkept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place for a snapshot of `service` that is taken at `at`; its directory is there afterwards, for its owner alone.
@@ -39,14 +71,14 @@ impl Shelf {
     /// # Errors
     /// When the directory cannot be made.
     pub fn place(&self, environment: &str, service: &str, at: Timestamp) -> io::Result<PathBuf> {
-        let folder = self.0.join(environment).join(service);
+        let folder = self.dir.join(environment).join(service);
         private(&folder)?;
-        Ok(folder.join(format!("{}.snap", stamp(at))))
+        Ok(folder.join(format!("{}.{SNAPSHOT}", stamp(at))))
     }
 
     /// The directory for copies that are kept beside the snapshots of services, such as Terraform's states.
     pub fn beside(&self, environment: &str, name: &str) -> PathBuf {
-        self.0.join(environment).join(name)
+        self.dir.join(environment).join(name)
     }
 
     /// Writes the account of a snapshot that is in its place, or writes it anew.
@@ -60,11 +92,17 @@ impl Shelf {
     /// Takes down why the newest attempt at a store failed.
     ///
     /// # Errors
-    /// When the disk does not take it.
+    /// When the disk does not take it; it is known all the same, as long as this engine lives.
     pub fn fail(&self, failure: &Failure) -> io::Result<()> {
-        let folder = self.0.join(&failure.environment).join(&failure.service);
-        private(&folder)?;
-        replace(&folder.join(FAILURE), failure)
+        let folder = self.dir.join(&failure.environment).join(&failure.service);
+        let kept = private(&folder).and_then(|()| replace(&folder.join(FAILURE), failure));
+        let place = (failure.environment.clone(), failure.service.clone());
+        if kept.is_ok() {
+            self.unkept().remove(&place);
+        } else {
+            self.unkept().insert(place, failure.clone());
+        }
+        kept
     }
 
     /// Forgets a failed attempt: another one succeeded.
@@ -72,7 +110,9 @@ impl Shelf {
     /// # Errors
     /// When it cannot be removed.
     pub fn forget_failure(&self, environment: &str, service: &str) -> io::Result<()> {
-        let path = self.0.join(environment).join(service).join(FAILURE);
+        self.unkept()
+            .remove(&(environment.to_owned(), service.to_owned()));
+        let path = self.dir.join(environment).join(service).join(FAILURE);
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -85,8 +125,9 @@ impl Shelf {
     /// As [`Shelf::list`].
     pub fn all(&self) -> io::Result<(Shelved, Vec<String>)> {
         let (snapshots, mut odd) = self.list()?;
-        let mut failures = Vec::new();
-        for environment in inside(&self.0)? {
+        let unkept = self.unkept().clone();
+        let mut failures: Vec<Failure> = Vec::new();
+        for environment in inside(&self.dir)? {
             for service in inside(&environment)? {
                 let path = service.join(FAILURE);
                 match fs::read(&path) {
@@ -104,6 +145,11 @@ impl Shelf {
                 }
             }
         }
+        // What the disk did not take is newer than what it has.
+        failures.retain(|one: &Failure| {
+            !unkept.contains_key(&(one.environment.clone(), one.service.clone()))
+        });
+        failures.extend(unkept.into_values());
         let shelved = Shelved {
             snapshots,
             failures,
@@ -151,33 +197,57 @@ impl Shelf {
     /// # Errors
     /// When it cannot be made.
     pub fn scratch(&self) -> io::Result<TempDir> {
-        private(&self.0)?;
+        private(&self.dir)?;
         // For its owner alone, as all temporary directories are.
-        tempfile::Builder::new().prefix(SCRATCH).tempdir_in(&self.0)
+        tempfile::Builder::new()
+            .prefix(SCRATCH)
+            .tempdir_in(&self.dir)
     }
 
-    /// Removes what an engine that was killed left unfinished; how many things that were. Nothing may be under way.
+    /// Removes what an engine that was killed left unfinished, and takes down of which stores it is, at `now`, that there is no
+    /// snapshot of that time. Nothing may be under way.
     ///
     /// # Errors
     /// When a directory cannot be read or something in it not removed.
-    pub fn sweep(&self) -> io::Result<usize> {
-        let mut swept = 0;
+    pub fn sweep(&self, now: Timestamp) -> io::Result<Swept> {
+        let mut swept = Swept::default();
         let begins = |path: &Path, with: &str| {
             path.file_name()
                 .is_some_and(|name| name.to_string_lossy().starts_with(with))
         };
-        for environment in inside(&self.0)? {
+        for environment in inside(&self.dir)? {
             if begins(&environment, SCRATCH) {
                 fs::remove_dir_all(&environment)?;
-                swept += 1;
+                swept.removed += 1;
                 continue;
             }
             for service in inside(&environment)? {
-                for path in inside(&service)? {
-                    if begins(&path, UNFINISHED) {
-                        fs::remove_file(&path)?;
-                        swept += 1;
+                let files = inside(&service)?;
+                // By their times: an older one without an account was about to be removed when the engine ended.
+                let newest = files.iter().filter(|path| is_snapshot(path));
+                let newest = newest.filter(|path| account_of(path).exists()).max();
+                for path in &files {
+                    let orphan = is_snapshot(path) && !account_of(path).exists();
+                    let unfinished = begins(path, UNFINISHED) || (orphan && newest < Some(path));
+                    if !unfinished && !orphan && !ends(path, NEXT) {
+                        continue;
                     }
+                    if unfinished {
+                        let place = (name(&environment), name(&service));
+                        // Before it is removed: an engine may be killed here as well. Where the disk does not take it, it is
+                        // known all the same, and what is removed makes room.
+                        let _ = self.fail(&Failure {
+                            environment: place.0.clone(),
+                            service: place.1.clone(),
+                            at: now,
+                            reason:
+                                "the engine ended in the middle of it; what had come was removed"
+                                    .into(),
+                        });
+                        swept.unfinished.insert(place);
+                    }
+                    fs::remove_file(path)?;
+                    swept.removed += 1;
                 }
             }
         }
@@ -190,7 +260,7 @@ impl Shelf {
     /// When a directory cannot be read; one that is not there holds nothing.
     pub fn list(&self) -> io::Result<(Vec<Snapshot>, Vec<String>)> {
         let (mut found, mut odd) = (Vec::new(), Vec::new());
-        for environment in inside(&self.0)? {
+        for environment in inside(&self.dir)? {
             for service in inside(&environment)? {
                 for path in inside(&service)? {
                     if path.extension().is_none_or(|end| end != ACCOUNT)
@@ -335,7 +405,7 @@ fn private(folder: &Path) -> io::Result<()> {
 
 /// Replaces the file at `path` by this value as JSON, in one step.
 fn replace(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let next = path.with_extension("next");
+    let next = path.with_extension(NEXT);
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -353,6 +423,19 @@ fn replace(path: &Path, value: &impl Serialize) -> io::Result<()> {
         return Err(error);
     }
     File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+fn ends(path: &Path, with: &str) -> bool {
+    path.extension().is_some_and(|end| end == with)
+}
+
+fn is_snapshot(path: &Path) -> bool {
+    ends(path, SNAPSHOT)
+}
+
+fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn account_of(file: &Path) -> PathBuf {
@@ -491,15 +574,56 @@ mod tests {
     fn what_a_killed_engine_left_is_swept_away_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let shelf = Shelf::of(dir.path());
-        assert_eq!(shelf.sweep().unwrap(), 0);
+        assert_eq!(shelf.sweep(at(50)).unwrap(), Swept::default());
         let one = put(&shelf, "consul", 10);
         let half = one.file.with_file_name(format!("{UNFINISHED}abc"));
-        fs::write(&half, b"half").unwrap();
+        let account = one.file.with_extension("snap.next");
+        for left in [&half, &account] {
+            fs::write(left, b"half").unwrap();
+        }
+        // Killed between its place and its account, and in the middle of removing an old one: only the first is news.
+        let nameless = shelf.place("lab", "vault", at(30)).unwrap();
+        fs::write(&nameless, b"content").unwrap();
+        let other = put(&shelf, "nomad", 40);
+        let old = shelf.place("lab", "nomad", at(20)).unwrap();
+        fs::write(&old, b"content").unwrap();
         let scratch = shelf.scratch().unwrap().keep();
         fs::write(scratch.join("data"), b"x").unwrap();
-        assert_eq!(shelf.sweep().unwrap(), 2);
-        assert!(!half.exists() && !scratch.exists());
-        assert_eq!(shelf.list().unwrap().0, [one]);
+        let swept = shelf.sweep(at(50)).unwrap();
+        assert_eq!(swept.removed, 5);
+        let unfinished = ["consul", "vault"].map(|store| ("lab".to_owned(), store.to_owned()));
+        assert_eq!(swept.unfinished, unfinished.clone().into());
+        let failures = shelf.all().unwrap().0.failures;
+        let failed = failures
+            .into_iter()
+            .map(|one| (one.environment, one.service));
+        assert_eq!(failed.collect::<BTreeSet<_>>(), unfinished.into());
+        for gone in [half, account, nameless, old, scratch] {
+            assert!(!gone.exists(), "{}", gone.display());
+        }
+        assert_eq!(shelf.list().unwrap().0, [one, other]);
+        assert_eq!(shelf.sweep(at(50)).unwrap(), Swept::default());
+    }
+
+    #[test]
+    fn a_failure_that_the_disk_does_not_take_is_known_until_one_succeeds() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::of(dir.path());
+        // A file where the directory should be, as nothing keeps root from writing.
+        fs::create_dir_all(dir.path().join("snapshots/lab")).unwrap();
+        fs::write(dir.path().join("snapshots/lab/vault"), b"").unwrap();
+        let failure = Failure {
+            environment: "lab".into(),
+            service: "vault".into(),
+            at: at(10),
+            reason: "no space is left".into(),
+        };
+        assert!(shelf.fail(&failure).is_err());
+        let known = |shelf: &Shelf| shelf.all().unwrap().0.failures;
+        assert_eq!(known(&shelf.clone()), [failure]);
+        fs::remove_file(dir.path().join("snapshots/lab/vault")).unwrap();
+        shelf.forget_failure("lab", "vault").unwrap();
+        assert_eq!(known(&shelf), []);
     }
 
     #[test]

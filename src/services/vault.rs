@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::api::{Auth, Endpoint, Until};
+use super::api::{Auth, Endpoint, UNSEAL, Until};
 use super::{Service, ServiceError, ViewSpec};
 use crate::domain::live::{Health, Members, Problem, ServiceReport};
 use crate::domain::table::{Cell, Table, Tone};
@@ -26,6 +26,9 @@ pub(super) struct Vault {
     /// The authority of its certificates, which nodes that join must know too.
     ca: Option<PathBuf>,
 }
+
+/// The key of the problem that every node is sealed.
+pub(crate) const SEALED: &str = "sealed";
 
 /// The lists of a Vault cluster.
 pub(super) const VIEWS: &[ViewSpec] = &[
@@ -140,14 +143,17 @@ impl Vault {
             .first()
             .map(|endpoint| endpoint.base.clone())
             .unwrap_or_default();
-        Err(seen
-            .into_iter()
-            .find_map(|node| node.state.err())
-            .unwrap_or(ServiceError::Status {
+        // That one can be unsealed says more than that another does not answer.
+        let is_sealed = |node: &Seen<'_>| matches!(&node.state, Ok((_, seal)) if seal.sealed);
+        if seen.iter().any(is_sealed) {
+            return Err(ServiceError::Status {
                 url,
                 status: 503,
-                reason: "every node is sealed; unseal one first".into(),
-            }))
+                reason: format!("every node that answers is sealed: {UNSEAL}"),
+            });
+        }
+        let reason = seen.into_iter().find_map(|node| node.state.err());
+        Err(reason.unwrap_or_else(|| ServiceError::Setup("it has no endpoint".into())))
     }
 }
 
@@ -226,7 +232,7 @@ impl Service for Vault {
             problems.insert(
                 0,
                 Problem {
-                    key: "sealed".into(),
+                    key: SEALED.into(),
                     health: Health::Down,
                     text: "every node is sealed: nothing can be read or written".into(),
                 },

@@ -13,7 +13,7 @@ use crate::domain::live::{Health, ServiceReport};
 use crate::domain::recipe::{ListedRow, ServiceWait, Step};
 use crate::domain::service_action::ServiceAction;
 use crate::domain::table::Table;
-use crate::services::Acted;
+use crate::services::{Acted, SEALED, UNSEAL};
 
 /// The longest that one answer may take.
 const ASK_LIMIT: Duration = Duration::from_secs(10);
@@ -231,7 +231,18 @@ pub(super) fn conditions(wait: &ServiceWait) -> Vec<String> {
     words
 }
 
+/// What `report` says, measured by what is waited for. Of a Vault that is sealed it is told what there is to do: it does not
+/// open by itself.
 fn judge(name: &str, report: &ServiceReport, wait: &ServiceWait, members: Option<u32>) -> Sight {
+    match measure(name, report, wait, members) {
+        Sight::NotYet(seen) if report.problems.iter().any(|problem| problem.key == SEALED) => {
+            Sight::NotYet(format!("{seen}; {UNSEAL}"))
+        }
+        sight => sight,
+    }
+}
+
+fn measure(name: &str, report: &ServiceReport, wait: &ServiceWait, members: Option<u32>) -> Sight {
     if wait.leader && report.leader.is_none() {
         return Sight::NotYet(format!("{name} has no leader: {}", report.summary));
     }

@@ -70,6 +70,11 @@ impl Etcd {
     async fn leader(&self) -> Result<Endpoint, ServiceError> {
         let until = Until::after(LOOK);
         let mut refusal = ServiceError::Setup("no endpoint".into());
+        let leaderless = |url: String, reason: &str| ServiceError::Status {
+            url,
+            status: 503,
+            reason: reason.into(),
+        };
         let asked = self.endpoints.iter().map(async |endpoint| {
             let endpoint =
                 api::let_in(endpoint, self.user.as_ref(), self.secret.as_ref(), until).await?;
@@ -87,15 +92,12 @@ impl Etcd {
                 // The leader may be a member that the environment does not name.
                 Ok((endpoint, false, true)) if self.endpoints.len() == 1 => return Ok(endpoint),
                 Ok((endpoint, _, has_leader)) => {
-                    refusal = ServiceError::Setup(format!(
-                        "{}: {}",
-                        endpoint.base,
-                        if has_leader {
-                            "the leader is none of the members that answer"
-                        } else {
-                            "no leader"
-                        }
-                    ));
+                    let reason = if has_leader {
+                        "the leader is none of the members that answer"
+                    } else {
+                        "no leader"
+                    };
+                    refusal = leaderless(endpoint.base, reason);
                 }
                 Err(error) => refusal = error,
             }
@@ -137,7 +139,7 @@ impl Store for Etcd {
                 if line.trim_ascii().is_empty() {
                     continue;
                 }
-                let blob = part(&line).map_err(&malformed)?;
+                let blob = part(&line, &url)?;
                 if !intake.put(blob.into()).await {
                     break 'all;
                 }
@@ -147,7 +149,7 @@ impl Store for Etcd {
             }
         }
         if !held.trim_ascii().is_empty() {
-            let blob = part(&held).map_err(&malformed)?;
+            let blob = part(&held, &url)?;
             intake.put(blob.into()).await;
         }
         Ok(Given {
@@ -200,19 +202,27 @@ impl Store for Etcd {
     }
 }
 
-/// The bytes that one line brings.
-fn part(line: &[u8]) -> Result<Vec<u8>, String> {
-    let line: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+/// The bytes that one line of the answer of `url` brings.
+fn part(line: &[u8], url: &str) -> Result<Vec<u8>, ServiceError> {
+    let malformed = |reason: String| ServiceError::Malformed {
+        url: url.to_owned(),
+        reason,
+    };
+    let line: Line = serde_json::from_slice(line).map_err(|error| malformed(error.to_string()))?;
     if let Some(error) = line.error {
         let words = error["message"]
             .as_str()
             .map_or_else(|| error.to_string(), str::to_owned);
-        return Err(format!("it broke off: {words}"));
+        // Its leader changed, most likely.
+        return Err(ServiceError::Unreachable {
+            url: url.to_owned(),
+            reason: format!("it broke off: {words}"),
+        });
     }
     let blob = line.result.map(|part| part.blob).unwrap_or_default();
     STANDARD
         .decode(blob)
-        .map_err(|error| format!("a piece is not base64: {error}"))
+        .map_err(|error| malformed(format!("a piece is not base64: {error}")))
 }
 
 /// A key with its value, as far as it was asked for.
@@ -220,19 +230,20 @@ type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 
 #[cfg(test)]
 mod tests {
-    use super::part;
-
     #[test]
     fn a_line_brings_bytes_or_says_why_it_broke_off() {
+        let part = |line: &[u8]| super::part(line, "http://pc1");
         assert_eq!(
             part(br#"{"result":{"remaining_bytes":"3","blob":"YWJj"}}"#).unwrap(),
             b"abc"
         );
         assert_eq!(part(br#"{"result":{}}"#).unwrap(), b"");
         let broke = part(br#"{"error":{"grpc_code":14,"message":"etcdserver: leader changed"}}"#);
+        let broke = broke.unwrap_err();
+        assert!(broke.is_passing(), "{broke}");
         assert_eq!(
-            broke.unwrap_err(),
-            "it broke off: etcdserver: leader changed"
+            broke.to_string(),
+            "http://pc1: it broke off: etcdserver: leader changed"
         );
         assert!(part(br#"{"result":{"blob":"%"}}"#).is_err());
     }

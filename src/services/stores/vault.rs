@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Given, LOOK, RESTORE, Store, pour};
 use crate::domain::snapshot::{Inventory, Snapshot};
 use crate::services::ServiceError;
-use crate::services::api::{Endpoint, Until};
+use crate::services::api::{Endpoint, UNSEAL, Until};
 use crate::services::intake::Intake;
 
 /// See the module.
@@ -29,16 +29,30 @@ impl Vault {
             .iter()
             .map(async |endpoint| endpoint.ask("/v1/sys/health", until).await);
         let answers = futures::future::join_all(asked).await;
-        let active = self
-            .0
-            .iter()
-            .zip(answers)
-            .find(|(_, answer)| matches!(answer, Ok(answer) if answer.status() == 200));
-        active.map(|(endpoint, _)| endpoint).ok_or_else(|| {
-            ServiceError::Setup(
-                "none of its nodes says that it is the active one; only that one gives a snapshot that is whole".into(),
-            )
-        })
+        // As <https://developer.hashicorp.com/vault/api-docs/system/health> has it: 503 is sealed, 429 a standby.
+        let with = |status: u16| {
+            let found = self.0.iter().zip(&answers);
+            let mut found = found.filter(
+                move |(_, answer)| matches!(answer, Ok(answer) if answer.status() == status),
+            );
+            found.next().map(|(endpoint, _)| endpoint)
+        };
+        if let Some(active) = with(200) {
+            return Ok(active);
+        }
+        match (with(503), with(429)) {
+            // Nothing happens until somebody does something.
+            (Some(sealed), None) => Err(ServiceError::Setup(format!(
+                "{}: Vault is sealed: {UNSEAL}",
+                sealed.base
+            ))),
+            _ => Err(ServiceError::Status {
+                url: self.0.first().map(|endpoint| endpoint.base.clone()).unwrap_or_default(),
+                status: 503,
+                reason: "none of its nodes says that it is the active one; only that one gives a snapshot that is whole"
+                    .into(),
+            }),
+        }
     }
 }
 

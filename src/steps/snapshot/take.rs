@@ -1,9 +1,14 @@
 //! Taking: one counts only when all of it was read and verified; what is cut off, empty or damaged is thrown away, remembered
 //! as a failed attempt, and fails the step. One store that fails does not keep the others from being saved.
+//!
+//! A store that loses its leader in the middle breaks off. It is asked again a few times, within the seconds in which another
+//! one is elected; only what comes whole from one leader counts.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::super::{Context, Outcome, StepError};
 use crate::clock::{Clock as _, SystemClock};
@@ -11,7 +16,8 @@ use crate::domain::backup::StoreSpec;
 use crate::domain::recipe::SnapshotWork;
 use crate::domain::snapshot::{Failure, Inventory, Snapshot};
 use crate::resources::meter::{Meter, size};
-use crate::services::intake::{Filed, Intake};
+use crate::services::ServiceError;
+use crate::services::intake::{Filed, Intake, IntakeError, trouble};
 use crate::services::sealing::Recipients;
 use crate::services::stores::{Given, Store};
 
@@ -19,6 +25,43 @@ use crate::services::stores::{Given, Store};
 const KEEP: usize = 14;
 /// How long a store may take to list what it holds.
 const LISTING: Duration = Duration::from_secs(60);
+/// Before a store is asked once more: servers take a few seconds to elect a leader, and that one a few to take over.
+const AGAIN: [u64; 3] = [2, 4, 8];
+
+/// Why there is no snapshot.
+struct Trouble {
+    reason: String,
+    /// Whether asking again may help.
+    passing: bool,
+}
+
+impl Trouble {
+    fn lasting(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            passing: false,
+        }
+    }
+}
+
+impl From<ServiceError> for Trouble {
+    fn from(error: ServiceError) -> Self {
+        Self {
+            passing: error.is_passing(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl From<IntakeError> for Trouble {
+    fn from(error: IntakeError) -> Self {
+        Self {
+            // What a server sent that lost its leadership may be cut off; a disk that is full stays full.
+            passing: matches!(error, IntakeError::Flaw(_)),
+            reason: error.to_string(),
+        }
+    }
+}
 
 pub(super) async fn execute(
     chosen: &[StoreSpec],
@@ -36,7 +79,7 @@ pub(super) async fn execute(
                 .await;
             continue;
         }
-        if let Err(reason) = one(spec, keep, &recipients, context).await {
+        if let Err(reason) = patiently(spec, keep, &recipients, context).await {
             if context.cancel.is_cancelled() {
                 return Err(StepError::cancelled());
             }
@@ -49,17 +92,47 @@ pub(super) async fn execute(
             };
             if let Err(error) = context.snapshots.fail(&failure) {
                 context
-                    .note(format!("that it failed cannot be kept: {error}"))
+                    .note(format!(
+                        "that it failed cannot be kept, and is known only until the engine ends: {error}"
+                    ))
                     .await;
             }
             failures.push(format!("{}: {reason}", spec.name));
         }
     }
     super::together(chosen.len(), &failures).map_err(|error| StepError {
-        // A server that lost its leader in the middle may do better in a moment.
+        // Whoever gives the step `retries` wants them.
         passing: true,
         ..error
     })
+}
+
+/// Takes one, and asks again where that may help.
+async fn patiently(
+    spec: &StoreSpec,
+    keep: usize,
+    recipients: &Recipients,
+    context: &Context,
+) -> Result<(), String> {
+    let mut pauses = AGAIN.into_iter();
+    loop {
+        let trouble = match one(spec, keep, recipients, context).await {
+            Ok(()) => return Ok(()),
+            Err(trouble) => trouble,
+        };
+        let Some(pause) = pauses.next().filter(|_| trouble.passing) else {
+            return Err(trouble.reason);
+        };
+        let text = format!(
+            "{}: {}; nothing of it is kept, it is asked again in {pause} s",
+            spec.name, trouble.reason
+        );
+        context.note(text).await;
+        let pause = sleep(Duration::from_secs(pause));
+        if context.cancel.run_until_cancelled(pause).await.is_none() {
+            return Err(trouble.reason);
+        }
+    }
 }
 
 fn keep(text: Option<&str>) -> Result<usize, StepError> {
@@ -73,15 +146,17 @@ async fn one(
     keep: usize,
     recipients: &Recipients,
     context: &Context,
-) -> Result<(), String> {
+) -> Result<(), Trouble> {
     let (name, environment) = (&spec.name, &context.environment.name);
-    let disk = |error: std::io::Error| error.to_string();
-    let store = context.services.store(name).await?.store;
+    let opened = context.services.store(name).await;
+    let store = opened.map_err(Trouble::lasting)?.store;
     let taken_at = SystemClock.now();
     let file = context
         .snapshots
         .place(environment, name, taken_at)
-        .map_err(disk)?;
+        .map_err(|error| Trouble::lasting(format!("it has no place on the shelf: {error}")))?;
+    let folder = file.parent().unwrap_or_else(|| Path::new("."));
+    let disk = |error: std::io::Error| Trouble::lasting(trouble(folder, &error));
     context.note(format!("{name}: asking for its state")).await;
     // Before the snapshot: what is added in between counts as lost by a restore rather than as kept.
     let inventory = store
@@ -91,13 +166,15 @@ async fn one(
             blind: vec![format!("what it held could not be listed: {error}")],
             ..Inventory::default()
         });
-    let folder = file.parent().unwrap_or_else(|| Path::new("."));
     let (given, filed) = receive(spec, &*store, folder, recipients, context).await?;
     if given
         .sha256
         .is_some_and(|promised| promised != filed.plain_sha256)
     {
-        return Err("what came is not what it said it would send (its Digest differs)".into());
+        return Err(Trouble {
+            reason: "what came is not what it said it would send (its Digest differs)".into(),
+            passing: true,
+        });
     }
     let recipients = &context.environment.backups.recipients;
     let snapshot = Snapshot {
@@ -122,13 +199,13 @@ async fn one(
         recipients: recipients.clone(),
         look: None,
         drill: None,
-        file,
+        file: file.clone(),
     };
     filed.keep(&snapshot.file).map_err(disk)?;
     if let Err(error) = context.snapshots.record(&snapshot) {
         // Without its account it is none, and would only fill the disk further.
         let _ = std::fs::remove_file(&snapshot.file);
-        return Err(error.to_string());
+        return Err(disk(error));
     }
     context
         .snapshots
@@ -180,22 +257,20 @@ async fn receive(
     folder: &Path,
     recipients: &Recipients,
     context: &Context,
-) -> Result<(Given, Filed), String> {
+) -> Result<(Given, Filed), Trouble> {
     let (meter, reports) = Meter::new("received");
     let meter = Arc::new(meter);
     let mut intake = Intake::begin(spec.kind, folder, recipients.clone(), move |bytes| {
         meter.count(bytes);
-    })
-    .map_err(|error| error.to_string())?;
+    })?;
     let work = async {
         let given = store.take(&mut intake, &context.cancel).await;
         (given, intake)
     };
     let (given, intake) = tokio::select! {
-        () = context.cancel.cancelled() => return Err("cancelled".into()),
+        () = context.cancel.cancelled() => return Err(Trouble::lasting("cancelled")),
         done = reports.tell_while(work, &*context.log) => done,
     };
-    let given = given.map_err(|error| error.to_string())?;
-    let filed = intake.finish().await.map_err(|error| error.to_string())?;
-    Ok((given, filed))
+    let given = given?;
+    Ok((given, intake.finish().await?))
 }
