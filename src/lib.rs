@@ -51,6 +51,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod fault;
 pub mod lab;
 pub mod resources;
 pub mod services;

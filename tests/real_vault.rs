@@ -9,7 +9,17 @@
 mod canary;
 #[path = "real_vault/cluster.rs"]
 mod cluster;
+#[path = "support/freeze.rs"]
+#[allow(dead_code, reason = "no test uses all of it")]
+mod freeze;
 #[path = "real_vault/handover.rs"]
 mod handover;
 #[path = "real_vault/life.rs"]
 mod life;
+#[path = "real_vault/mid_run.rs"]
+mod mid_run;
+#[path = "real_vault/panics.rs"]
+mod panics;
+#[path = "support/terminal.rs"]
+#[allow(dead_code, reason = "no test uses all of it")]
+mod terminal;

@@ -33,6 +33,7 @@ use super::process;
 use super::prune::Pruner;
 use super::questions::Broker;
 use super::schedule::Schedules;
+use super::shared_locks::SharedLocks;
 use super::strongbox::Strongbox;
 use super::survey::Surveyor;
 use super::watch::{NodeWatch, watch};
@@ -198,6 +199,7 @@ impl Core {
             birth.root.clone(),
             settings.environments.iter().map(|one| one.name.as_str()),
         );
+        let shared = SharedLocks::of(birth.root.clone(), birth.state_dir.clone());
         let surveyor = Surveyor::new(settings.world, bus.clone(), Arc::clone(&settings.clock));
         Arc::new(Self {
             drift,
@@ -218,7 +220,7 @@ impl Core {
             pruner,
             live: Arc::new(live),
             bus: bus.clone(),
-            desk: Desk::new(bus.clone()),
+            desk: Desk::new(bus.clone(), shared),
             approvals: Approvals::default(),
             board: Board::default(),
             notifier: Notifier::new(settings.notifications, redactor.clone()),

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::bus::Bus;
 use super::run::Stop;
+use super::shared_locks::{Held, Holder, SharedLocks};
 use crate::client::{Event, Refusal};
 use crate::domain::action::Risk;
 use crate::domain::live::Lock;
@@ -23,6 +24,7 @@ const PLANS: usize = 64;
 pub(super) struct Desk {
     inner: Arc<Mutex<Inner>>,
     bus: Bus,
+    shared: Arc<SharedLocks>,
 }
 
 #[derive(Default)]
@@ -43,6 +45,8 @@ struct Active {
     patience: Duration,
     /// Since when it holds the environment's lock, when it does.
     since: Option<Timestamp>,
+    /// Keeps other engines out meanwhile.
+    shared: Option<Held>,
     by: Operator,
     stop: Stop,
 }
@@ -64,6 +68,33 @@ impl Active {
             since: self.since?,
         })
     }
+
+    /// The same, and other engines know of it then.
+    fn told_lock(&self, run: RunId) -> Option<Lock> {
+        let lock = self.lock(run)?;
+        if let Some(shared) = &self.shared {
+            shared.tell(&lock);
+        }
+        Some(lock)
+    }
+}
+
+/// Why an environment cannot be changed: another engine on this workspace does.
+fn elsewhere(environment: &str, holder: Option<Holder>, now: Timestamp) -> Refusal {
+    let Some(Holder { lock, state_dir }) = holder else {
+        return Refusal::new(format!(
+            "{environment} is being changed by another engine on this workspace; wait until it is done"
+        ));
+    };
+    Refusal::new(format!(
+        "{environment} is being changed by run {} of another engine on this workspace ({}, started by {}, for {} already; its \
+         history is in {}); wait for it or have it cancelled there",
+        lock.number,
+        lock.title,
+        lock.by,
+        age(lock.since, now),
+        state_dir.display()
+    ))
 }
 
 /// A run's place among those under way; given up when dropped.
@@ -82,11 +113,12 @@ impl Drop for Seat {
 }
 
 impl Desk {
-    /// An empty desk that tells `bus` who locks what.
-    pub(super) fn new(bus: Bus) -> Self {
+    /// An empty desk that tells `bus` who locks what, and other engines by `shared`.
+    pub(super) fn new(bus: Bus, shared: SharedLocks) -> Self {
         Self {
             inner: Arc::default(),
             bus,
+            shared: Arc::new(shared),
         }
     }
 
@@ -138,6 +170,7 @@ impl Desk {
                 changes: plan.risk != Risk::Read,
                 patience: patience(plan),
                 since: None,
+                shared: None,
                 by: by.clone(),
                 stop,
             },
@@ -176,10 +209,13 @@ impl Desk {
                 age(since, now)
             )));
         }
+        let shared = self.shared.claim(&environment);
+        let shared = shared.map_err(|taken| elsewhere(&environment, taken.0, now))?;
         let mut lock = None;
         if let Some(own) = inner.active.get_mut(&run) {
             own.since = Some(now);
-            lock = own.lock(run);
+            own.shared = shared;
+            lock = own.told_lock(run);
         }
         drop(inner);
         if lock.is_some() {
@@ -196,6 +232,7 @@ impl Desk {
         };
         let environment = own.environment.clone();
         if own.since.take().is_some() {
+            own.shared = None;
             drop(inner);
             self.tell(environment, None);
         }
@@ -209,7 +246,7 @@ impl Desk {
             return;
         };
         active.number = Some(number);
-        let (environment, lock) = (active.environment.clone(), active.lock(run));
+        let (environment, lock) = (active.environment.clone(), active.told_lock(run));
         drop(inner);
         if lock.is_some() {
             self.tell(environment, lock);
@@ -343,7 +380,7 @@ mod tests {
 
     #[test]
     fn a_second_change_of_an_environment_is_refused_by_the_number_of_the_first() {
-        let desk = Desk::new(Bus::new());
+        let desk = Desk::new(Bus::new(), SharedLocks::of(None, "state".into()));
         let first = seat(&desk, 1, "lab", Risk::Change).unwrap();
         desk.started(id(1), 7, "h");
         let refusal = seat(&desk, 2, "lab", Risk::Destroy).err().unwrap();
@@ -359,7 +396,7 @@ mod tests {
 
     #[test]
     fn old_plans_are_forgotten_and_used_ones_too() {
-        let desk = Desk::new(Bus::new());
+        let desk = Desk::new(Bus::new(), SharedLocks::of(None, "state".into()));
         for number in 0..=PLANS {
             desk.keep(plan("lab", Risk::Read, &number.to_string()));
         }
@@ -371,7 +408,7 @@ mod tests {
 
     #[test]
     fn closing_interrupts_what_is_under_way_and_takes_nothing_more() {
-        let desk = Desk::new(Bus::new());
+        let desk = Desk::new(Bus::new(), SharedLocks::of(None, "state".into()));
         let stop = Stop::default();
         let seat = desk.seat(id(1), &plan("lab", Risk::Read, "h"), &ada(), stop.clone());
         assert!(seat.is_ok());

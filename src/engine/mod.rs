@@ -42,6 +42,7 @@ mod resume;
 mod run;
 mod schedule;
 mod secrets;
+mod shared_locks;
 mod strongbox;
 mod survey;
 mod talk;
@@ -70,7 +71,7 @@ use crate::domain::recipe::Recipe;
 use crate::domain::retention::Retention;
 use crate::domain::run::RunId;
 use crate::domain::schedule::Schedule;
-use crate::store::{Handle, Reader, StoreError, Writer};
+use crate::store::{Handle, Reader, Redactor, StoreError, Writer};
 
 pub use door::{DoorError, Farewell, socket_path};
 pub use questions::Broker;
@@ -238,6 +239,11 @@ impl Engine {
             writer: Some(writer),
             unfinished,
         })
+    }
+
+    /// What takes every secret that this engine knows out of a text.
+    pub fn redactor(&self) -> Redactor {
+        self.core.redactor.clone()
     }
 
     /// A connection for `operator`, from within this process.

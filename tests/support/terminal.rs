@@ -18,6 +18,7 @@ pub(crate) struct Terminal {
     pty: Arc<Pty>,
     child: Child,
     parser: Arc<Mutex<vt100::Parser>>,
+    said: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Terminal {
@@ -55,6 +56,8 @@ impl Terminal {
         let size = |number| NonZeroU16::new(number).expect("a size");
         let parser = Arc::new(Mutex::new(vt100::Parser::new(size(rows), size(columns), 0)));
         let (from, into) = (Arc::clone(&pty), Arc::clone(&parser));
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&said);
         std::thread::spawn(move || {
             let mut buffer = [0; 16 * 1024];
             // An error is how a pseudo terminal says that the other end is gone.
@@ -62,9 +65,16 @@ impl Terminal {
                 into.lock()
                     .expect("the reader does not panic")
                     .process(&buffer[..read]);
+                let mut all = all.lock().expect("the reader does not panic");
+                all.extend_from_slice(&buffer[..read]);
             }
         });
-        Self { pty, child, parser }
+        Self {
+            pty,
+            child,
+            parser,
+            said,
+        }
     }
 
     /// Types `keys` as they are; control keys as their bytes.
@@ -92,6 +102,22 @@ impl Terminal {
             .expect("the reader does not panic")
             .screen()
             .contents()
+    }
+
+    /// Every byte that came to the terminal, sequences and all.
+    #[allow(dead_code, reason = "not every test that includes this looks at it")]
+    pub(crate) fn said(&self) -> Vec<u8> {
+        let said = self.said.lock().expect("the reader does not panic");
+        said.clone()
+    }
+
+    /// Whether what is typed is shown by the terminal itself, as it is outside of programs with screens.
+    #[allow(dead_code, reason = "not every test that includes this looks at it")]
+    pub(crate) fn echoes(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(&*self.pty).expect("it is a terminal");
+        modes
+            .local_modes
+            .contains(rustix::termios::LocalModes::ECHO)
     }
 
     /// Whether the terminal shows the program's own screen, with its cursor and modes.

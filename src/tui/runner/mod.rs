@@ -23,6 +23,7 @@ use super::options::Options;
 use super::{update, view};
 use crate::client::{Client, Subscription};
 use crate::clock::SharedClock;
+use crate::fault;
 
 pub use effects::answer;
 
@@ -122,6 +123,8 @@ impl Session {
         let mut hangup = signal(SignalKind::hangup())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mistake = fault::on_demand();
+        tokio::pin!(mistake);
         let mut connected = true;
         let mut drawn: Option<Instant> = None;
         while !self.leaving && !terminal::is_gone() {
@@ -139,6 +142,7 @@ impl Session {
                     // The keyboard is gone, and with it the operator.
                     None => Some(Message::Leave),
                 },
+                () = &mut mistake => None,
                 _ = hangup.recv() => Some(Message::Leave),
                 _ = terminate.recv() => Some(Message::Leave),
                 _ = interrupt.recv() => Some(Message::Leave),

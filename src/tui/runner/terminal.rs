@@ -1,8 +1,13 @@
 //! The terminal: entered once, always restored, written to only where the picture changed.
+//!
+//! A panic of the screens gives it back at once, before anything is said. A panic of anything else in this process, such as a
+//! task of an engine within it, ends that task and not the screens: whoever is typing a share then must not find the terminal
+//! echoing it. What was said of it is told when the screens are left.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -28,6 +33,12 @@ const CLIPBOARD: usize = 74_000;
 /// Whether the terminal is in our hands; read by the panic hook.
 static ENTERED: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
+/// Who draws; panics of others are told later.
+static SCREENS: Mutex<Option<ThreadId>> = Mutex::new(None);
+/// What is to be told when the screens are left.
+static MISTAKES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// The most of those that are kept.
+const MOST: usize = 16;
 
 /// How long the screens get to end in good order once their terminal is gone.
 const GONE: Duration = Duration::from_secs(30);
@@ -76,8 +87,12 @@ impl Terminal {
             end_without_terminal();
             let previous = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
-                restore();
-                previous(panic);
+                if is_elsewhere() {
+                    tell_later(panic.to_string());
+                } else {
+                    restore();
+                    previous(panic);
+                }
             }));
         });
         let mut terminal = Self {
@@ -89,6 +104,7 @@ impl Terminal {
     }
 
     fn take_over(&mut self) -> io::Result<()> {
+        *SCREENS.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread::current().id());
         enable_raw_mode()?;
         ENTERED.store(true, Ordering::SeqCst);
         execute!(
@@ -149,6 +165,32 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         restore();
+        tell_mistakes();
+    }
+}
+
+/// Whether the screens are shown, by another thread than this one.
+fn is_elsewhere() -> bool {
+    let screens = *SCREENS.lock().unwrap_or_else(PoisonError::into_inner);
+    ENTERED.load(Ordering::SeqCst)
+        && screens.is_some_and(|screens| screens != thread::current().id())
+}
+
+/// Keeps what is said of a panic until the screens are left.
+fn tell_later(text: String) {
+    tracing::error!(text, "a mistake in Quarterdeck itself");
+    let mut mistakes = MISTAKES.lock().unwrap_or_else(PoisonError::into_inner);
+    if mistakes.len() < MOST {
+        mistakes.push(text);
+    }
+}
+
+/// Says what went wrong behind the screens.
+fn tell_mistakes() {
+    let mistakes = std::mem::take(&mut *MISTAKES.lock().unwrap_or_else(PoisonError::into_inner));
+    for text in mistakes {
+        // Nobody is left to hear that it could not be said.
+        let _ = writeln!(io::stderr(), "a mistake in Quarterdeck itself: {text}");
     }
 }
 
@@ -250,6 +292,23 @@ mod tests {
     use ratatui::style::Style;
 
     use super::*;
+
+    #[test]
+    fn a_panic_behind_the_screens_is_kept_for_later_and_one_of_the_screens_is_not() {
+        assert!(!is_elsewhere(), "no screens are shown");
+        *SCREENS.lock().unwrap() = Some(thread::current().id());
+        ENTERED.store(true, Ordering::SeqCst);
+        assert!(!is_elsewhere());
+        assert!(thread::spawn(is_elsewhere).join().unwrap());
+        ENTERED.store(false, Ordering::SeqCst);
+        assert!(!thread::spawn(is_elsewhere).join().unwrap());
+        for number in 0..2 * MOST {
+            tell_later(number.to_string());
+        }
+        assert_eq!(MISTAKES.lock().unwrap().len(), MOST);
+        tell_mistakes();
+        assert_eq!(MISTAKES.lock().unwrap().len(), 0);
+    }
 
     /// Counts what is written.
     #[derive(Clone, Default)]
