@@ -6,13 +6,15 @@ use crate::domain::service::{Authority, ServiceKind, ServiceSpec};
 use crate::domain::table::Table;
 
 /// The kinds of services that can be adopted by a URL and a token; those that tell of members come first.
-pub const ADOPTED: [ServiceKind; 6] = [
+pub const ADOPTED: [ServiceKind; 8] = [
     ServiceKind::Consul,
     ServiceKind::Nomad,
     ServiceKind::Kubernetes,
     ServiceKind::Vault,
     ServiceKind::Traefik,
     ServiceKind::Grafana,
+    ServiceKind::Prometheus,
+    ServiceKind::Etcd,
 ];
 
 /// The environment variable in which the program of a service itself looks for a token.
