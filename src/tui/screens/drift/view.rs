@@ -138,7 +138,13 @@ fn beside(row: &DriftRow, paint: &mut Paint<'_>, area: Rect) {
         let (first, second) = cut_bottom(area, below);
         [first, second]
     };
-    for (side, title, lines) in [(sides[0], "Desired", desired), (sides[1], "Actual", actual)] {
+    // The row may have no room for the whole name.
+    let key = &row.known.drifted.key;
+    let whole = format!("Desired of {}, {}", key.object, key.field);
+    for (side, title, lines) in [
+        (sides[0], whole.as_str(), desired),
+        (sides[1], "Actual", actual),
+    ] {
         let inner = inset(paint.pane(side, &head(title)), 1);
         let lines: Vec<Line<'static>> = lines
             .iter()
