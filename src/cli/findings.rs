@@ -52,7 +52,8 @@ pub(super) struct RepairArgs {
 /// # Errors
 /// When the workspace cannot be used.
 pub(super) async fn list(global: &Global, args: &FindingsArgs) -> color_eyre::Result<Exit> {
-    let session = Session::observe(global, "findings").await?;
+    // Snapshots that are missing or damaged are findings, too.
+    let session = Session::observe_record(global, "findings").await?;
     let environment = session
         .environment(args.look.environment.as_deref())?
         .clone();

@@ -231,7 +231,16 @@ fn package_line(label: &str, package: &PackageSpec) -> String {
 }
 
 fn run_line(verb: &str, command: &RunCommand) -> String {
-    let line = format!("{verb}: {}", quote(&command.argv));
+    let argv = quote(&command.argv);
+    let line = if command.elsewhere.is_empty() {
+        format!("{verb}: {argv}")
+    } else {
+        let roles: Vec<&str> = command.elsewhere.iter().map(|role| role.word()).collect();
+        format!(
+            "{verb} on another node that is {}: {argv}",
+            roles.join(" or ")
+        )
+    };
     match (&command.expect, &command.check) {
         (Some(expect), _) => format!("{line} (expects {expect:?})"),
         (None, Some(check)) => format!("{line} (expects {check})"),

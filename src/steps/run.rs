@@ -29,14 +29,14 @@ pub(super) async fn execute(
     }
     let limit = step.time_limit().map_err(StepError::lasting)?;
     context.note(format!("$ {}", quote(&command.argv))).await;
-    if !command.elsewhere.is_empty() {
-        return from_another(command, host.name(), limit, scope, context).await;
-    }
-    let mut relay = Relay::new(&*context.log);
     let asked = Command {
         elevated: is_elevated(step, scope)?,
         ..Command::new(command.argv.clone()).within(limit)
     };
+    if !command.elsewhere.is_empty() {
+        return from_another(command, &asked, host.name(), scope, context).await;
+    }
+    let mut relay = Relay::new(&*context.log);
     if !command.detached {
         let exit = host.stream(&asked, &mut relay, &context.cancel).await?;
         let said = relay.finish().await;
@@ -63,8 +63,8 @@ pub(super) async fn execute(
 /// Runs the command on another node with one of the roles: the first that answers.
 async fn from_another(
     command: &RunCommand,
+    asked: &Command,
     node: &str,
-    limit: Duration,
     scope: &Scope<'_>,
     context: &Context,
 ) -> Result<Outcome, StepError> {
@@ -79,7 +79,6 @@ async fn from_another(
         .nodes
         .iter()
         .filter(|other| other.name != node);
-    let asked = Command::new(command.argv.clone()).within(limit);
     let mut away = Vec::new();
     for other in others.filter(has_role) {
         let host = context.reach.host(&other.name)?;
@@ -88,7 +87,7 @@ async fn from_another(
             Ok(Ok(())) => {
                 context.note(format!("seen from {}", other.name)).await;
                 let mut relay = Relay::new(&*context.log);
-                let exit = host.stream(&asked, &mut relay, &context.cancel).await?;
+                let exit = host.stream(asked, &mut relay, &context.cancel).await?;
                 return judge(command, &exit, &relay.finish().await, scope);
             }
             Ok(Err(error)) => error.to_string(),

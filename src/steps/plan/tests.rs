@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::domain::node::Role;
 use crate::domain::recipe::{Report, RunCommand};
 use crate::domain::service::{ServiceKind, ServiceSpec};
 use crate::domain::stack::Stack;
@@ -197,8 +198,8 @@ fn a_plan_that_selects_no_node_at_all_is_refused() {
         plan(&recipe("join"), &environment, request("join"))
             .unwrap_err()
             .to_string(),
-        "nothing to do: recipe join finds no node with a role of consul-client, consul-server, kubernetes-agent, \
-         kubernetes-server, nomad-client, nomad-server in environment staging"
+        "nothing to do: recipe join finds no node with a role of ceph-mon, ceph-osd, consul-client, consul-server, \
+         kubernetes-agent, kubernetes-server, microk8s, nomad-client, nomad-server in environment staging"
     );
 }
 
@@ -376,4 +377,78 @@ fn a_call_that_depends_on_the_node_stays_with_its_condition() {
     called.steps[0].called.as_mut().unwrap().when = "env.name == 'production'".into();
     let refused = plan(&called, &staging(), request("deploy")).unwrap_err();
     assert!(refused.to_string().contains("calls nothing"), "{refused}");
+}
+
+/// The lines of the plan of `recipe` for pc4 alone that are about steps whose name begins so.
+fn about(recipe_name: &str, environment: &Environment, begins: &str) -> Vec<String> {
+    let asked = PlanRequest {
+        nodes: vec!["pc4".into()],
+        ..request(recipe_name)
+    };
+    let plan = plan(&recipe(recipe_name), environment, asked).unwrap();
+    let steps = plan.steps.iter();
+    let meant = steps.filter(|planned| planned.step.id.starts_with(begins));
+    meant
+        .map(|planned| {
+            let hosts = planned.hosts.clone().unwrap_or_default().join(" ");
+            format!(
+                "{} [{hosts}] {}",
+                planned.step.id,
+                planned.preview.join("; ")
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_node_of_microk8s_is_joined_by_a_person_and_seen_by_the_others() {
+    let mut environment = staging();
+    environment.stack = Stack::Microk8s;
+    environment
+        .versions
+        .insert("microk8s".into(), "1.32".into());
+    for node in &mut environment.nodes {
+        node.roles = [Role::Microk8s].into();
+    }
+    environment.services[0].name = "kubernetes".into();
+    environment.services[0].kind = ServiceKind::Kubernetes;
+    insta::assert_snapshot!(
+        ["join", "drain", "remove"]
+            .into_iter()
+            .flat_map(|recipe| about(recipe, &environment, "microk8s"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+    let consul = about("join", &environment, "consul");
+    assert!(
+        consul
+            .iter()
+            .all(|line| line.ends_with("no node is selected")),
+        "{consul:?}"
+    );
+}
+
+#[test]
+fn a_host_of_ceph_goes_through_its_orchestrator_where_that_is_said() {
+    let mut environment = staging();
+    environment.stack = Stack::Nomad;
+    for node in &mut environment.nodes {
+        node.roles.insert(Role::CephMon);
+    }
+    let all = |environment: &Environment| -> Vec<String> {
+        ["join", "drain", "remove"]
+            .into_iter()
+            .flat_map(|recipe| about(recipe, environment, "ceph"))
+            .collect()
+    };
+    let by_hand = all(&environment);
+    assert!(
+        by_hand
+            .iter()
+            .all(|line| line.contains("nothing: not the case")),
+        "{by_hand:?}"
+    );
+    let cephadm = json!({ "cephadm": true });
+    environment.variables.insert("ceph".into(), cephadm);
+    insta::assert_snapshot!(all(&environment).join("\n"));
 }
