@@ -1,5 +1,7 @@
 //! The actions menu: what can be done with what is under the cursor or marked.
 
+use std::fmt::Write as _;
+
 use ratatui::text::{Line, Span};
 
 use super::super::keymap::Command;
@@ -170,7 +172,11 @@ impl Menu {
         let height = u16::try_from(self.items.len())
             .unwrap_or(u16::MAX)
             .saturating_add(2);
-        let title = format!("Actions on {}", self.title);
+        let mut title = format!("Actions on {}", self.title);
+        if height > paint.buf.area.height.saturating_sub(2) {
+            // Writing to a String cannot fail.
+            let _ = write!(title, " · {} of {}", self.selected + 1, self.items.len());
+        }
         let room = paint.dialog((width, height), &title, theme.guard(world.protection()));
         let visible = usize::from(room.height);
         let first =

@@ -94,14 +94,16 @@ impl Paint<'_> {
         }
     }
 
-    /// A dialog of at most `width` x `height` in the middle of the screen; everything behind it recedes.
+    /// A dialog of at most `width` x `height` in the middle of the screen, between the first line and the last, which say where
+    /// one is and what keys do; everything behind it recedes.
     pub(crate) fn dialog(&mut self, size: (u16, u16), title: &str, edge: Style) -> Rect {
         let screen = self.buf.area;
         let width = size.0.min(screen.width);
-        let height = size.1.min(screen.height);
+        let between = screen.height.saturating_sub(2);
+        let height = size.1.min(between);
         let area = Rect::new(
             screen.x + (screen.width - width) / 2,
-            screen.y + (screen.height - height) / 2,
+            screen.y + screen.height.min(1) + (between - height) / 2,
             width,
             height,
         );

@@ -36,7 +36,12 @@ pub(crate) fn rows(plan: Option<&Plan>, tasks: &[Task]) -> Vec<StepRow> {
         .map(|(id, title)| {
             let of_step: Vec<&Task> = tasks.iter().filter(|task| task.key.step == id).collect();
             let states: Vec<TaskState> = of_step.iter().map(|task| task.state).collect();
-            let state = combined(&states);
+            // The tasks of a run are known from its beginning: a step without any has no node to wait for.
+            let state = if states.is_empty() && !tasks.is_empty() {
+                TaskState::Skipped
+            } else {
+                combined(&states)
+            };
             StepRow {
                 id: id.to_owned(),
                 title: title.to_owned(),
@@ -88,6 +93,17 @@ fn combined(states: &[TaskState]) -> TaskState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_that_no_node_has_is_skipped_and_waits_for_nothing() {
+        let plan = crate::tui::sample::plan();
+        let mut tasks = crate::tui::sample::tasks(crate::domain::run::RunState::Succeeded);
+        let last = plan.steps.last().unwrap().step.id.clone();
+        tasks.retain(|task| task.key.step != last);
+        let shown = rows(Some(&plan), &tasks);
+        assert_eq!(shown.last().unwrap().state, TaskState::Skipped);
+        assert_eq!(rows(Some(&plan), &[])[0].state, TaskState::Pending);
+    }
 
     #[test]
     fn a_step_is_as_bad_as_its_worst_host() {
