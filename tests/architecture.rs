@@ -42,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "config",
             "engine",
             "lab",
+            "resources",
             "services",
             "steps",
             "store",

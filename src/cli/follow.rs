@@ -342,7 +342,8 @@ pub(super) fn show(plan: &Plan, json: bool) -> io::Result<()> {
         "{} on {} ({what})",
         plan.title, plan.request.environment
     ));
-    for planned in &plan.steps {
+    let (idle, at_work): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|one| one.is_idle());
+    for planned in at_work {
         let kept: Vec<&Task> = plan
             .kept
             .iter()
@@ -377,6 +378,10 @@ pub(super) fn show(plan: &Plan, json: bool) -> io::Result<()> {
                 output::remark(&format!("      {}", output::plain(line)));
             }
         }
+    }
+    if !idle.is_empty() {
+        let names: Vec<&str> = idle.iter().map(|one| one.step.id.as_str()).collect();
+        output::remark(&format!("  no node is selected for: {}", names.join(", ")));
     }
     for caution in &plan.cautions {
         output::remark(&format!("note: {}", output::plain(caution)));

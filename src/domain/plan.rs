@@ -194,6 +194,11 @@ impl PlannedStep {
         first.is_some_and(|line| line.starts_with(NOTHING))
     }
 
+    /// Whether it runs on nodes and none is selected.
+    pub fn is_idle(&self) -> bool {
+        self.hosts.as_ref().is_some_and(Vec::is_empty)
+    }
+
     /// The tasks of this step.
     pub fn tasks(&self) -> Vec<TaskKey> {
         let key = |host| TaskKey {

@@ -498,10 +498,10 @@ fn steps(look: &Look, plan: &Plan) -> Vec<Line<'static>> {
     let theme = &look.theme;
     let plain = plain(look);
     let mut lines = Vec::new();
-    for (index, planned) in plan.steps.iter().enumerate() {
+    let (idle, at_work): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|one| one.is_idle());
+    for (index, planned) in at_work.into_iter().enumerate() {
         let hosts = match &planned.hosts {
             None => "here".to_owned(),
-            Some(hosts) if hosts.is_empty() => "on no node".to_owned(),
             Some(hosts) => format!("on {}", hosts.join(" ")),
         };
         let mut spans = vec![
@@ -536,5 +536,42 @@ fn steps(look: &Look, plan: &Plan) -> Vec<Line<'static>> {
             ]));
         }
     }
+    if !idle.is_empty() {
+        let sentence = format!(
+            "   {} for which no node is selected",
+            measure::count(idle.len(), "more step")
+        );
+        lines.push(Line::from(Span::styled(sentence, theme.muted)));
+    }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::theme::ThemeName;
+    use crate::tui::sample;
+
+    #[test]
+    fn steps_that_no_node_has_are_counted_and_not_shown_one_by_one() {
+        let mut plan = sample::plan();
+        let shown = |plan: &Plan| {
+            let lines = steps(&Look::new(ThemeName::Default, false), plan);
+            lines.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let all = shown(&plan);
+        let last = plan.steps.last().unwrap().clone();
+        let idle = crate::domain::plan::PlannedStep {
+            hosts: Some(Vec::new()),
+            preview: vec!["nothing: no node is selected".into()],
+            ..last
+        };
+        plan.steps.insert(0, idle);
+        let (rest, line) = (all.len(), shown(&plan));
+        assert_eq!(line[..rest], all);
+        assert_eq!(
+            line[rest..],
+            ["   1 more step for which no node is selected"]
+        );
+    }
 }
