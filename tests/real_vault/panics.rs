@@ -70,8 +70,10 @@ fn a_panic_gives_the_terminal_back_and_shows_no_share_anywhere() {
     let engine: Value =
         serde_json::from_str(&cluster.done(&["engine", "status", "--json"], &[])).unwrap();
     mistake(u32::try_from(engine["pid"].as_u64().unwrap()).unwrap());
-    let mut states = fs::read_dir(dir.join("state")).unwrap();
-    let log = states.next().unwrap().unwrap().path().join("engine.log");
+    let states = fs::read_dir(dir.join("state")).unwrap();
+    // Beside it lies the log of the screens.
+    let mut logs = states.map(|entry| entry.unwrap().path().join("engine.log"));
+    let log = logs.find(|log| log.exists()).unwrap();
     eventually("the log tells of it", || {
         let log = fs::read(&log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
