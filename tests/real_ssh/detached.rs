@@ -1,13 +1,14 @@
 //! Detached commands over real OpenSSH: lines that break in the middle, an engine that is killed, a cancelled command.
 
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use quarterdeck::domain::run::{RunState, Stream};
 use quarterdeck::store::{LineFilter, Reader, database_path};
 use quarterdeck::transport::detached::{self, Listener};
 use quarterdeck::transport::{Chunk, ChunkSink, Command, Exit, Reach as _, ReachError};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::place::Place;
@@ -149,7 +150,19 @@ impl Engine {
     fn start(place: &Place) -> Self {
         let mut command = place.command(&["engine", "run"]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        Self(command.spawn().unwrap())
+        let child = command.spawn().unwrap();
+        // Before it answers, a command would start another one in the background.
+        let answers = || {
+            let status = place.command(&["engine", "status", "--json"]).output();
+            let status: Result<Value, _> = serde_json::from_slice(&status.unwrap().stdout);
+            status.is_ok_and(|status| status["pid"] == child.id())
+        };
+        let until = Instant::now() + PATIENCE;
+        while !answers() {
+            assert!(Instant::now() < until, "the engine does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Self(child)
     }
 
     fn kill(mut self) {

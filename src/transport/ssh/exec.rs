@@ -154,6 +154,7 @@ async fn converse(
     tokio::pin!(feeding);
     let mut fed = false;
     let mut exit: Option<Exit> = None;
+    let mut whole = false;
     loop {
         let message = tokio::select! {
             message = read.wait() => message,
@@ -177,6 +178,10 @@ async fn converse(
             Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
                 exit = Some(Exit::Signal(name(&signal_name)));
             }
+            Some(ChannelMsg::Eof) => whole = true,
+            // The status may overtake output (RFC 4254, section 6.10): of a connection that is lost between the two, the
+            // rest is lost as well.
+            None if !whole => return Err(Broken::Cut),
             Some(ChannelMsg::Close) | None => {
                 return exit
                     .map(|exit| (Ended::Exit(exit), true))
