@@ -52,8 +52,8 @@ pub(super) struct RepairArgs {
 /// # Errors
 /// When the workspace cannot be used.
 pub(super) async fn list(global: &Global, args: &FindingsArgs) -> color_eyre::Result<Exit> {
-    // Snapshots that are missing or damaged are findings, too.
-    let session = Session::observe_record(global, "findings").await?;
+    // Not by an engine that keeps nothing: what is on record, such as a snapshot that is missing, is a finding, too.
+    let session = Session::open(global, "findings").await?;
     let environment = session
         .environment(args.look.environment.as_deref())?
         .clone();

@@ -71,28 +71,13 @@ impl Session {
     /// # Errors
     /// As [`Session::open`].
     pub(super) async fn observe(global: &Global, role: &str) -> color_eyre::Result<Self> {
-        match Self::at_running(global, role).await? {
-            Ok(session) => Ok(session),
-            Err((workspace, _)) => Self::on_scratch(global, workspace).await,
+        let workspace = load(global)?;
+        let state = State::for_workspace(global, &workspace)?.dir;
+        let background = Background::new(global, &workspace, &state)?;
+        if let Some(link) = background.link_if_running(role).await? {
+            return Self::attached(workspace, link, &background).await;
         }
-    }
-
-    /// As [`Session::observe`], with what is on record: the workspace's own history and snapshots. Nothing that is due is begun.
-    ///
-    /// # Errors
-    /// As [`Session::observe`]; and when the state directory cannot be used.
-    pub(super) async fn observe_record(global: &Global, role: &str) -> color_eyre::Result<Self> {
-        let (workspace, state) = match Self::at_running(global, role).await? {
-            Ok(session) => return Ok(session),
-            Err(found) => found,
-        };
-        let engine = start_engine(global, &workspace, state, None, false).await?;
-        Ok(Self {
-            workspace,
-            client: engine.own_client(),
-            engine: Some(engine),
-            _scratch: None,
-        })
+        Self::on_scratch(global, workspace).await
     }
 
     /// An engine within this process for those who have no workspace yet: it looks at hosts and keeps nothing. `root` is where
@@ -128,21 +113,6 @@ impl Session {
             engine: Some(engine),
             _scratch: Some(scratch),
         })
-    }
-
-    /// A client of the engine that runs; the workspace and its state directory where none does.
-    async fn at_running(
-        global: &Global,
-        role: &str,
-    ) -> color_eyre::Result<Result<Self, (Workspace, PathBuf)>> {
-        let workspace = load(global)?;
-        let state = State::for_workspace(global, &workspace)?.dir;
-        let background = Background::new(global, &workspace, &state)?;
-        if let Some(link) = background.link_if_running(role).await? {
-            let attached = Self::attached(workspace, link, &background).await;
-            return attached.map(Ok);
-        }
-        Ok(Err((workspace, state)))
     }
 
     async fn attached(
