@@ -129,8 +129,9 @@ impl PlanDialog {
             _ => {}
         }
         if let Stage::Refused(reason) = &self.stage {
-            // No line is as short as that.
-            let most = u16::try_from(reason.len() / 20).unwrap_or(u16::MAX);
+            // More lines than any width wraps it into.
+            let most = reason.lines().count() + reason.len() / 20;
+            let most = u16::try_from(most).unwrap_or(u16::MAX);
             self.scroll = self.scroll.min(most);
         }
         if let Stage::Ready(plan, _) = &self.stage {
