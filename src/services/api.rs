@@ -92,6 +92,12 @@ pub(super) fn endpoints(
     endpoints_at(&spec.name, &spec.urls, &spec.nodes, http, auth)
 }
 
+/// The first of `endpoints`, for a system that answers as a whole at any of them.
+pub(super) fn first(endpoints: &[Endpoint]) -> Result<&Endpoint, ServiceError> {
+    let first = endpoints.first();
+    first.ok_or_else(|| ServiceError::Setup("no endpoint".into()))
+}
+
 /// The endpoints at `urls`, in order; never empty.
 pub(super) fn endpoints_at(
     name: &str,

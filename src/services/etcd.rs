@@ -30,9 +30,8 @@ pub(super) const VIEWS: &[ViewSpec] = &[
 
 /// See the module.
 pub(super) struct Etcd {
-    endpoints: Vec<Endpoint>,
-    user: Option<String>,
-    secret: Option<SecretString>,
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) access: Access,
 }
 
 /// `/v3/maintenance/status`: how the member that is asked is.
@@ -117,30 +116,37 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     }
 }
 
-/// `endpoint` with the token that it gives to `user`; as it is when there is none.
-pub(super) async fn let_in(
-    endpoint: &Endpoint,
-    user: Option<&String>,
-    secret: Option<&SecretString>,
-    until: Until,
-) -> Result<Endpoint, ServiceError> {
-    let (Some(user), Some(secret)) = (user, secret) else {
-        return Ok(endpoint.clone());
-    };
-    let asked = json!({ "name": user, "password": secret.expose_secret() });
-    let answer: Value = endpoint
-        .post("/v3/auth/authenticate", &asked, until)
-        .await?
-        .success()?
-        .json()?;
-    let token = answer["token"]
-        .as_str()
-        .ok_or_else(|| ServiceError::Malformed {
-            url: format!("{}/v3/auth/authenticate", endpoint.base),
-            reason: "no token".into(),
-        })?;
-    let auth = Auth::Header("authorization", SecretString::from(token.to_owned()));
-    Ok(endpoint.with(auth, "application/json"))
+/// How etcd lets one in: by a token of its own, for a name and a password; by nothing where there is none.
+pub(super) struct Access {
+    pub(super) user: Option<String>,
+    pub(super) secret: Option<SecretString>,
+}
+
+impl Access {
+    /// `endpoint` with the token that it gives out.
+    pub(super) async fn let_in(
+        &self,
+        endpoint: &Endpoint,
+        until: Until,
+    ) -> Result<Endpoint, ServiceError> {
+        let (Some(user), Some(secret)) = (&self.user, &self.secret) else {
+            return Ok(endpoint.clone());
+        };
+        let asked = json!({ "name": user, "password": secret.expose_secret() });
+        let answer: Value = endpoint
+            .post("/v3/auth/authenticate", &asked, until)
+            .await?
+            .success()?
+            .json()?;
+        let token = answer["token"]
+            .as_str()
+            .ok_or_else(|| ServiceError::Malformed {
+                url: format!("{}/v3/auth/authenticate", endpoint.base),
+                reason: "no token".into(),
+            })?;
+        let auth = Auth::Header("authorization", SecretString::from(token.to_owned()));
+        Ok(endpoint.with(auth, "application/json"))
+    }
 }
 
 /// What the members that answer say, and who they are.
@@ -179,23 +185,10 @@ impl Seen<'_> {
 }
 
 impl Etcd {
-    pub(super) fn new(
-        endpoints: Vec<Endpoint>,
-        user: Option<String>,
-        secret: Option<SecretString>,
-    ) -> Self {
-        Self {
-            endpoints,
-            user,
-            secret,
-        }
-    }
-
     async fn look(&self, until: Until) -> Result<Seen<'_>, ServiceError> {
         let asked = self.endpoints.iter().map(async |endpoint| {
             let answer = async {
-                let inside =
-                    let_in(endpoint, self.user.as_ref(), self.secret.as_ref(), until).await?;
+                let inside = self.access.let_in(endpoint, until).await?;
                 let status: Status = inside
                     .post("/v3/maintenance/status", &json!({}), until)
                     .await?

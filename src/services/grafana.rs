@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::api::{Endpoint, Until};
+use super::api::{Endpoint, Until, first};
 use super::{Service, ServiceError, ViewSpec, gather};
 use crate::domain::live::{Health, Problem, ServiceReport};
 use crate::domain::table::{Cell, Table, Tone};
@@ -126,12 +126,6 @@ impl Grafana {
     pub(super) fn new(endpoints: Vec<Endpoint>) -> Self {
         Self { endpoints }
     }
-
-    fn front(&self) -> Result<&Endpoint, ServiceError> {
-        self.endpoints
-            .first()
-            .ok_or_else(|| ServiceError::Setup("no endpoint".into()))
-    }
 }
 
 #[async_trait]
@@ -139,7 +133,7 @@ impl Service for Grafana {
     async fn report(&self, deadline: Duration) -> Result<ServiceReport, ServiceError> {
         let started = Instant::now();
         let until = Until::after(deadline);
-        let endpoint = self.front()?;
+        let endpoint = first(&self.endpoints)?;
         let answer = endpoint.ask("/api/health", until).await?;
         let latency_ms = super::millis(started);
         let answer = if answer.status() == 503 {
@@ -202,7 +196,7 @@ impl Service for Grafana {
 
     async fn table(&self, view: &str, deadline: Duration) -> Result<Table, ServiceError> {
         let until = Until::after(deadline);
-        let endpoint = self.front()?;
+        let endpoint = first(&self.endpoints)?;
         match view {
             "alerts" => {
                 let mut table = Table::new(

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::api::{Endpoint, Until};
+use super::api::{Endpoint, Until, first};
 use super::{Service, ServiceError, ViewSpec};
 use crate::domain::live::{Health, Members, Problem, ServiceReport};
 use crate::domain::table::{Cell, Table, Tone};
@@ -94,14 +94,8 @@ impl Harbor {
         Self { endpoints }
     }
 
-    fn front(&self) -> Result<&Endpoint, ServiceError> {
-        self.endpoints
-            .first()
-            .ok_or_else(|| ServiceError::Setup("no endpoint".into()))
-    }
-
     async fn health(&self, until: Until) -> Result<HealthAnswer, ServiceError> {
-        self.front()?.get("/api/v2.0/health", until).await
+        first(&self.endpoints)?.get("/api/v2.0/health", until).await
     }
 
     /// Reads all pages of a list; `X-Total-Count` says when it is complete.
@@ -114,8 +108,7 @@ impl Harbor {
         const PAGES: usize = 50;
         let mut all = Vec::new();
         for page in 1..=PAGES {
-            let answer = self
-                .front()?
+            let answer = first(&self.endpoints)?
                 .ask(&format!("{path}?page={page}&page_size={PAGE}"), until)
                 .await?
                 .success()?;
@@ -140,8 +133,7 @@ impl Service for Harbor {
         let until = Until::after(deadline);
         let answer = self.health(until).await?;
         let latency_ms = super::millis(started);
-        let version = self
-            .front()?
+        let version = first(&self.endpoints)?
             .get::<SystemInfo>("/api/v2.0/systeminfo", until)
             .await
             .ok();

@@ -215,11 +215,9 @@ pub fn connect(
         },
         ServiceKind::Etcd => {
             let endpoints = api::endpoints(spec, &http, &api::Auth::None)?;
-            return Ok(Box::new(etcd::Etcd::new(
-                endpoints,
-                spec.user.clone(),
-                secret,
-            )));
+            let user = spec.user.clone();
+            let access = etcd::Access { user, secret };
+            return Ok(Box::new(etcd::Etcd { endpoints, access }));
         }
         ServiceKind::Ceph => {
             let endpoints = api::endpoints(spec, &http, &api::Auth::None)?;

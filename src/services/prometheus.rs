@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::api::{Endpoint, Until};
+use super::api::{Endpoint, Until, first};
 use super::{Service, ServiceError, ViewSpec, gather};
 use crate::domain::live::{Health, Members, Problem, ServiceReport};
 use crate::domain::table::{Cell, Table, Tone};
@@ -136,12 +136,6 @@ impl Prometheus {
     pub(super) fn new(endpoints: Vec<Endpoint>) -> Self {
         Self { endpoints }
     }
-
-    fn front(&self) -> Result<&Endpoint, ServiceError> {
-        self.endpoints
-            .first()
-            .ok_or_else(|| ServiceError::Setup("no endpoint".into()))
-    }
 }
 
 async fn get<T: DeserializeOwned>(
@@ -168,7 +162,7 @@ impl Service for Prometheus {
     async fn report(&self, deadline: Duration) -> Result<ServiceReport, ServiceError> {
         let started = Instant::now();
         let until = Until::after(deadline);
-        let endpoint = self.front()?;
+        let endpoint = first(&self.endpoints)?;
         let build: Build = get(endpoint, "/api/v1/status/buildinfo", until).await?;
         let latency_ms = super::millis(started);
         let (runtime, targets, alerts) = tokio::join!(
@@ -235,7 +229,7 @@ impl Service for Prometheus {
 
     async fn table(&self, view: &str, deadline: Duration) -> Result<Table, ServiceError> {
         let until = Until::after(deadline);
-        let endpoint = self.front()?;
+        let endpoint = first(&self.endpoints)?;
         match view {
             "targets" => {
                 let columns = ["JOB", "NODE", "STATE", "LAST SCRAPE", "URL", "ERROR"];

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::api::{Endpoint, Until};
+use super::api::{Endpoint, Until, first};
 use super::{Service, ServiceError, ViewSpec, gather};
 use crate::domain::live::{Health, Problem, ServiceReport};
 use crate::domain::table::{Cell, Table, Tone};
@@ -117,12 +117,6 @@ impl Traefik {
         Self { endpoints }
     }
 
-    fn front(&self) -> Result<&Endpoint, ServiceError> {
-        self.endpoints
-            .first()
-            .ok_or_else(|| ServiceError::Setup("no endpoint".into()))
-    }
-
     /// Reads all pages of a list. `X-Next-Page` is 1 on the last one.
     async fn list<T: DeserializeOwned>(
         &self,
@@ -132,8 +126,7 @@ impl Traefik {
         let mut all = Vec::new();
         let mut page = 1_u32;
         loop {
-            let answer = self
-                .front()?
+            let answer = first(&self.endpoints)?
                 .ask(&format!("{path}?page={page}&per_page=100"), until)
                 .await?
                 .success()?;
@@ -159,7 +152,7 @@ impl Service for Traefik {
         }
         let started = Instant::now();
         let until = Until::after(deadline);
-        let endpoint = self.front()?;
+        let endpoint = first(&self.endpoints)?;
         let overview: Overview = endpoint.get("/api/overview", until).await?;
         let latency_ms = super::millis(started);
         let (version, backends) = tokio::join!(

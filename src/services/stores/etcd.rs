@@ -14,7 +14,6 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf as _, BytesMut};
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +23,7 @@ use super::{Given, LOOK, Store};
 use crate::domain::snapshot::{Inventory, Snapshot};
 use crate::services::ServiceError;
 use crate::services::api::{Endpoint, Until};
-use crate::services::etcd as api;
+use crate::services::etcd::Access;
 use crate::services::intake::Intake;
 
 /// The longest line of a snapshot's answer: a piece of it in base64, bytes.
@@ -34,9 +33,8 @@ const LISTED: usize = 20_000;
 
 /// See the module.
 pub(super) struct Etcd {
-    endpoints: Vec<Endpoint>,
-    user: Option<String>,
-    secret: Option<SecretString>,
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) access: Access,
 }
 
 /// One line of a snapshot's answer.
@@ -54,18 +52,6 @@ struct Part {
 }
 
 impl Etcd {
-    pub(super) fn new(
-        endpoints: Vec<Endpoint>,
-        user: Option<String>,
-        secret: Option<SecretString>,
-    ) -> Self {
-        Self {
-            endpoints,
-            user,
-            secret,
-        }
-    }
-
     /// The leader, let in: a follower's database may lack the newest changes.
     async fn leader(&self) -> Result<Endpoint, ServiceError> {
         let until = Until::after(LOOK);
@@ -76,8 +62,7 @@ impl Etcd {
             reason: reason.into(),
         };
         let asked = self.endpoints.iter().map(async |endpoint| {
-            let endpoint =
-                api::let_in(endpoint, self.user.as_ref(), self.secret.as_ref(), until).await?;
+            let endpoint = self.access.let_in(endpoint, until).await?;
             let status: Value = endpoint
                 .post("/v3/maintenance/status", &json!({}), until)
                 .await?
@@ -188,8 +173,7 @@ impl Store for Etcd {
             .await
             .map_err(ServiceError::Setup)?;
         let until = Until::after(LOOK);
-        let (user, secret) = (self.user.as_ref(), self.secret.as_ref());
-        let from = api::let_in(&scratch.endpoint, user, secret, until).await?;
+        let from = self.access.let_in(&scratch.endpoint, until).await?;
         let moved = keys::make_alike(&from, &to).await;
         scratch.server.stop().await;
         let changed = moved?;

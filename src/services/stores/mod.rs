@@ -103,11 +103,13 @@ pub fn open(
         StoreKind::Consul => Box::new(consul::Consul(endpoints(consul_api::auth(secret))?)),
         StoreKind::Vault => Box::new(vault::Vault(endpoints(vault_api::auth(secret))?)),
         StoreKind::Nomad => Box::new(nomad::Nomad(endpoints(nomad_api::auth(secret))?)),
-        StoreKind::Etcd => Box::new(etcd::Etcd::new(
-            endpoints(Auth::None)?,
-            spec.user.clone(),
-            secret,
-        )),
+        StoreKind::Etcd => Box::new(etcd::Etcd {
+            endpoints: endpoints(Auth::None)?,
+            access: super::etcd::Access {
+                user: spec.user.clone(),
+                secret,
+            },
+        }),
         StoreKind::Postgresql => Box::new(postgresql::Postgresql::new(spec, secret, host)?),
         StoreKind::Terraform => Box::new(terraform::Terraform::new(spec, host)?),
     })
