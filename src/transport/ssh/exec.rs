@@ -300,3 +300,6 @@ fn shorten(line: &str) -> String {
         format!("{start}…")
     }
 }
+
+#[cfg(test)]
+mod tests;

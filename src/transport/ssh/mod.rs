@@ -50,6 +50,8 @@ mod sign;
 mod slots;
 mod spec;
 mod stop;
+#[cfg(test)]
+mod testing;
 mod trail;
 mod way;
 

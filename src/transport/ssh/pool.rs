@@ -76,38 +76,19 @@ impl Reach for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::environment::Protection;
-    use crate::domain::node::{Node, SshAccess};
-    use crate::domain::platform::{Arch, Platform};
-    use crate::domain::stack::Stack;
+    use crate::domain::node::SshAccess;
+    use crate::transport::ssh::testing;
 
     fn pool(nodes: &[(&str, Option<&str>)]) -> Pool {
-        let nodes = nodes.iter().map(|(name, jump)| Node {
-            name: (*name).into(),
-            address: "127.0.0.1".into(),
-            platform: Platform::Generic,
-            arch: Arch::Amd64,
-            roles: [].into(),
-            labels: [].into(),
-            ssh: SshAccess {
-                jump: jump.map(|jump| Jump::Through(jump.into())),
+        let nodes = nodes.iter().map(|(name, jump)| {
+            let jump = jump.map(|jump| Jump::Through(jump.into()));
+            let access = SshAccess {
+                jump,
                 ..SshAccess::default()
-            },
+            };
+            (*name, access)
         });
-        let environment = Environment {
-            name: "test".into(),
-            protection: Protection::Open,
-            marking: None,
-            stack: Stack::Consul,
-            versions: [].into(),
-            nodes: nodes.collect(),
-            services: vec![],
-            artifacts: [].into(),
-            variables: [].into(),
-            backups: crate::domain::backup::Backups::default(),
-            desired: Vec::new(),
-        };
-        Pool::new(Arc::new(environment), SshSettings::default())
+        testing::pool(nodes, SshSettings::default())
     }
 
     #[test]
