@@ -233,13 +233,17 @@ pub(crate) fn lookup(contexts: &[Context], key: &str) -> Option<Command> {
     })
 }
 
-/// What the footer shows in these contexts: key and word.
-pub(crate) fn hints(contexts: &[Context]) -> Vec<(&'static str, &'static str)> {
+/// What the footer shows in these contexts of the commands that are on `offer`: key and word.
+pub(crate) fn hints(
+    contexts: &[Context],
+    offer: impl Fn(Command) -> bool,
+) -> Vec<(&'static str, &'static str)> {
     let mut hints: Vec<(&str, &str)> = Vec::new();
     for context in contexts {
         for binding in BINDINGS {
             let taken = || hints.iter().any(|(key, _)| binding.keys.contains(key));
-            if binding.context == *context && !binding.hint.is_empty() && !taken() {
+            let hinted = binding.context == *context && !binding.hint.is_empty();
+            if hinted && offer(binding.command) && !taken() {
                 hints.push((binding.keys[0], binding.hint));
             }
         }

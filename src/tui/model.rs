@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::extra::ExtraCommand;
 use super::ground::{Beginning, Outcome};
-use super::keymap::Context;
+use super::keymap::{Command, Context};
 use super::layers::Layer;
 use super::message::Place;
 use super::paint::Look;
@@ -166,6 +166,12 @@ impl Model {
                 Context::Everywhere,
             ],
         }
+    }
+
+    /// Whether `command` does anything in the dialog that has the keys, as it stands; of a screen it is not asked.
+    pub(crate) fn offers(&self, command: Command) -> bool {
+        let top = self.layers.last();
+        top.is_none_or(|layer| layer.offers(&self.world, command))
     }
 
     /// Rows that a list on this screen shows, more or less; what a page is.

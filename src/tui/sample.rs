@@ -12,7 +12,7 @@ use ratatui::layout::Rect;
 
 use super::message::{Answer, Effect, LogAsk, LogPage, LogQuery, Message, RunRecord};
 use super::model::{Model, Setup};
-use super::{update, view};
+use super::{keymap, update, view};
 use crate::client::Event;
 use crate::domain::action::{Gate, Risk};
 use crate::domain::run::TaskState;
@@ -218,6 +218,18 @@ pub(crate) fn press(model: &mut Model, keys: &[&str]) -> Vec<Effect> {
         settle(model, effects);
     }
     all
+}
+
+/// The hints of what `shown` shows whose keys change nothing.
+pub(crate) fn dead_hints(shown: impl Fn() -> Model) -> Vec<&'static str> {
+    let model = shown();
+    let before = buffer(&model);
+    let hints = keymap::hints(&model.contexts(), |command| model.offers(command));
+    let dead = hints.into_iter().filter(|(key, _)| {
+        let mut model = shown();
+        press(&mut model, &[key]).is_empty() && buffer(&model) == before
+    });
+    dead.map(|(_, word)| word).collect()
 }
 
 /// Types text.

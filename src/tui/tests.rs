@@ -1,5 +1,7 @@
 //! The screens as a whole: pictures at three sizes, keys and what they lead to, and that nothing makes them fall over.
 
+mod hints;
+
 use proptest::prelude::*;
 use ratatui::style::{Color, Modifier};
 

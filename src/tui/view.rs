@@ -178,9 +178,10 @@ fn footer(model: &Model, paint: &mut Paint<'_>, area: Rect) {
         ])
     };
     let width = |line: &Line<'_>| u16::try_from(line.width()).unwrap_or(u16::MAX);
-    let (always, mut local): (Vec<_>, Vec<_>) = keymap::hints(&model.contexts())
-        .into_iter()
-        .partition(|(key, _)| matches!(*key, ":" | "?" | "q"));
+    let (always, mut local): (Vec<_>, Vec<_>) =
+        keymap::hints(&model.contexts(), |command| model.offers(command))
+            .into_iter()
+            .partition(|(key, _)| matches!(*key, ":" | "?" | "q"));
     local.sort_by_key(|(key, _)| match *key {
         "enter" => 0,
         "tab" => 1,

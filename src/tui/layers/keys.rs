@@ -33,12 +33,21 @@ impl KeysDialog {
         }
     }
 
+    /// Whether `command` does anything as the dialog stands.
+    pub(crate) fn offers(&self, command: Command) -> bool {
+        match command {
+            Command::Accept => self.typed.trim() == KEPT,
+            Command::Down => self.top < self.keys.shares.len(),
+            _ => true,
+        }
+    }
+
     pub(crate) fn update(&mut self, command: Command) -> Vec<Wish> {
         match command {
             Command::Up => self.top = self.top.saturating_sub(1),
             Command::Down => self.top = (self.top + 1).min(self.keys.shares.len()),
             Command::Back => return vec![Wish::Close],
-            Command::Accept if self.typed.trim() == KEPT => {
+            Command::Accept if self.offers(command) => {
                 return vec![Wish::Close, Wish::Speak(self.run, Word::Kept)];
             }
             _ => {}

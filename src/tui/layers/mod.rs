@@ -97,6 +97,24 @@ impl Layer {
         }
     }
 
+    /// Whether `command` does anything as the layer stands: a key that does nothing is no hint.
+    pub(crate) fn offers(&self, world: &World, command: Command) -> bool {
+        match self {
+            Self::Palette(layer) => layer.offers(command),
+            Self::Plan(layer) => layer.offers(command),
+            // The plan that waits is what it is.
+            Self::Approval(_) => !matches!(command, Command::DryRun | Command::Offline),
+            Self::Share(layer) => layer.offers(command),
+            Self::Keys(layer) => layer.offers(command),
+            Self::Sheet(layer) => layer.offers(world, command),
+            Self::Prompt(_)
+            | Self::Menu(_)
+            | Self::Form(_)
+            | Self::Question(_)
+            | Self::Asked(_) => true,
+        }
+    }
+
     pub(crate) fn update(&mut self, world: &World, command: Command) -> Vec<Wish> {
         if command == Command::Back && !matches!(self, Self::Prompt(_) | Self::Asked(_)) {
             return vec![Wish::Close];

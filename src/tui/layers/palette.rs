@@ -95,6 +95,15 @@ impl Palette {
             .collect();
     }
 
+    /// Whether `command` does anything with what is typed.
+    pub(crate) fn offers(&self, command: Command) -> bool {
+        match command {
+            Command::Accept => self.leaves() || self.typed().is_some() || self.current().is_some(),
+            Command::Complete => self.current().is_some(),
+            _ => true,
+        }
+    }
+
     pub(crate) fn update(&mut self, command: Command) -> Vec<Wish> {
         let last = self.found.len().saturating_sub(1);
         match command {
@@ -123,6 +132,11 @@ impl Palette {
         self.entries.get(*index)
     }
 
+    /// Whether what is typed is how programs are left.
+    fn leaves(&self) -> bool {
+        matches!(self.input.value().trim(), "q" | "quit" | "q!" | "exit")
+    }
+
     /// An extra command with a free argument, typed in full.
     fn typed(&self) -> Option<Wish> {
         let text = self.input.value().trim();
@@ -143,8 +157,7 @@ impl Palette {
         if let Some(wish) = self.typed() {
             return vec![Wish::Close, wish];
         }
-        let text = self.input.value().trim();
-        if matches!(text, "q" | "quit" | "q!" | "exit") {
+        if self.leaves() {
             return vec![Wish::Close, Wish::Perform(Command::Quit)];
         }
         let Some(entry) = self.current() else {

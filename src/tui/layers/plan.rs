@@ -107,6 +107,17 @@ impl PlanDialog {
         self.focus = stops[next];
     }
 
+    /// Whether `command` does anything as the dialog stands.
+    pub(crate) fn offers(&self, command: Command) -> bool {
+        match command {
+            Command::DryRun | Command::Offline => self.rehearses(),
+            Command::NextField => self.stops().len() > 1,
+            // No buttons are shown before the answer.
+            Command::Accept => !matches!(self.stage, Stage::Asked),
+            _ => true,
+        }
+    }
+
     pub(crate) fn update(&mut self, command: Command) -> Vec<Wish> {
         match command {
             Command::Left | Command::Right if self.focus == Focus::Name => {

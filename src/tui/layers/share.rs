@@ -56,10 +56,15 @@ impl ShareDialog {
         self.trouble = trouble;
     }
 
+    /// Whether `command` does anything as the dialog stands.
+    pub(crate) fn offers(&self, command: Command) -> bool {
+        command != Command::Accept || (!self.sent && !self.field.trim().is_empty())
+    }
+
     pub(crate) fn update(&mut self, command: Command) -> Vec<Wish> {
         match command {
             Command::Back => vec![Wish::Close],
-            Command::Accept if !self.sent && !self.field.trim().is_empty() => {
+            Command::Accept if self.offers(command) => {
                 self.sent = true;
                 self.trouble = None;
                 let share = Secret::new(self.field.trim().to_owned());
@@ -125,6 +130,8 @@ impl ShareDialog {
         );
         let hint = if self.sent {
             "it is being given to every sealed node"
+        } else if self.field.is_empty() {
+            "type or paste it   esc closes; the ceremony goes on"
         } else {
             "enter gives it   ctrl-u clears   esc closes; the ceremony goes on"
         };

@@ -73,9 +73,20 @@ impl Sheet {
         usize::from(height.saturating_sub(4).max(1))
     }
 
+    /// The first row when the end is in sight.
+    fn last(&self, world: &World) -> usize {
+        let page = Self::rows(world.size.1);
+        self.lines.len().saturating_sub(page)
+    }
+
+    /// Whether `command` does anything as the sheet stands.
+    pub(crate) fn offers(&self, world: &World, command: Command) -> bool {
+        command != Command::Down || self.top < self.last(world)
+    }
+
     pub(crate) fn update(&mut self, world: &World, command: Command) -> Vec<Wish> {
         let page = Self::rows(world.size.1);
-        let last = self.lines.len().saturating_sub(page);
+        let last = self.last(world);
         self.top = match command {
             Command::Up => self.top.saturating_sub(1),
             Command::Down => self.top + 1,

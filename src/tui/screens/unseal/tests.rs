@@ -45,6 +45,22 @@ fn hold(model: &mut Model, ceremony: Ceremony) {
     sample::feed(model, Event::Ceremony(Box::new(ceremony)));
 }
 
+/// The keys that were asked for.
+fn new_keys() -> Answer {
+    let keys = NewKeys {
+        shares: (1..=5)
+            .map(|at| Secret::new(format!("{SHARE}{at}")))
+            .collect(),
+        threshold: 3,
+        root_token: Some(Secret::new("hvs.sample".into())),
+        recovery: false,
+    };
+    Answer::Spoken {
+        run: sample::run_id(13),
+        result: Ok(Some(keys)),
+    }
+}
+
 fn words(effects: &[Effect]) -> Vec<(RunId, Word)> {
     let said = effects.iter().filter_map(|effect| match effect {
         Effect::Speak { run, word } => Some((*run, word.clone())),
@@ -115,19 +131,7 @@ fn new_keys_are_shown_until_they_are_kept() {
     hold(&mut model, ceremony(Wants::Taker, 0));
     let effects = update(&mut model, Message::Key(sample::key_of("enter")));
     assert_eq!(words(&effects), [(sample::run_id(13), Word::Take)]);
-    let keys = NewKeys {
-        shares: (1..=5)
-            .map(|at| Secret::new(format!("{SHARE}{at}")))
-            .collect(),
-        threshold: 3,
-        root_token: Some(Secret::new("hvs.sample".into())),
-        recovery: false,
-    };
-    let answer = Answer::Spoken {
-        run: sample::run_id(13),
-        result: Ok(Some(keys)),
-    };
-    update(&mut model, Message::Answer(Box::new(answer)));
+    update(&mut model, Message::Answer(Box::new(new_keys())));
     assert!(!format!("{model:?}").contains("hvs.sample"));
     insta::assert_snapshot!("keys-80x24", sample::draw(&model));
     sample::press(&mut model, &["enter"]);
@@ -136,6 +140,46 @@ fn new_keys_are_shown_until_they_are_kept() {
     let effects = update(&mut model, Message::Key(sample::key_of("enter")));
     assert_eq!(words(&effects), [(sample::run_id(13), Word::Kept)]);
     assert!(model.layers.is_empty());
+}
+
+#[test]
+fn a_hint_is_shown_while_its_key_does_something_and_no_longer() {
+    let giving = |typed: &str| {
+        let mut model = at_the_board((80, 24));
+        hold(&mut model, ceremony(Wants::Share, 1));
+        sample::press(&mut model, &["enter"]);
+        sample::type_text(&mut model, typed);
+        model
+    };
+    let sent = || {
+        let mut model = giving(SHARE);
+        update(&mut model, Message::Key(sample::key_of("enter")));
+        model
+    };
+    let taking = |typed: &str| {
+        let mut model = at_the_board((80, 24));
+        hold(&mut model, ceremony(Wants::Taker, 0));
+        update(&mut model, Message::Key(sample::key_of("enter")));
+        update(&mut model, Message::Answer(Box::new(new_keys())));
+        sample::type_text(&mut model, typed);
+        model
+    };
+    let states: [(&dyn Fn() -> Model, Option<&str>); 5] = [
+        (&|| giving(""), None),
+        (&|| giving(SHARE), Some("enter give")),
+        (&sent, None),
+        (&|| taking("kep"), None),
+        (&|| taking("kept"), Some("enter kept")),
+    ];
+    for (state, accepts) in states {
+        let dead = sample::dead_hints(state);
+        assert!(dead.is_empty(), "{dead:?} on\n{}", sample::draw(&state()));
+        let drawn = sample::draw(&state());
+        let foot = drawn.lines().last().unwrap();
+        let shown = foot.split("  ").map(str::trim);
+        let shown = shown.filter(|hint| hint.starts_with("enter"));
+        assert_eq!(shown.collect::<Vec<_>>(), Vec::from_iter(accepts));
+    }
 }
 
 #[test]
