@@ -17,7 +17,6 @@ use crate::client::wire::PROTOCOL;
 use crate::client::{EngineReport, Link as _, Request, Response};
 use crate::engine::Farewell;
 use crate::fault;
-use crate::store::Redactor;
 
 /// How often a followed log is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -225,19 +224,6 @@ fn show(report: &EngineReport, log: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Writes what is said of a panic to the log without any secret that the engine knows: a message may quote what it was about.
-fn tell_mistakes(redactor: Redactor) {
-    std::panic::set_hook(Box::new(move |panic| {
-        let trace = std::backtrace::Backtrace::capture();
-        let trace = match trace.status() {
-            std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
-            _ => String::new(),
-        };
-        let text = format!("a mistake in Quarterdeck itself: {panic}{trace}");
-        output::remark(&redactor.cleaned(text));
-    }));
-}
-
 /// Is the engine until it is asked to end.
 async fn run(global: &Global, detached: bool) -> color_eyre::Result<Exit> {
     if detached {
@@ -262,7 +248,6 @@ async fn run(global: &Global, detached: bool) -> color_eyre::Result<Exit> {
         true,
     )
     .await?;
-    tell_mistakes(engine.redactor());
     let mistake = tokio::spawn(fault::on_demand());
     engine.open_door().map_err(Ended::unusable)?;
     tracing::info!(pid = std::process::id(), workspace = %workspace.root.display(), "the engine listens");

@@ -215,11 +215,19 @@ pub fn complain(report: &color_eyre::Report) -> std::process::ExitCode {
     std::process::ExitCode::from(exit.code())
 }
 
+/// Says of a panic what is fit to be read by anybody, on standard error: an engine's log, or a person's terminal.
+fn tell_mistakes() {
+    std::panic::set_hook(Box::new(|panic| {
+        output::remark(&output::plain_lines(&crate::store::mistake(panic)));
+    }));
+}
+
 /// Runs the program with the process's arguments.
 ///
 /// # Errors
 /// A report for the operator; [`Exit`] inside it (or [`Exit::Failed`]) is the process's exit status.
 pub async fn main() -> color_eyre::Result<Exit> {
+    tell_mistakes();
     let cli = Cli::parse();
     let global = &cli.global;
     if std::env::var_os(trace::VARIABLE).is_some()

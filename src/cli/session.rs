@@ -275,6 +275,7 @@ pub(super) async fn start_engine(
     settings.accepts_new_host_keys = global.accept_new_host_keys;
     settings.idle_exit = idle_exit;
     let engine = Engine::start(settings).await.map_err(Ended::unusable)?;
+    store::never_tell(engine.redactor());
     if !engine.unfinished.is_empty() {
         output::remark(&format!(
             "{} run(s) were under way when an earlier engine ended; `quarterdeck runs` shows where they stand",

@@ -5,6 +5,7 @@
 //! echoing it. What was said of it is told when the screens are left.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::thread::{self, ThreadId};
@@ -25,10 +26,15 @@ use ratatui::layout::Rect;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::TuiError;
+use crate::store;
 use crate::tui::model::Model;
+use crate::tui::text;
 
 /// The longest text put on the clipboard, bytes; terminals drop longer sequences silently.
 const CLIPBOARD: usize = 74_000;
+
+/// What says something of a panic.
+type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send>;
 
 /// Whether the terminal is in our hands; read by the panic hook.
 static ENTERED: AtomicBool = AtomicBool::new(false);
@@ -86,14 +92,7 @@ impl Terminal {
         HOOK.call_once(|| {
             end_without_terminal();
             let previous = std::panic::take_hook();
-            std::panic::set_hook(Box::new(move |panic| {
-                if is_elsewhere() {
-                    tell_later(panic.to_string());
-                } else {
-                    restore();
-                    previous(panic);
-                }
-            }));
+            std::panic::set_hook(behind(previous));
         });
         let mut terminal = Self {
             canvas: Canvas::new(BufWriter::with_capacity(64 * 1024, io::stdout())),
@@ -165,7 +164,7 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         restore();
-        tell_mistakes();
+        tell_mistakes(&mut io::stderr());
     }
 }
 
@@ -176,21 +175,35 @@ fn is_elsewhere() -> bool {
         && screens.is_some_and(|screens| screens != thread::current().id())
 }
 
+/// The hook while the screens are shown; `previous` is what says what is to be said at once.
+fn behind(previous: Hook) -> Hook {
+    Box::new(move |panic| {
+        if is_elsewhere() {
+            tell_later(store::mistake(panic));
+        } else {
+            restore();
+            previous(panic);
+        }
+    })
+}
+
 /// Keeps what is said of a panic until the screens are left.
 fn tell_later(text: String) {
-    tracing::error!(text, "a mistake in Quarterdeck itself");
+    tracing::error!("{text}");
     let mut mistakes = MISTAKES.lock().unwrap_or_else(PoisonError::into_inner);
     if mistakes.len() < MOST {
         mistakes.push(text);
     }
 }
 
-/// Says what went wrong behind the screens.
-fn tell_mistakes() {
+/// Says on `out` what went wrong behind the screens.
+fn tell_mistakes(out: &mut impl Write) {
     let mistakes = std::mem::take(&mut *MISTAKES.lock().unwrap_or_else(PoisonError::into_inner));
-    for text in mistakes {
-        // Nobody is left to hear that it could not be said.
-        let _ = writeln!(io::stderr(), "a mistake in Quarterdeck itself: {text}");
+    for mistake in mistakes {
+        for line in mistake.lines() {
+            // Nobody is left to hear that it could not be said.
+            let _ = writeln!(out, "{}", text::clean(line));
+        }
     }
 }
 
@@ -294,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_behind_the_screens_is_kept_for_later_and_one_of_the_screens_is_not() {
+    fn a_panic_behind_the_screens_is_told_later_without_secrets_and_one_of_the_screens_at_once() {
         assert!(!is_elsewhere(), "no screens are shown");
         *SCREENS.lock().unwrap() = Some(thread::current().id());
         ENTERED.store(true, Ordering::SeqCst);
@@ -302,11 +315,28 @@ mod tests {
         assert!(thread::spawn(is_elsewhere).join().unwrap());
         ENTERED.store(false, Ordering::SeqCst);
         assert!(!thread::spawn(is_elsewhere).join().unwrap());
+
+        // Another thread panics with a secret in its mouth while the screens are shown here.
+        let redactor = store::Redactor::default();
+        redactor.learn(&"correct horse battery".into()).unwrap();
+        store::never_tell(redactor);
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(behind(previous));
+        ENTERED.store(true, Ordering::SeqCst);
+        let quoting = || panic!("no such user: correct horse battery");
+        thread::spawn(quoting).join().unwrap_err();
+        ENTERED.store(false, Ordering::SeqCst);
+        drop(std::panic::take_hook());
+
         for number in 0..2 * MOST {
             tell_later(number.to_string());
         }
         assert_eq!(MISTAKES.lock().unwrap().len(), MOST);
-        tell_mistakes();
+        let mut told = Vec::new();
+        tell_mistakes(&mut told);
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.contains("no such user: [redacted]"), "{told}");
+        assert!(!told.contains("correct horse battery"), "{told}");
         assert_eq!(MISTAKES.lock().unwrap().len(), 0);
     }
 
