@@ -213,6 +213,31 @@ pub struct Run {
     pub origin: Option<Origin>,
 }
 
+#[cfg(test)]
+impl Run {
+    /// Run `number`, for tests: a deployment of the lab that ada began at the beginning of time, without tasks or lines.
+    pub(crate) fn sample(number: u32, state: RunState) -> Self {
+        Self {
+            id: RunId(Uuid::from_u128(number.into())),
+            number: number.into(),
+            recipe: "deploy".into(),
+            title: "Deploy".into(),
+            environment: "lab".into(),
+            dry_run: false,
+            state,
+            started_by: "ada@bastion".into(),
+            plan_hash: String::new(),
+            created_at: Timestamp::UNIX_EPOCH,
+            started_at: None,
+            ended_at: None,
+            reason: None,
+            tally: Tally::default(),
+            lines: 0,
+            origin: None,
+        }
+    }
+}
+
 impl Run {
     /// What its tasks that are [`TaskState::Changed`] did: a dry run changes nothing.
     pub const fn changed_word(&self) -> &'static str {

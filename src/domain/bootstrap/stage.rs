@@ -223,27 +223,14 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::domain::run::{RunId, Tally};
     use crate::domain::seal::NodeSeal;
 
     fn run(recipe: &str, dry_run: bool, state: RunState) -> Run {
         Run {
-            id: RunId(uuid::Uuid::nil()),
-            number: 7,
             recipe: recipe.into(),
-            title: recipe.into(),
             environment: "home".into(),
             dry_run,
-            state,
-            started_by: "ada@jump".into(),
-            plan_hash: String::new(),
-            created_at: Timestamp::UNIX_EPOCH,
-            started_at: None,
-            ended_at: None,
-            reason: None,
-            tally: Tally::default(),
-            lines: 0,
-            origin: None,
+            ..Run::sample(7, state)
         }
     }
 

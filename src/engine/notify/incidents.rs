@@ -357,17 +357,17 @@ mod tests {
     #[test]
     fn the_end_of_a_run_is_told_once_and_a_success_resolves_the_failure() {
         let mut incidents = Incidents::new("home", Vec::new(), after(0));
-        let failed = super::super::testing::run(7, RunState::Failed);
+        let failed = Run::sample(7, RunState::Failed);
         let told = incidents.run(&failed, after(0)).unwrap();
         assert_eq!((told.event, told.run), (NoticeKind::RunFailed, Some(7)));
         assert_eq!(incidents.run(&failed, after(1)), None);
-        let well = super::super::testing::run(8, RunState::Succeeded);
+        let well = Run::sample(8, RunState::Succeeded);
         let over = incidents.run(&well, after(2)).unwrap();
         assert_eq!(
             (over.status, &over.key),
             (NoticeStatus::Resolved, &told.key)
         );
-        let cancelled = super::super::testing::run(9, RunState::Cancelled);
+        let cancelled = Run::sample(9, RunState::Cancelled);
         assert_eq!(incidents.run(&cancelled, after(3)), None);
     }
 }

@@ -5,7 +5,6 @@ use uuid::Uuid;
 
 use crate::domain::finding::Severity;
 use crate::domain::notice::{Channel, ChannelKind, Notice, NoticeKind, NoticeStatus};
-use crate::domain::run::{Run, RunId, RunState, Tally};
 
 pub(super) fn notice(event: NoticeKind, key: &str) -> Notice {
     Notice {
@@ -30,26 +29,5 @@ pub(super) fn channel(kind: ChannelKind, url: &str) -> Channel {
         kind,
         url: Some(url.into()),
         secret: None,
-    }
-}
-
-pub(super) fn run(number: i64, state: RunState) -> Run {
-    Run {
-        id: RunId(Uuid::from_u128(number.unsigned_abs().into())),
-        number,
-        recipe: "deploy".into(),
-        title: "Deploy".into(),
-        environment: "lab".into(),
-        dry_run: false,
-        state,
-        started_by: "ada@jump".into(),
-        plan_hash: String::new(),
-        created_at: Timestamp::UNIX_EPOCH,
-        started_at: None,
-        ended_at: None,
-        reason: None,
-        tally: Tally::default(),
-        lines: 0,
-        origin: None,
     }
 }

@@ -271,22 +271,10 @@ impl Scene {
         }
         let start = Timestamp::from_second(1_700_000_000).unwrap();
         let run = Run {
-            id: RunId(uuid::Uuid::from_u128(1)),
-            number: 1,
-            recipe: "deploy".into(),
-            title: "Deploy".into(),
-            environment: "lab".into(),
-            dry_run: false,
-            state: RunState::Queued,
-            started_by: "ada@bastion".into(),
             plan_hash: plan.hash.clone(),
             created_at: start,
-            started_at: None,
-            ended_at: None,
-            reason: None,
             tally,
-            lines: 0,
-            origin: None,
+            ..Run::sample(1, RunState::Queued)
         };
         *journal.inner.lock().unwrap() = Some((run.clone(), tasks.snapshot()));
         let (journal, stage) = (Arc::new(journal), Arc::new(stage));

@@ -1,9 +1,8 @@
-use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
 use crate::domain::recipe::{Param, RunCommand, Selector};
-use crate::domain::run::{RunId, RunState, Tally};
+use crate::domain::run::{RunId, RunState};
 use crate::steps::testing::staging;
 
 fn step(id: &str, needs: &[&str], once: bool) -> Step {
@@ -70,22 +69,11 @@ fn earlier(ended: &[(TaskState, u32)]) -> Earlier {
     Earlier {
         owed: Vec::new(),
         run: Run {
-            id: RunId(uuid::Uuid::from_u128(7)),
-            number: 7,
             recipe: "build".into(),
             title: "Build".into(),
             environment: "staging".into(),
-            dry_run: false,
-            state: RunState::Failed,
-            started_by: "ada@bastion".into(),
             plan_hash: plan.hash.clone(),
-            created_at: Timestamp::UNIX_EPOCH,
-            started_at: None,
-            ended_at: None,
-            reason: None,
-            tally: Tally::default(),
-            lines: 0,
-            origin: None,
+            ..Run::sample(7, RunState::Failed)
         },
         plan,
         tasks,

@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::plan::Origin;
 use crate::domain::recipe::{RunCommand, Selector, Step, StepUndo};
 use crate::domain::resource::{CommandSpec, FileSpec, PackageManager, Presence, Resource};
-use crate::domain::run::{Run, RunId, RunState, Tally, Task};
+use crate::domain::run::{Run, RunId, RunState, Task};
 use crate::domain::undo::{Before, FileBefore, Owned, PackageBefore, Remembered, Was};
 use crate::resources::testing::TempHost;
 use crate::steps::{Context, Outcome};
@@ -90,22 +90,8 @@ fn past(
         })
         .collect();
     let run = Run {
-        id: id(number.into()),
-        number: number.into(),
-        recipe: "deploy".into(),
-        title: "Deploy".into(),
         environment: "staging".into(),
-        dry_run: false,
-        state: RunState::Succeeded,
-        started_by: "ada@bastion".into(),
-        plan_hash: String::new(),
-        created_at: Timestamp::UNIX_EPOCH,
-        started_at: None,
-        ended_at: None,
-        reason: None,
-        tally: Tally::default(),
-        lines: 0,
-        origin: None,
+        ..Run::sample(number, RunState::Succeeded)
     };
     Past {
         earlier: Earlier {

@@ -105,13 +105,8 @@ pub(crate) fn run(number: u128, state: RunState) -> Run {
     let ended = state.is_final();
     let age = i64::try_from(14 - number).unwrap() * 1800 - 1728;
     Run {
-        id: run_id(number),
-        number: i64::try_from(number).unwrap(),
-        recipe: "deploy".into(),
         title: "Deploy Consul".into(),
-        environment: "lab".into(),
         dry_run: number == 10,
-        state,
         started_by: "ops@bastion".into(),
         plan_hash: "3fa29c0b5de1".repeat(5),
         created_at: ago(age + 1),
@@ -120,7 +115,7 @@ pub(crate) fn run(number: u128, state: RunState) -> Run {
         reason: (state == RunState::Failed).then(|| "Start the service failed on pc2".into()),
         tally,
         lines: 40,
-        origin: None,
+        ..Run::sample(u32::try_from(number).unwrap(), state)
     }
 }
 
