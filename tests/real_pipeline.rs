@@ -1,7 +1,7 @@
 //! The recipe `pipeline` with the real Terraform (its built-in provider) and the real ansible-core, against real OpenSSH
 //! servers on loopback. `tests/run pipeline` installs Ansible and calls this with
 //!
-//! * `QUARTERDECK_ANSIBLE`: the directory of Ansible's programs
+//! * `QUARTERDECK_PYTHON`: the directory of the Python programs: Ansible's, and the interpreter of a Terraform provider
 //!
 //! The servers share this machine's file system, so every host works on files of its own name.
 
@@ -23,6 +23,8 @@ mod sshd;
 
 #[path = "real_pipeline/ansible.rs"]
 mod ansible;
+#[path = "real_pipeline/drift.rs"]
+mod drift;
 #[path = "real_pipeline/terraform.rs"]
 mod terraform;
 #[path = "real_pipeline/whole.rs"]
@@ -108,16 +110,25 @@ impl Site {
         dir
     }
 
+    /// Terraform's own configuration, where a test has providers other than the built-in one.
+    pub(crate) fn providers(&self) -> PathBuf {
+        self.place.home.path().join("providers.tfrc")
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.place.command(args);
-        let ansible = std::env::var("QUARTERDECK_ANSIBLE").unwrap();
-        let path = format!("{ansible}:{}", std::env::var("PATH").unwrap());
+        let python = std::env::var("QUARTERDECK_PYTHON").unwrap();
+        let path = format!("{python}:{}", std::env::var("PATH").unwrap());
         command
             .env("PATH", path)
-            .env("ANSIBLE_PYTHON_INTERPRETER", format!("{ansible}/python"))
+            .env("ANSIBLE_PYTHON_INTERPRETER", format!("{python}/python"))
             .env("QD_TEST_VAULT", VAULT)
             .env("QD_TEST_TOKEN", TOKEN)
             .env_remove("TF_CLI_CONFIG_FILE");
+        let providers = self.providers();
+        if providers.exists() {
+            command.env("TF_CLI_CONFIG_FILE", providers);
+        }
         command
     }
 

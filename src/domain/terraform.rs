@@ -8,7 +8,7 @@
 mod difference;
 mod stream;
 
-pub use difference::{DriftedAttribute, DriftedResource, differences, drifted};
+pub use difference::{DriftedAttribute, DriftedKind, DriftedResource, differences, drifted};
 pub use stream::{Account, Change, Diagnostic, Lock, Said};
 
 use serde::{Deserialize, Serialize};

@@ -89,12 +89,22 @@ pub(super) async fn execute(
                 Ok(seen) => seen.map_err(|error| error.message),
                 Err(_) => Err(format!("no answer within {patience:?}")),
             };
+            let found = seen.as_deref().unwrap_or_default();
+            let is_left = found.iter().any(|one| one.key.object == asked.mended);
             let look = DriftLook {
                 source: asked.source,
                 scope: root.directory.clone(),
                 seen,
             };
-            settle(vec![look], context).await
+            let outcome = settle(vec![look], context).await?;
+            if is_left {
+                return Err(StepError::lasting(format!(
+                    "{} still differs from the state, so its configuration does not say otherwise: `terraform-accept` takes \
+                     what is there into the state",
+                    asked.mended
+                )));
+            }
+            Ok(outcome)
         }
         source => {
             if let Some(object) = &asked.reconcile {

@@ -281,10 +281,21 @@ fn terraform_line(step: &TerraformStep) -> String {
         TerraformAction::Snapshot => {
             format!("keep a verified copy of Terraform's state of {place}")
         }
-        TerraformAction::Plan if step.destroy => {
-            format!("terraform plan -destroy in {place}: shown, nothing is changed")
+        TerraformAction::Plan => {
+            let mut command = "terraform plan".to_owned();
+            for (flag, is_set) in [
+                ("-destroy", step.destroy),
+                ("-refresh-only", step.refresh_only),
+            ] {
+                if is_set {
+                    command = format!("{command} {flag}");
+                }
+            }
+            if !step.target.is_empty() {
+                command = format!("{command} -target={}", quote(&[&step.target]));
+            }
+            format!("{command} in {place}: shown, nothing is changed")
         }
-        TerraformAction::Plan => format!("terraform plan in {place}: shown, nothing is changed"),
         TerraformAction::Apply => format!(
             "terraform apply of what step {} showed, if nothing has moved since",
             step.of.as_deref().unwrap_or_default()

@@ -68,7 +68,7 @@ fn secrets_reach_the_playbook_and_nothing_else() {
 
 /// A text as Ansible Vault keeps it, indented for a playbook.
 fn encrypt(site: &Site) -> String {
-    let programs = std::env::var("QUARTERDECK_ANSIBLE").unwrap();
+    let programs = std::env::var("QUARTERDECK_PYTHON").unwrap();
     let password = site.files().join("password");
     std::fs::write(&password, VAULT).unwrap();
     let output = Command::new(format!("{programs}/ansible-vault"))

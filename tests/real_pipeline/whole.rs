@@ -28,7 +28,7 @@ fn playbooks(site: &Site) {
 }
 
 /// Whether any file below `dir` holds the text.
-fn holds(dir: &Path, text: &str) -> bool {
+pub(crate) fn holds(dir: &Path, text: &str) -> bool {
     fs::read_dir(dir)
         .into_iter()
         .flatten()

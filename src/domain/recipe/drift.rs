@@ -22,6 +22,9 @@ pub struct DriftStep {
     /// For `terraform`: where its configuration is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<Root>,
+    /// For `terraform`: fail when this object has drifted, because a step before has just brought it back; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mended: String,
     /// Instead of comparing, bring this one object into its desired state: as the drift board names it, without the field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconcile: Option<String>,
@@ -49,6 +52,7 @@ impl DriftStep {
                 step: step.into(),
             }),
             root: None,
+            mended: String::new(),
             reconcile: None,
         }
     }
@@ -74,8 +78,8 @@ impl DriftStep {
         if !nodes && (!self.declared.is_empty() || self.by.is_some()) {
             reasons.push("`declared` and `by` are for `source: nodes`".into());
         }
-        if self.root.is_some() && !terraform {
-            reasons.push("`root` is for `source: terraform`".into());
+        if (self.root.is_some() || !self.mended.is_empty()) && !terraform {
+            reasons.push("`root` and `mended` are for `source: terraform`".into());
         }
         let written_by_others = nodes || terraform || self.source == DriftSource::Versions;
         if self.reconcile.is_some() && written_by_others {

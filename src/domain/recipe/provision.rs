@@ -70,6 +70,12 @@ pub struct TerraformStep {
     /// For `plan`: plan to destroy everything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub destroy: bool,
+    /// For `plan`: change nothing but the state, which then says what is there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refresh_only: bool,
+    /// For `plan`: the address of the only resource that is planned, and whatever it depends on; empty for all.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub target: String,
     /// How long to wait for a state that somebody else has locked, such as `30s`.
     #[serde(default = "lock_timeout")]
     pub lock_timeout: String,
@@ -263,8 +269,17 @@ impl TerraformStep {
             (TerraformAction::Apply, _) | (_, None) => {}
             (_, Some(_)) => reasons.push("terraform: `of` is for `do: apply`".into()),
         }
-        if self.destroy && self.action != TerraformAction::Plan {
-            reasons.push("terraform: `destroy` is for `do: plan`".into());
+        for (word, is_set) in [
+            ("destroy", self.destroy),
+            ("refresh_only", self.refresh_only),
+            ("target", !self.target.is_empty()),
+        ] {
+            if is_set && self.action != TerraformAction::Plan {
+                reasons.push(format!("terraform: `{word}` is for `do: plan`"));
+            }
+        }
+        if self.destroy && self.refresh_only {
+            reasons.push("terraform: `destroy` and `refresh_only` exclude each other".into());
         }
         reasons.extend(super::length(&self.grace).err());
         reasons.extend(super::length(&self.lock_timeout).err());

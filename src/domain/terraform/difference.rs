@@ -89,10 +89,21 @@ pub fn differences(plan: &[u8]) -> Result<Vec<String>, String> {
     Ok(lines)
 }
 
-/// A resource that is not as the state says.
+/// What of a state can drift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriftedKind {
+    /// A resource: it can be planned alone.
+    Resource,
+    /// An output: it follows from resources and files.
+    Output,
+}
+
+/// A resource or an output that is not as the state says.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DriftedResource {
-    /// Its address.
+    /// Which of the two.
+    pub kind: DriftedKind,
+    /// Its address; `output.NAME` for an output.
     pub address: String,
     /// The attributes that differ; one called `resource` when it is gone.
     pub attributes: Vec<DriftedAttribute>,
@@ -127,6 +138,7 @@ pub fn drifted(plan: &[u8]) -> Result<Vec<DriftedResource>, String> {
             _ => drifted_attributes(&one.change),
         };
         DriftedResource {
+            kind: DriftedKind::Resource,
             address: one.address,
             attributes,
         }
@@ -140,6 +152,7 @@ pub fn drifted(plan: &[u8]) -> Result<Vec<DriftedResource>, String> {
                 .any(|mask| holds_true(mask));
             let word = |value: &Value| shown(Some(value), secret, false);
             (change.before != change.after).then(|| DriftedResource {
+                kind: DriftedKind::Output,
                 address: format!("output.{name}"),
                 attributes: vec![DriftedAttribute {
                     name: "value".into(),

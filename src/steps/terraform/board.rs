@@ -12,7 +12,7 @@ use super::watch::{Told, run};
 use crate::domain::drift::{DriftSource, Drifted};
 use crate::domain::recipe::Root;
 use crate::domain::remedy::Remedy;
-use crate::domain::terraform;
+use crate::domain::terraform::{self, DriftedKind as Kind, DriftedResource};
 use crate::transport::Exit;
 
 /// The plan's name in the run's directory.
@@ -65,9 +65,8 @@ pub(in crate::steps) async fn drifted(
         return Ok(Vec::new());
     };
     let resources = terraform::drifted(&shown).map_err(StepError::lasting)?;
-    let reconcile = Remedy::recipe("pipeline");
     let rows = resources.into_iter().flat_map(|resource| {
-        let reconcile = reconcile.clone();
+        let reconcile = reconcile(root, &resource);
         resource
             .attributes
             .into_iter()
@@ -83,4 +82,15 @@ pub(in crate::steps) async fn drifted(
             })
     });
     Ok(rows.collect())
+}
+
+/// What brings just this resource back. An output follows from resources, and is in no plan alone: that takes a whole one.
+fn reconcile(root: &Root, resource: &DriftedResource) -> Remedy {
+    let remedy = Remedy::recipe("terraform-reconcile")
+        .with("directory", &root.directory)
+        .with("workspace", root.workspace());
+    match resource.kind {
+        Kind::Resource => remedy.with("target", &resource.address),
+        Kind::Output => remedy,
+    }
 }

@@ -91,8 +91,17 @@ pub(super) async fn plan(
     if asked.destroy {
         arguments.push("-destroy".into());
     }
+    if asked.refresh_only {
+        arguments.push("-refresh-only".into());
+    }
+    let mut what = place.told();
+    if !asked.target.is_empty() {
+        // Terraform reads the address, and says what it should look like when it cannot.
+        arguments.push(format!("-target={}", asked.target));
+        what = format!("{what}, only {}", asked.target);
+    }
     arguments.extend(place.var_files(&bench)?);
-    let told = Told::new(format!("plan of {}", place.told()));
+    let told = Told::new(format!("plan of {what}"));
     let exit = run(&place, &place.command(arguments), &told, context).await?;
     let shown = Shown {
         root: asked.root.clone(),
@@ -105,9 +114,9 @@ pub(super) async fn plan(
     };
     let text = serde_json::to_vec(&shown).map_err(|error| StepError::lasting(error.to_string()))?;
     private_file(&bench.join(SHOWN), &text)?;
-    tell(&shown, &place, context).await;
+    tell(&shown, &what, context).await;
     look(&told, |told| {
-        told.summary = vec![format!("{}: {}", place.told(), shown.sentence)];
+        told.summary = vec![format!("{what}: {}", shown.sentence)];
     });
     show(&told, context).await;
     Ok(if shown.changes && context.dry_run {
@@ -117,9 +126,9 @@ pub(super) async fn plan(
     })
 }
 
-async fn tell(shown: &Shown, place: &Place, context: &Context) {
+async fn tell(shown: &Shown, what: &str, context: &Context) {
     context
-        .note(format!("plan of {}: {}", place.told(), shown.sentence))
+        .note(format!("plan of {what}: {}", shown.sentence))
         .await;
     for line in &shown.lines {
         context.log.line(Stream::Diff, line.clone()).await;
@@ -156,7 +165,6 @@ pub(super) fn sentence(account: &Account) -> String {
     }
 }
 
-/// The plan in lines: what changes, then what somebody else has changed.
 /// What `terraform show -json` says of a plan.
 pub(super) async fn shown_as_json(
     place: &Place,
@@ -176,6 +184,7 @@ pub(super) async fn shown_as_json(
     )))
 }
 
+/// The plan in lines: what changes, then what somebody else has changed.
 async fn lines(
     place: &Place,
     plan_file: &Path,
