@@ -205,3 +205,61 @@ fn the_journals_of_two_nodes_are_followed_as_one() {
     follower.wait().unwrap();
     assert_eq!(Vec::from_iter(nodes), ["pc1", "pc2"]);
 }
+
+#[test]
+fn a_deployment_is_restarted_and_a_pod_replaced() {
+    let lab = Headless::start();
+    let pods = || {
+        let said = lab.says(&["services", "kubernetes", "pods", "--json"]);
+        let table: Value = serde_json::from_str(&said).unwrap();
+        let rows = table["rows"].as_array().unwrap().iter();
+        let ids = rows.map(|row| row["id"].as_str().unwrap().to_owned());
+        let mut ids: Vec<String> = ids.filter(|id| id.starts_with("shop/frontend-")).collect();
+        ids.sort();
+        ids
+    };
+    let before = pods();
+    assert_eq!(before.len(), 2, "{before:?}");
+    let restart = [
+        "run",
+        "restart-deployment",
+        "-p",
+        "deployment=shop/frontend",
+        "--yes",
+    ];
+    let said = lab.says(&restart);
+    assert!(
+        said.contains("2 pods of shop/frontend are new and available"),
+        "{said}"
+    );
+    let after = pods();
+    assert!(before.iter().all(|pod| !after.contains(pod)), "{after:?}");
+
+    let pod = format!("pod={}", after[0]);
+    let said = lab.says(&["run", "replace-pod", "-p", &pod, "--yes"]);
+    assert!(said.contains("makes another"), "{said}");
+    assert!(!pods().contains(&after[0]));
+    // Once more: it is gone, and that is all that is wanted.
+    let said = lab.says(&["run", "replace-pod", "-p", &pod, "--yes"]);
+    assert!(said.contains("there is no pod"), "{said}");
+
+    let unknown = [
+        "run",
+        "restart-deployment",
+        "-p",
+        "deployment=shop/nobody",
+        "--yes",
+    ];
+    let output = lab.run(&unknown);
+    assert_eq!(output.status.code(), Some(1));
+    let nonsense = [
+        "run",
+        "restart-deployment",
+        "-p",
+        "deployment=frontend",
+        "--yes",
+    ];
+    let output = lab.run(&nonsense);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("write NAMESPACE/NAME"), "{said}");
+}

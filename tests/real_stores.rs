@@ -196,6 +196,10 @@ struct Etcd {
 
 impl Etcd {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(more: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (client, peer) = (free_port(), free_port());
         let url = format!("http://127.0.0.1:{client}");
@@ -209,6 +213,7 @@ impl Etcd {
             format!("--initial-advertise-peer-urls={member}"),
             format!("--initial-cluster=default={member}"),
         ]);
+        command.args(more);
         let server = Server::start(&mut command, &dir.path().join("log"));
         until("etcd's health", || {
             let (status, body) = http("GET", &format!("{url}/health"), None, "");
@@ -222,15 +227,63 @@ impl Etcd {
     }
 
     fn ctl(&self, args: &[&str]) -> String {
-        let output = Command::new("etcdctl")
+        let output = self.try_ctl(args);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn try_ctl(&self, args: &[&str]) -> Output {
+        Command::new("etcdctl")
             .env("ETCDCTL_API", "3")
             .arg(format!("--endpoints={}", self.url))
             .args(args)
             .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
+            .unwrap()
     }
+}
+
+#[test]
+#[ignore = "needs etcd"]
+fn an_etcd_that_is_full_is_a_finding_whose_repair_makes_room() {
+    needs!("etcd", "etcdctl", "curl");
+    let etcd = Etcd::start_with(&["--quota-backend-bytes=2097152"]);
+    let workspace = Workspace::new(&format!(
+        "services: [{{ name: etcd, kind: etcd, urls: [\"{}\"] }}]\n",
+        etcd.url
+    ));
+    let found = || {
+        let output = workspace.run(&["findings", "--json"]);
+        let all: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        let keys = all
+            .iter()
+            .map(|one| one["key"].as_str().unwrap().to_owned());
+        keys.collect::<Vec<_>>()
+    };
+    assert!(found().is_empty());
+    // Revisions of one key: what fills it up is the past, and not what is stored.
+    let value = "x".repeat(100_000);
+    let writes = (0..60).find(|_| !etcd.try_ctl(&["put", "log", &value]).status.success());
+    assert!(writes.is_some(), "60 times 100 kB fit into 2 MiB");
+    assert_eq!(found(), ["alarm:NOSPACE:default"]);
+
+    let refused = workspace.run(&["--read-only", "repair", "etcd", "--yes"]);
+    expect(&refused, 4);
+    let (said, told) = expect(&workspace.run(&["repair", "etcd", "--yes"]), 0);
+    let told = format!("{said}{told}");
+    assert!(told.contains("KiB are left"), "{told}");
+    assert!(told.contains("the alarm disarmed"), "{told}");
+    assert!(found().is_empty());
+    etcd.ctl(&["put", "log", "short"]);
+
+    // What is stored is as large as the quota itself: no old revision to forget.
+    let full = (0..60).find(|number| {
+        let key = format!("kept-{number}");
+        !etcd.try_ctl(&["put", &key, &value]).status.success()
+    });
+    assert!(full.is_some());
+    let (said, told) = expect(&workspace.run(&["repair", "etcd", "--yes"]), 1);
+    let told = format!("{said}{told}");
+    assert!(told.contains("--quota-backend-bytes"), "{told}");
 }
 
 #[test]

@@ -158,8 +158,9 @@ fn chosen<'f>(
             "nothing of that kind is wrong with {subject}; `quarterdeck findings` lists what is"
         ))),
         ([], [first, ..]) => Err(Ended::refused(format!(
-            "no recipe repairs this: {}",
-            output::plain(&first.text)
+            "no recipe repairs this: {}. {}",
+            output::plain(&first.text),
+            first.advice()
         ))),
         (several, _) => {
             let keys: Vec<&str> = several.iter().map(|(key, _)| *key).collect();

@@ -1,5 +1,6 @@
 //! Findings: what is wrong, ranked, with evidence and what to do.
 
+mod advice;
 mod causes;
 
 use std::collections::BTreeSet;

@@ -114,7 +114,11 @@ fn of_node(node: &Node, kind: &str, detail: &str) -> Option<Remedy> {
     let remedy = match kind {
         "unit" => Remedy::recipe("restart-unit").with("unit", detail),
         "reboot" => Remedy::recipe("reboot"),
-        "disk" => Remedy::recipe("free-space"),
+        "disk" if detail.is_empty() => Remedy::recipe("free-space"),
+        // Caches and journals are below /var; nothing is known of what other file systems can do without.
+        "disk" if detail == "/var" || detail.starts_with("/var/") => {
+            Remedy::recipe("free-space").with("mount", detail)
+        }
         "clock" | "clock-off" => Remedy::recipe("sync-clock"),
         "unreachable" if node.labels.contains_key(MAC) => Remedy::recipe("power-on"),
         _ => return None,
@@ -153,12 +157,29 @@ fn of_service(
                 "k3s-agent.service"
             })
         }
-        // Deploying again brings every node to its declared state, and starts what does not run.
-        (_, "unreachable" | "endpoint" | "no-leader" | "no-tolerance")
-            if is_deployed(environment, spec.kind) =>
-        {
-            Some(Remedy::recipe("deploy"))
+        (ServiceKind::Kubernetes, "deployment") => Some(
+            Remedy::recipe("restart-deployment")
+                .with("deployment", detail)
+                .with("service", &spec.name),
+        ),
+        (ServiceKind::Kubernetes, "pod") => Some(
+            Remedy::recipe("replace-pod")
+                .with("pod", detail)
+                .with("service", &spec.name),
+        ),
+        (ServiceKind::Etcd, "alarm") if detail.starts_with("NOSPACE") => {
+            Some(Remedy::recipe("etcd-reclaim").with("service", &spec.name))
         }
+        (ServiceKind::Ceph, "check") if detail == "MON_CLOCK_SKEW" && !spec.nodes.is_empty() => {
+            let clock = Remedy::recipe("sync-clock");
+            Some(spec.nodes.iter().fold(clock, |clock, node| clock.on(node)))
+        }
+        // Deploying again brings every node to its declared state, and starts what does not run.
+        (
+            _,
+            "unreachable" | "endpoint" | "no-leader" | "no-tolerance" | "no-active" | "no-nodes"
+            | "configuration" | "target",
+        ) if is_deployed(environment, spec.kind) => Some(Remedy::recipe("deploy")),
         _ => None,
     }
 }
@@ -236,12 +257,14 @@ mod tests {
             ),
             ("reboot", "reboot on pc1"),
             ("disk", "free-space on pc1"),
-            ("disk:/srv", "free-space on pc1"),
+            ("disk:/var/log", "free-space mount=/var/log on pc1"),
             ("clock", "sync-clock on pc1"),
         ] {
             assert_eq!(on_node("pc1", key).as_deref(), Some(remedy));
         }
         assert_eq!(on_node("pc1", "hot"), None, "no recipe cools a board");
+        let own = on_node("pc1", "disk:/srv");
+        assert_eq!(own, None, "what is there belongs to somebody");
     }
 
     #[test]
@@ -269,6 +292,14 @@ mod tests {
         assert_eq!(
             of("kubernetes", "node:pc2").as_deref(),
             Some("restart-unit unit=k3s-agent.service on pc2")
+        );
+        assert_eq!(
+            of("kubernetes", "deployment:shop/orders").as_deref(),
+            Some("restart-deployment deployment=shop/orders service=kubernetes")
+        );
+        assert_eq!(
+            of("kubernetes", "pod:shop/orders-1").as_deref(),
+            Some("replace-pod pod=shop/orders-1 service=kubernetes")
         );
     }
 }

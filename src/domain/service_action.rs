@@ -27,6 +27,8 @@ pub enum ServiceAction {
     Nomad(NomadAction),
     /// Kubernetes of any make.
     Kubernetes(KubernetesAction),
+    /// etcd.
+    Etcd(EtcdAction),
 }
 
 /// What Consul can be told, over [its HTTP API](https://developer.hashicorp.com/consul/api-docs/agent).
@@ -105,6 +107,28 @@ pub enum KubernetesAction {
         /// The node.
         node: String,
     },
+    /// Evict one pod, so that what manages it makes another; refused for a pod that nothing manages.
+    Evict {
+        /// The pod, as `NAMESPACE/NAME`.
+        pod: String,
+        /// How long its disruption budget is waited for, such as `2m`.
+        deadline: String,
+    },
+    /// Make every pod of a deployment anew, as fast as it allows, and wait until all of them are available.
+    Restart {
+        /// The deployment, as `NAMESPACE/NAME`.
+        deployment: String,
+        /// How long that may take, such as `10m`.
+        deadline: String,
+    },
+}
+
+/// What etcd can be told, over [its API](https://etcd.io/docs/v3.5/dev-guide/api_reference_v3/).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum EtcdAction {
+    /// Forget old revisions, defragment one member after the other, and disarm the alarm NOSPACE.
+    Reclaim {},
 }
 
 impl ServiceAction {
@@ -114,6 +138,7 @@ impl ServiceAction {
             Self::Consul(_) => ServiceKind::Consul,
             Self::Nomad(_) => ServiceKind::Nomad,
             Self::Kubernetes(_) => ServiceKind::Kubernetes,
+            Self::Etcd(_) => ServiceKind::Etcd,
         }
     }
 
@@ -149,7 +174,19 @@ impl ServiceAction {
                 KubernetesAction::Delete { node } => {
                     format!("take the node {node} out of Kubernetes")
                 }
+                KubernetesAction::Evict { pod, .. } => {
+                    format!("evict the pod {pod}, which is made anew")
+                }
+                KubernetesAction::Restart {
+                    deployment,
+                    deadline,
+                } => {
+                    format!("make the pods of {deployment} anew within {deadline}")
+                }
             },
+            Self::Etcd(EtcdAction::Reclaim {}) => {
+                "forget etcd's old revisions, defragment each member and disarm NOSPACE".into()
+            }
         }
     }
 
@@ -197,7 +234,18 @@ impl ServiceAction {
                 KubernetesAction::Delete { node } => {
                     vec![format!("DELETE /api/v1/nodes/{node}")]
                 }
+                KubernetesAction::Evict { pod, .. } => {
+                    vec![format!("POST eviction of the pod {pod}")]
+                }
+                KubernetesAction::Restart { deployment, .. } => vec![format!(
+                    "PATCH deployment {deployment} (annotation kubectl.kubernetes.io/restartedAt of its template)"
+                )],
             },
+            Self::Etcd(EtcdAction::Reclaim {}) => vec![
+                "POST /v3/kv/compaction".into(),
+                "POST /v3/maintenance/defragment (each member)".into(),
+                "POST /v3/maintenance/alarm (DEACTIVATE NOSPACE)".into(),
+            ],
         }
     }
 }
@@ -210,6 +258,17 @@ pub fn length(text: &str) -> Result<Duration, String> {
     let read = text.trim().parse::<SignedDuration>().ok();
     read.and_then(|length| Duration::try_from(length).ok())
         .ok_or_else(|| format!("{text:?} is no length of time: write 90s, 30m or 1h30m"))
+}
+
+/// The namespace and the name of an object that is told as `NAMESPACE/NAME`.
+///
+/// # Errors
+/// A sentence that shows how one is written.
+pub fn namespaced(text: &str) -> Result<(&str, &str), String> {
+    text.split_once('/')
+        .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
+        .filter(|(_, name)| !name.contains('/'))
+        .ok_or_else(|| format!("{text:?} names nothing: write NAMESPACE/NAME"))
 }
 
 #[cfg(test)]

@@ -3,17 +3,21 @@
 //! Every member is asked for itself: what a member says of the others is only who they are, never how. Numbers of 64 bits come as
 //! strings.
 
+mod act;
+
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::api::{Auth, Endpoint, Until};
-use super::{Service, ServiceError, ViewSpec, gather};
+use super::{Acted, Service, ServiceError, Tell, ViewSpec, gather, not_mine};
 use crate::domain::live::{Health, Members, Problem, ServiceReport};
 use crate::domain::quorum::Voter;
+use crate::domain::service_action::ServiceAction;
 use crate::domain::table::{Cell, Table, Tone};
 
 /// The lists of an etcd cluster.
@@ -315,6 +319,18 @@ impl Service for Etcd {
 
     fn views(&self) -> &'static [ViewSpec] {
         VIEWS
+    }
+
+    async fn act(
+        &self,
+        action: &ServiceAction,
+        tell: Tell<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Acted, ServiceError> {
+        match action {
+            ServiceAction::Etcd(action) => self.carry_out(action, tell, cancel).await,
+            other => Err(not_mine(other)),
+        }
     }
 
     async fn voters(&self, deadline: Duration) -> Result<Option<Vec<Voter>>, ServiceError> {

@@ -4,6 +4,8 @@
 //! itself does not manage. An eviction that a disruption budget does not allow yet is answered 429 and asked again until the
 //! deadline; what holds it up is told.
 
+mod workload;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -72,6 +74,13 @@ impl Kubernetes {
                 self.drain(node, deadline, cordoned, tell, cancel).await
             }
             KubernetesAction::Delete { node } => self.delete(node).await,
+            KubernetesAction::Evict { pod, deadline } => {
+                workload::evict(self, pod, deadline, tell, cancel).await
+            }
+            KubernetesAction::Restart {
+                deployment,
+                deadline,
+            } => workload::restart(self, deployment, deadline, tell, cancel).await,
         }
     }
 

@@ -129,7 +129,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
     bind(X::Run, &["H"], C::ResumeFailed, "carry on, only on the hosts that failed", ""),
     bind(X::Run, &["U"], C::Undo, "take back what it changed", "undo"),
     bind(X::Run, &["P"], C::Decide, "approve or refuse what waits for it", ""),
-    bind(X::Findings, &["R"], C::Repair, "plan what repairs it", "repair"),
+    bind(X::Findings, &["R"], C::Repair, "plan what repairs it, or list what can be done", "repair"),
     bind(X::Findings, &["enter"], C::Open, "go to what it is about", "go to subject"),
     bind(X::Recipes, &["enter"], C::Open, "plan it", "plan"),
     bind(X::Environments, &["enter"], C::Open, "go to its nodes", "nodes"),

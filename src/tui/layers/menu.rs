@@ -17,6 +17,7 @@ use crate::domain::finding::Subject;
 use crate::domain::mark::MarkChange;
 use crate::domain::plan::{Origin, PlanRequest};
 use crate::domain::recipe::Offer;
+use crate::domain::remedy::Remedy;
 use crate::domain::run::{Run, RunId, RunState};
 use crate::tui::message::Effect;
 
@@ -68,8 +69,12 @@ impl Menu {
             Target::Nothing => return None,
             Target::Environment(name) => (name.clone(), environment_items(world, name)),
             Target::Nodes(names) => (nodes_title(names), node_items(world, names)),
-            Target::Service(name) | Target::Row(name, _, _) => {
-                (name.clone(), service_items(world, name))
+            Target::Service(name) => (name.clone(), service_items(world, name)),
+            Target::Row(name, view, row) => {
+                let mut items = row_items(world, name, view, row);
+                let title = if items.is_empty() { name } else { row };
+                items.extend(service_items(world, name));
+                (title.clone(), items)
             }
             Target::Run(id) => {
                 let run = world.run(*id)?;
@@ -99,15 +104,9 @@ impl Menu {
             Subject::Service(name) => Target::Service(name.clone()),
         };
         let mut menu = Self::new(world, &subject)?;
-        if let Some(remedy) = &finding.remedy
-            && let Some(recipe) = world.recipe(&remedy.recipe)
-        {
-            let repair = Item {
-                text: format!("Repair: {}", recipe.title),
-                detail: remedy.to_string(),
-                risk: Some(recipe.risk),
-                deed: Deed::PlanThis(Box::new(remedy.request(&world.environment))),
-            };
+        let repair = finding.remedy.as_ref();
+        if let Some(mut repair) = repair.and_then(|remedy| remedy_item(world, remedy)) {
+            repair.text = format!("Repair: {}", repair.text);
             menu.items.insert(0, repair);
         }
         Some(menu)
@@ -450,6 +449,32 @@ fn snapshot_items(taken: bool) -> Vec<Item> {
         items.push(item("Raw", "JSON", Deed::Command(Command::Raw)));
     }
     items
+}
+
+/// Planning a remedy; `None` where the workspace has no such recipe.
+fn remedy_item(world: &World, remedy: &Remedy) -> Option<Item> {
+    let recipe = world.recipe(&remedy.recipe)?;
+    Some(Item {
+        text: recipe.title.clone(),
+        detail: remedy.to_string(),
+        risk: Some(recipe.risk),
+        deed: Deed::PlanThis(Box::new(remedy.request(&world.environment))),
+    })
+}
+
+/// What can be done with one row of a service's table: what would repair it, if something were wrong with it.
+fn row_items(world: &World, service: &str, view: &str, row: &str) -> Vec<Item> {
+    let key = match (view, row.split_once('/')) {
+        ("pods", Some(_)) => format!("pod:{row}"),
+        ("workloads", Some(("Deployment", name))) => format!("deployment:{name}"),
+        _ => return Vec::new(),
+    };
+    let subject = Subject::Service(service.to_owned());
+    let remedy = world
+        .here()
+        .and_then(|environment| Remedy::of(environment, &subject, &key));
+    let item = remedy.and_then(|remedy| remedy_item(world, &remedy));
+    item.into_iter().collect()
 }
 
 fn service_items(world: &World, name: &str) -> Vec<Item> {

@@ -55,6 +55,8 @@ pub(crate) enum Intent {
     Speak(RunId, Word),
     /// Ask for this plan, as it is.
     PlanThis(PlanRequest),
+    /// Open the menu of what can be done with what is selected.
+    Actions,
     /// Ask whether to cancel this run.
     Cancel(RunId),
     /// Plan the same as this run again.

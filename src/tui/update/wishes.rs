@@ -76,6 +76,7 @@ pub(super) fn carry_out(model: &mut Model, intents: Vec<Intent>) -> Vec<Effect> 
             Intent::GiveShare(run) => super::ceremonies::give(model, run),
             Intent::Speak(run, word) => effects.push(Effect::Speak { run, word }),
             Intent::PlanThis(request) => effects.extend(ask_plan(model, request)),
+            Intent::Actions => super::actions(model),
             Intent::Cancel(run) => question_cancel(model, run),
             Intent::Again(run) => effects.extend(again(model, run)),
             Intent::Decide(run) => effects.extend(decide(model, run)),

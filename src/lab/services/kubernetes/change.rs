@@ -1,5 +1,6 @@
 //! The few changes that the API takes: a node is cordoned, uncordoned or deleted, a pod is
-//! [evicted](https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/), a config map is applied.
+//! [evicted](https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/), a deployment restarted, a config map
+//! applied.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use super::Server;
 use super::api::Target;
 use super::objects;
 use super::status::Failure;
-use super::store::{CONFIG_MAPS, Key, NODES, PODS};
+use super::store::{CONFIG_MAPS, DEPLOYMENTS, Key, NODES, PODS};
 use crate::lab::services::http::{self, Params};
 
 /// A request that is no GET.
@@ -28,6 +29,7 @@ pub(super) fn serve(
     let name = target.name.as_deref().ok_or_else(Failure::method)?;
     match (method, target.resource, target.part.as_deref()) {
         (&Method::PATCH, NODES, None) => cordon(server, name, body),
+        (&Method::PATCH, DEPLOYMENTS, None) => restart(server, target, name, body),
         (&Method::PATCH, CONFIG_MAPS, None) => apply(server, target, name, params, body),
         (&Method::DELETE, NODES, None) => {
             if server.sim.with(|cluster, _| cluster.remove(name)) {
@@ -93,6 +95,26 @@ fn apply(
     object
         .map(|object| http::json(200, &object))
         .ok_or_else(|| Failure::no_object("configmaps", "", name))
+}
+
+/// A merge patch of the annotation that has pods made anew, which is all that can be patched of a deployment here.
+fn restart(server: &Server, target: &Target, name: &str, body: &[u8]) -> Result<Response, Failure> {
+    let patch: Value = serde_json::from_slice(body)
+        .map_err(|error| Failure::bad_request(format!("the patch is not JSON: {error}")))?;
+    let stamp = patch["spec"]["template"]["metadata"]["annotations"][objects::RESTARTED]
+        .as_str()
+        .ok_or_else(|| {
+            Failure::bad_request(format!("only {} is patched here", objects::RESTARTED))
+        })?;
+    let namespace = target.namespace.as_deref().unwrap_or_default();
+    let key: Key = (DEPLOYMENTS, namespace.to_owned(), name.to_owned());
+    let object = server.sim.with(|cluster, _| {
+        cluster.restart(namespace, name, stamp);
+        cluster.store().get(&key).cloned()
+    });
+    object
+        .map(|object| http::json(200, &object))
+        .ok_or_else(|| Failure::no_object("deployments", "apps", name))
 }
 
 /// A merge patch of `spec.unschedulable`, which is all that can be patched here.

@@ -1,8 +1,8 @@
 //! A K3s 1.33 cluster as the Kubernetes API shows it: <https://kubernetes.io/docs/reference/using-api/api-concepts/>.
 //!
 //! Controllers are simulated as far as nodes matter: a kubelet that is silent makes its node `NotReady`, its pods are evicted
-//! after a while, and what manages them makes others elsewhere. Nodes can be cordoned and deleted and pods evicted; everything
-//! else can only be read. The API speaks plain HTTP and checks the bearer token. As in K3s, anonymous requests are refused everywhere.
+//! after a while, and what manages them makes others elsewhere. Nodes can be cordoned and deleted, pods evicted, deployments
+//! restarted and config maps applied; everything else can only be read. The API speaks plain HTTP and checks the bearer token. As in K3s, anonymous requests are refused everywhere.
 
 mod api;
 mod change;

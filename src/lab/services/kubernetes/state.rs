@@ -136,6 +136,8 @@ pub(crate) struct Pod {
     pub workload: usize,
     /// The number of a stateful pod.
     pub ordinal: usize,
+    /// Of which generation of its workload's template.
+    pub generation: u32,
     pub node: Option<String>,
     pub address: String,
     pub created: Timestamp,
@@ -169,6 +171,8 @@ pub(crate) struct Kubernetes {
     pub events: VecDeque<Event>,
     /// By namespace and name.
     pub config_maps: BTreeMap<(String, String), BTreeMap<String, String>>,
+    /// Deployments whose pods were made anew: the times that were written into their templates, by place in [`WORKLOADS`].
+    restarts: BTreeMap<usize, Vec<String>>,
     pub ids: Ids,
     pub born: Timestamp,
     store: Store,
@@ -215,6 +219,7 @@ impl Kubernetes {
                 ("default".to_owned(), "shop".to_owned()),
                 BTreeMap::from([("colour".to_owned(), "green".to_owned())]),
             )]),
+            restarts: BTreeMap::new(),
             ids: around.ids,
             born,
             store: Store::new(41_000),
@@ -428,20 +433,7 @@ impl Kubernetes {
     fn reconcile(&mut self, now: Timestamp) {
         for (at, workload) in WORKLOADS.iter().enumerate() {
             match workload.controller {
-                Deployment => {
-                    let living = self.living(at);
-                    for _ in living..workload.replicas {
-                        let hash = self.ids.hex(&format!("replicaset/{}", workload.name), 10);
-                        let suffix = self.suffix();
-                        self.make(
-                            at,
-                            0,
-                            format!("{}-{hash}-{suffix}", workload.name),
-                            None,
-                            now,
-                        );
-                    }
-                }
+                Deployment => self.roll(at, now),
                 StatefulSet => {
                     // A stateful pod's name is free only when the old pod is really gone.
                     for ordinal in 0..workload.replicas {
@@ -472,6 +464,76 @@ impl Kubernetes {
         self.bind(now);
     }
 
+    /// A deployment: as many pods as are wanted, and one more while those of an older template are replaced one by one.
+    fn roll(&mut self, at: usize, now: Timestamp) {
+        let workload = WORKLOADS[at];
+        let generation = self.generation(at);
+        let is_old =
+            |pod: &Pod| pod.workload == at && pod.ending.is_none() && pod.generation < generation;
+        let old = self.pods.iter().filter(|pod| is_old(pod)).count();
+        let room = workload.replicas + usize::from(old > 0);
+        for _ in self.living(at)..room {
+            let (set, suffix) = (self.replica_set(at, generation), self.suffix());
+            self.make(at, 0, format!("{set}-{suffix}"), None, now);
+        }
+        let ready = |pod: &&Pod| pod.workload == at && pod.ending.is_none() && self.pod_ready(pod);
+        if old > 0 && self.pods.iter().filter(ready).count() > workload.replicas {
+            let last = self.pods.iter_mut().find(|pod| is_old(pod));
+            if let Some(pod) = last {
+                pod.ending = Some(now);
+                self.dirty = true;
+            }
+        }
+    }
+
+    /// Whether a deployment still has pods of an older template.
+    fn rolls(&self) -> bool {
+        self.pods
+            .iter()
+            .any(|pod| pod.ending.is_none() && pod.generation < self.generation(pod.workload))
+    }
+
+    /// Of the template of a workload; one more with each restart.
+    pub(crate) fn generation(&self, workload: usize) -> u32 {
+        let restarts = self.restarts.get(&workload).map_or(0, Vec::len);
+        1 + u32::try_from(restarts).unwrap_or(u32::MAX - 1)
+    }
+
+    /// What a deployment's replica set of this generation is called.
+    pub(crate) fn replica_set(&self, workload: usize, generation: u32) -> String {
+        let name = WORKLOADS[workload].name;
+        let label = match generation {
+            1 => format!("replicaset/{name}"),
+            later => format!("replicaset/{name}/{later}"),
+        };
+        format!("{name}-{}", self.ids.hex(&label, 10))
+    }
+
+    /// When a workload was last told to make its pods anew, as it was written.
+    pub(crate) fn restarted_at(&self, workload: usize) -> Option<&str> {
+        let restarts = self.restarts.get(&workload)?;
+        restarts.last().map(String::as_str)
+    }
+
+    /// Has a deployment make its pods anew; `false` when there is no such deployment.
+    pub(crate) fn restart(&mut self, namespace: &str, name: &str, stamp: &str) -> bool {
+        let of_name = |workload: &Workload| {
+            workload.controller == Deployment
+                && workload.namespace == namespace
+                && workload.name == name
+        };
+        let Some(at) = WORKLOADS.iter().position(of_name) else {
+            return false;
+        };
+        // The same annotation again changes nothing.
+        if self.restarted_at(at) != Some(stamp) {
+            self.restarts.entry(at).or_default().push(stamp.to_owned());
+            self.dirty = true;
+            self.publish();
+        }
+        true
+    }
+
     fn living(&self, workload: usize) -> usize {
         let pods = self.pods.iter();
         pods.filter(|pod| pod.workload == workload && pod.ending.is_none())
@@ -494,10 +556,12 @@ impl Kubernetes {
     ) {
         self.made += 1;
         self.dirty = true;
+        let generation = self.generation(workload);
         self.pods.push(Pod {
             name,
             workload,
             ordinal,
+            generation,
             bound: node.is_some().then_some(now),
             node,
             address: format!("10.42.{}.{}", self.made / 250, 2 + self.made % 250),
@@ -611,6 +675,7 @@ impl Machine for Kubernetes {
             pending |= self.evict(around, now);
             self.reconcile(now);
             pending |= self.start_pods(now);
+            pending |= self.rolls();
         }
         self.publish();
         Outlook::pending_if(pending)

@@ -79,11 +79,15 @@ impl Screen for Findings {
                 .collect();
         }
         if command == Command::Repair {
-            let remedy = current.and_then(|finding| finding.remedy.clone());
-            return remedy
-                .map(|remedy| Intent::PlanThis(remedy.request(&world.environment)))
-                .into_iter()
-                .collect();
+            let repair = |finding: &Finding| match &finding.remedy {
+                Some(remedy) => Intent::PlanThis(remedy.request(&world.environment)),
+                // Many rows, each with its own way back.
+                None if finding.subject == Subject::Environment && finding.key == FINDING => {
+                    Intent::Go(Place::Drift)
+                }
+                None => Intent::Actions,
+            };
+            return current.map(repair).into_iter().collect();
         }
         self.list.update(&ids, command, rows);
         Vec::new()

@@ -149,7 +149,7 @@ pub(crate) fn explain(
     }
     match &finding.remedy {
         Some(remedy) => paragraph(&format!("R repairs it: {remedy}."), theme.accent),
-        None => paragraph("Enter goes to where it happens.", theme.muted),
+        None => paragraph(finding.advice(), theme.accent),
     }
     lines
 }

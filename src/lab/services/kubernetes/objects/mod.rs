@@ -14,6 +14,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Serialize;
 use serde_json::Value;
 
+pub(crate) use workload::RESTARTED;
+
 use super::state::{Controller, Kubernetes, Pod, WORKLOADS};
 use super::store::{
     CLAIMS, CONFIG_MAPS, DAEMON_SETS, DEPLOYMENTS, EVENTS, Key, NAMESPACES, NODES, PODS, Resource,
@@ -49,7 +51,7 @@ pub(crate) fn all(cluster: &Kubernetes) -> BTreeMap<Key, Value> {
                 insert(
                     &mut objects,
                     DEPLOYMENTS,
-                    &workload::deployment(cluster, workload, &pods),
+                    &workload::deployment(cluster, at, &pods),
                 );
             }
             Controller::StatefulSet => {

@@ -10,14 +10,11 @@ use super::workload::spec;
 use super::{labels, meta};
 use crate::lab::services::kubernetes::state::{Controller, Kubernetes, Pod, WORKLOADS, Workload};
 
-fn owner(cluster: &Kubernetes, workload: &Workload) -> OwnerReference {
-    let hash = || {
-        cluster
-            .ids
-            .hex(&format!("replicaset/{}", workload.name), 10)
-    };
+fn owner(cluster: &Kubernetes, pod: &Pod) -> OwnerReference {
+    let workload = &WORKLOADS[pod.workload];
+    let set = || cluster.replica_set(pod.workload, pod.generation);
     let (kind, name) = match workload.controller {
-        Controller::Deployment => ("ReplicaSet", format!("{}-{}", workload.name, hash())),
+        Controller::Deployment => ("ReplicaSet", set()),
         Controller::StatefulSet => ("StatefulSet", workload.name.to_owned()),
         Controller::DaemonSet => ("DaemonSet", workload.name.to_owned()),
     };
@@ -49,7 +46,7 @@ pub(crate) fn pod(cluster: &Kubernetes, pod: &Pod) -> PodObject {
         );
     }
     metadata.labels = Some(marks);
-    metadata.owner_references = Some(vec![owner(cluster, workload)]);
+    metadata.owner_references = Some(vec![owner(cluster, pod)]);
     if let Some(ending) = pod.ending {
         metadata.deletion_timestamp = Some(Time(ending));
         metadata.deletion_grace_period_seconds = Some(30);

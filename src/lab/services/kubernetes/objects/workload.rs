@@ -8,7 +8,10 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, Time};
 
 use super::{labels, meta};
-use crate::lab::services::kubernetes::state::{Kubernetes, Pod, Workload};
+use crate::lab::services::kubernetes::state::{Kubernetes, Pod, WORKLOADS, Workload};
+
+/// The annotation by which a template is made another one, so that its pods are made anew.
+pub(crate) const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 
 fn template(workload: &Workload) -> (LabelSelector, PodTemplateSpec) {
     let app = labels(&[("app", workload.name)]);
@@ -69,8 +72,19 @@ fn workload_meta(cluster: &Kubernetes, kind: &str, workload: &Workload) -> Objec
     }
 }
 
-pub(crate) fn deployment(cluster: &Kubernetes, workload: &Workload, pods: &[&Pod]) -> Deployment {
-    let (selector, template) = template(workload);
+pub(crate) fn deployment(cluster: &Kubernetes, at: usize, pods: &[&Pod]) -> Deployment {
+    let workload = &WORKLOADS[at];
+    let (selector, mut template) = template(workload);
+    if let (Some(metadata), Some(stamp)) = (&mut template.metadata, cluster.restarted_at(at)) {
+        metadata.annotations = Some(labels(&[(RESTARTED, stamp)]));
+    }
+    let generation = cluster.generation(at);
+    let new: Vec<&Pod> = pods
+        .iter()
+        .copied()
+        .filter(|pod| pod.generation == generation)
+        .collect();
+    let (_, updated) = counts(cluster, &new);
     let (ready, living) = counts(cluster, pods);
     let wanted = number(workload.replicas);
     // One of four may be missing by default, rounded down.
@@ -98,20 +112,27 @@ pub(crate) fn deployment(cluster: &Kubernetes, workload: &Workload, pods: &[&Pod
             "Deployment does not have minimum availability.".into(),
         )
     };
-    let hash = cluster
-        .ids
-        .hex(&format!("replicaset/{}", workload.name), 10);
-    let progressing = condition(
-        "Progressing",
-        true,
-        "NewReplicaSetAvailable",
-        format!(
-            "ReplicaSet \"{}-{hash}\" has successfully progressed.",
-            workload.name
-        ),
-    );
+    let set = cluster.replica_set(at, generation);
+    let progressing = if updated >= wanted && living <= updated {
+        condition(
+            "Progressing",
+            true,
+            "NewReplicaSetAvailable",
+            format!("ReplicaSet \"{set}\" has successfully progressed."),
+        )
+    } else {
+        condition(
+            "Progressing",
+            true,
+            "ReplicaSetUpdated",
+            format!("ReplicaSet \"{set}\" is progressing."),
+        )
+    };
     Deployment {
-        metadata: workload_meta(cluster, "Deployment", workload),
+        metadata: ObjectMeta {
+            generation: Some(generation.into()),
+            ..workload_meta(cluster, "Deployment", workload)
+        },
         spec: Some(DeploymentSpec {
             replicas: Some(wanted),
             selector,
@@ -121,9 +142,9 @@ pub(crate) fn deployment(cluster: &Kubernetes, workload: &Workload, pods: &[&Pod
             ..DeploymentSpec::default()
         }),
         status: Some(DeploymentStatus {
-            observed_generation: Some(1),
+            observed_generation: Some(generation.into()),
             replicas: some(living),
-            updated_replicas: some(living),
+            updated_replicas: some(updated),
             ready_replicas: some(ready),
             available_replicas: some(ready),
             unavailable_replicas: some((wanted - ready).max(0)),

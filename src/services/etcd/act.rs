@@ -1,0 +1,150 @@
+//! What an etcd cluster can be told: to make room.
+//!
+//! A member whose database is as large as its quota raises the alarm NOSPACE, and from then on the cluster only reads and
+//! deletes. The way out is always the same (<https://etcd.io/docs/v3.5/op-guide/maintenance/#space-quota>): forget old
+//! revisions, give the room that leaves back, member by member and never two at once, and disarm the alarm.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{Alarm, Etcd, Status, alarms};
+use crate::domain::service_action::EtcdAction;
+use crate::services::api::{Endpoint, Until};
+use crate::services::{Acted, ServiceError, Tell};
+
+/// The longest that a short request may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// The longest that a member may take to write its database anew; it answers nobody meanwhile.
+const DEFRAGMENT: Duration = Duration::from_secs(120);
+/// The alarm of a full database.
+const FULL: &str = "NOSPACE";
+
+impl Etcd {
+    /// See [`crate::services::Service::act`].
+    pub(super) async fn carry_out(
+        &self,
+        action: &EtcdAction,
+        tell: Tell<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Acted, ServiceError> {
+        match action {
+            EtcdAction::Reclaim {} => self.reclaim(tell, cancel).await,
+        }
+    }
+
+    async fn reclaim(
+        &self,
+        tell: Tell<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Acted, ServiceError> {
+        let seen = self.look(Until::after(LIMIT)).await?;
+        let raised = full(&seen.front).await?;
+        if raised.is_empty() {
+            return Ok(Acted::Already("no member's database is full".into()));
+        }
+        // Defragmenting a member alone would leave the others full, and the alarm would be back at once.
+        if let Some((endpoint, error)) = seen
+            .statuses
+            .iter()
+            .find_map(|(endpoint, status)| Some((endpoint, status.as_ref().err()?)))
+        {
+            return Err(ServiceError::Setup(format!(
+                "{} does not answer ({error}): every member has to make room",
+                endpoint.name
+            )));
+        }
+        let revision = compact(&seen.front).await?;
+        tell(format!("forgot what was before revision {revision}"));
+        for (endpoint, _) in &seen.statuses {
+            if cancel.is_cancelled() {
+                return Err(ServiceError::Setup(
+                    "stopped: the alarm is still on, and nothing can be written".into(),
+                ));
+            }
+            let inside = self.access.let_in(endpoint, Until::after(LIMIT)).await?;
+            let before = size(&inside).await?;
+            inside
+                .post(
+                    "/v3/maintenance/defragment",
+                    &json!({}),
+                    Until::after(DEFRAGMENT),
+                )
+                .await?
+                .success()?;
+            let after = size(&inside).await?;
+            tell(format!(
+                "{}: {} KiB of {} KiB are left",
+                endpoint.name,
+                after / 1024,
+                before / 1024
+            ));
+        }
+        for alarm in &raised {
+            let disarm = json!({ "action": "DEACTIVATE", "memberID": alarm.member.to_string(), "alarm": FULL });
+            seen.front
+                .post("/v3/maintenance/alarm", &disarm, Until::after(LIMIT))
+                .await?
+                .success()?;
+        }
+        if full(&seen.front).await?.is_empty() {
+            return Ok(Acted::Changed(
+                "room was made and the alarm disarmed".into(),
+            ));
+        }
+        Err(ServiceError::Setup(
+            "the alarm is still on: what is stored is as large as the quota; delete keys or raise --quota-backend-bytes".into(),
+        ))
+    }
+}
+
+/// The alarms of members whose database is full.
+async fn full(front: &Endpoint) -> Result<Vec<Alarm>, ServiceError> {
+    let raised = alarms(front, Until::after(LIMIT)).await?;
+    Ok(raised
+        .into_iter()
+        .filter(|alarm| alarm.alarm == FULL)
+        .collect())
+}
+
+/// Forgets all but the newest revision, which is returned.
+async fn compact(front: &Endpoint) -> Result<i64, ServiceError> {
+    let until = Until::after(LIMIT);
+    // Any read tells the revision; nothing of the key matters.
+    let read = json!({ "key": "AA==", "count_only": true });
+    let answer: Value = front
+        .post("/v3/kv/range", &read, until)
+        .await?
+        .success()?
+        .json()?;
+    let revision = answer["header"]["revision"].as_str();
+    let revision = revision
+        .and_then(|text| text.parse::<i64>().ok())
+        .ok_or_else(|| ServiceError::Malformed {
+            url: format!("{}/v3/kv/range", front.base),
+            reason: "no revision".into(),
+        })?;
+    let asked = json!({ "revision": revision.to_string(), "physical": true });
+    let done = front
+        .post("/v3/kv/compaction", &asked, Until::after(DEFRAGMENT))
+        .await?;
+    match done.success() {
+        Ok(_) => Ok(revision),
+        // Somebody else has been there already.
+        Err(ServiceError::Status { reason, .. }) if reason.contains("has been compacted") => {
+            Ok(revision)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Bytes of the database of the member at `inside`.
+async fn size(inside: &Endpoint) -> Result<u64, ServiceError> {
+    let status: Status = inside
+        .post("/v3/maintenance/status", &json!({}), Until::after(LIMIT))
+        .await?
+        .success()?
+        .json()?;
+    Ok(status.db_size)
+}

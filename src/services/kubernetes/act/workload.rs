@@ -1,0 +1,225 @@
+//! Pods and deployments that do not come up: one pod made anew, or all of a deployment.
+//!
+//! A restart is what `kubectl rollout restart` does: the template gets an annotation with the time, and the deployment
+//! replaces its pods by its own rules. It is over when the controller has seen the change and every pod is new and available.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::super::{Kubernetes, Limit};
+use super::{Eviction, LIMIT, LOOK};
+use crate::domain::service_action::{length, namespaced};
+use crate::services::{Acted, ServiceError, Tell};
+
+/// The annotation that `kubectl rollout restart` writes, too.
+const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
+
+/// Evicts `pod` (`NAMESPACE/NAME`) and waits until it is gone.
+pub(super) async fn evict(
+    cluster: &Kubernetes,
+    pod: &str,
+    deadline: &str,
+    tell: Tell<'_>,
+    cancel: &CancellationToken,
+) -> Result<Acted, ServiceError> {
+    let (namespace, name) = namespaced(pod).map_err(ServiceError::Setup)?;
+    let end = Instant::now() + length(deadline).map_err(ServiceError::Setup)?;
+    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
+    let find = async || {
+        let limit = Limit::after(LIMIT);
+        limit.hold(&cluster.url, api.get_opt(name)).await
+    };
+    let Some(first) = find().await? else {
+        return Ok(Acted::Already(format!("there is no pod {pod} any more")));
+    };
+    let owners = first.owner_references().iter();
+    let manager = owners
+        .filter(|owner| owner.controller == Some(true))
+        .find(|owner| owner.kind != "Node");
+    let Some(manager) = manager else {
+        return Err(ServiceError::Setup(format!(
+            "nothing manages the pod {pod}, so it would not be made anew: what made it has to do so"
+        )));
+    };
+    let mut told = String::new();
+    loop {
+        let words = match cluster.evict(name, namespace).await? {
+            Eviction::Asked => "waiting for it to end".to_owned(),
+            Eviction::NotYet(why) => format!("not yet: {why}"),
+        };
+        if words != told {
+            tell(words.clone());
+            told = words;
+        }
+        // A stateful pod comes back under its name, as another one.
+        let gone = find()
+            .await?
+            .is_none_or(|now| now.metadata.uid != first.metadata.uid);
+        if gone {
+            return Ok(Acted::Changed(format!(
+                "{pod} is gone, and {} {} makes another",
+                manager.kind, manager.name
+            )));
+        }
+        pause(end, cancel, || format!("{pod} is still there ({told})")).await?;
+    }
+}
+
+/// Restarts `deployment` (`NAMESPACE/NAME`) and waits until its pods are new and available.
+pub(super) async fn restart(
+    cluster: &Kubernetes,
+    deployment: &str,
+    deadline: &str,
+    tell: Tell<'_>,
+    cancel: &CancellationToken,
+) -> Result<Acted, ServiceError> {
+    let (namespace, name) = namespaced(deployment).map_err(ServiceError::Setup)?;
+    let end = Instant::now() + length(deadline).map_err(ServiceError::Setup)?;
+    let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), namespace);
+    let stamp = json!({ RESTARTED: jiff::Timestamp::now() });
+    let patch = json!({ "spec": { "template": { "metadata": { "annotations": stamp } } } });
+    let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
+    let asked = Limit::after(LIMIT)
+        .hold(&cluster.url, api.patch(name, &params, &patch))
+        .await?;
+    let generation = asked.metadata.generation.unwrap_or_default();
+    let mut told = String::new();
+    loop {
+        let now = Limit::after(LIMIT)
+            .hold(&cluster.url, api.get(name))
+            .await?;
+        let rollout = Rollout::of(&now, generation);
+        if rollout.is_over() {
+            return Ok(Acted::Changed(format!(
+                "{} pods of {deployment} are new and available",
+                rollout.wanted
+            )));
+        }
+        let words = rollout.to_string();
+        if words != told {
+            tell(words.clone());
+            told = words;
+        }
+        pause(end, cancel, || {
+            format!("{deployment}: {told}; it goes on by itself")
+        })
+        .await?;
+    }
+}
+
+/// Waits a little; an error with `state` when the time is up or nobody wants to wait any longer.
+async fn pause(
+    end: Instant,
+    cancel: &CancellationToken,
+    state: impl Fn() -> String,
+) -> Result<(), ServiceError> {
+    if Instant::now() + Duration::from_millis(1) >= end {
+        return Err(ServiceError::Setup(format!(
+            "the deadline is over: {}",
+            state()
+        )));
+    }
+    tokio::select! {
+        () = tokio::time::sleep_until(end.min(Instant::now() + LOOK)) => Ok(()),
+        () = cancel.cancelled() => Err(ServiceError::Setup(format!("stopped: {}", state()))),
+    }
+}
+
+/// How far a deployment is.
+#[derive(Debug, PartialEq, Eq)]
+struct Rollout {
+    /// Whether the counts are those of the change, and not of what was before.
+    seen: bool,
+    wanted: i32,
+    new: i32,
+    available: i32,
+    /// Of whichever template.
+    all: i32,
+}
+
+impl Rollout {
+    fn of(deployment: &Deployment, generation: i64) -> Self {
+        let status = deployment.status.clone().unwrap_or_default();
+        let spec = deployment.spec.as_ref();
+        Self {
+            seen: status.observed_generation.unwrap_or_default() >= generation,
+            wanted: spec.and_then(|spec| spec.replicas).unwrap_or(1),
+            new: status.updated_replicas.unwrap_or_default(),
+            available: status.available_replicas.unwrap_or_default(),
+            all: status.replicas.unwrap_or_default(),
+        }
+    }
+
+    /// `kubectl rollout status` decides in the same way.
+    const fn is_over(&self) -> bool {
+        self.seen && self.new >= self.wanted && self.all <= self.new && self.available >= self.new
+    }
+}
+
+impl std::fmt::Display for Rollout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.seen {
+            return f.write_str("waiting for the controller");
+        }
+        write!(
+            f,
+            "{} of {} pods are new, {} available",
+            self.new, self.wanted, self.available
+        )?;
+        match self.all - self.new {
+            old if old > 0 => write!(f, ", {old} old ones left"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_is_over_when_the_controller_has_seen_it_and_no_old_pod_is_left() {
+        let deployment = |observed: i64, updated: i32, available: i32, all: i32| {
+            let text = serde_json::json!({
+                "spec": { "replicas": 2, "selector": {}, "template": {} },
+                "status": { "observedGeneration": observed, "updatedReplicas": updated,
+                    "availableReplicas": available, "replicas": all },
+            });
+            serde_json::from_value::<Deployment>(text).unwrap()
+        };
+        for (observed, updated, available, all, over, words) in [
+            (1, 2, 2, 2, false, "waiting for the controller"),
+            (
+                2,
+                1,
+                2,
+                3,
+                false,
+                "1 of 2 pods are new, 2 available, 2 old ones left",
+            ),
+            (
+                2,
+                2,
+                2,
+                3,
+                false,
+                "2 of 2 pods are new, 2 available, 1 old ones left",
+            ),
+            (2, 2, 1, 2, false, "2 of 2 pods are new, 1 available"),
+            (2, 2, 2, 2, true, "2 of 2 pods are new, 2 available"),
+        ] {
+            let rollout = Rollout::of(&deployment(observed, updated, available, all), 2);
+            assert_eq!(
+                (rollout.is_over(), rollout.to_string().as_str()),
+                (over, words)
+            );
+        }
+    }
+}
