@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::freeze::{Frozen, unfinished};
 use super::program::{expect, quarterdeck};
-use super::{Server, Workspace, free_port, http, is_root, until, which};
+use super::{Server, Workspace, free_port, http, is_root, until};
 
 /// So much that the leader cannot have handed all of it to the kernel when it loses its power, bytes.
 const KEYS: usize = 44;
