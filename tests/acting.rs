@@ -229,7 +229,7 @@ fn a_deployment_is_restarted_and_a_pod_replaced() {
     ];
     let said = lab.says(&restart);
     assert!(
-        said.contains("2 pods of shop/frontend are new and available"),
+        said.contains("shop/frontend: 2 of 2 pods are new, 2 available"),
         "{said}"
     );
     let after = pods();

@@ -15,6 +15,7 @@ use super::action::Risk;
 use super::node::Role;
 use super::resource::{Declared, Resource};
 use super::rolling::Rolling;
+use super::service::ServiceKind;
 use super::words;
 
 mod drift;
@@ -48,6 +49,9 @@ pub struct Recipe {
     /// What kinds of thing it is offered on in the actions menu; it always runs from the command line and the palette.
     #[serde(default)]
     pub offer_on: Vec<Offer>,
+    /// Of services, only those of these kinds have it in their menu; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<ServiceKind>,
     /// Values the operator may give.
     #[serde(default)]
     pub params: Vec<Param>,

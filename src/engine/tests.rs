@@ -204,6 +204,7 @@ pub(super) fn recipe(name: &str, risk: Risk, command: &str) -> Recipe {
         description: String::new(),
         risk,
         offer_on: Vec::new(),
+        kinds: Vec::new(),
         params: Vec::new(),
         handlers: Vec::new(),
         steps: vec![Step {

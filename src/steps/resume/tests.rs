@@ -32,6 +32,7 @@ fn recipe() -> Recipe {
         description: String::new(),
         risk: Risk::Change,
         offer_on: Vec::new(),
+        kinds: Vec::new(),
         params: vec![Param {
             name: "size".into(),
             help: "how big".into(),

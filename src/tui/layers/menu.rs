@@ -240,6 +240,7 @@ fn item(text: impl Into<String>, detail: impl Into<String>, deed: Deed) -> Item 
 }
 
 fn recipes(world: &World, offer: Offer, nodes: &[String], service: Option<&str>) -> Vec<Item> {
+    let kind = service.and_then(|service| Some(world.service_spec(service)?.kind));
     let recipes = world
         .workspace()
         .map(|workspace| workspace.recipes.as_slice());
@@ -247,6 +248,9 @@ fn recipes(world: &World, offer: Offer, nodes: &[String], service: Option<&str>)
         .unwrap_or_default()
         .iter()
         .filter(|recipe| recipe.offer_on.contains(&offer))
+        .filter(|recipe| {
+            recipe.kinds.is_empty() || kind.is_none_or(|kind| recipe.kinds.contains(&kind))
+        })
         .map(|recipe| Item {
             text: recipe.title.clone(),
             detail: recipe.name.clone(),

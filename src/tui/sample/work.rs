@@ -38,6 +38,7 @@ pub(crate) fn recipes() -> Vec<Recipe> {
                     .into(),
             risk: Risk::Change,
             offer_on: vec![Offer::Environment, Offer::Node],
+            kinds: Vec::new(),
             params: vec![
                 Param {
                     name: "version".into(),
@@ -85,6 +86,7 @@ pub(crate) fn recipes() -> Vec<Recipe> {
             description: "Reads every service's health. Changes nothing.".into(),
             risk: Risk::Read,
             offer_on: vec![Offer::Environment, Offer::Service],
+            kinds: Vec::new(),
             params: Vec::new(),
             handlers: Vec::new(),
             steps: vec![step("health", "Ask every service", &[], None)],

@@ -97,10 +97,7 @@ pub(super) async fn restart(
             .await?;
         let rollout = Rollout::of(&now, generation);
         if rollout.is_over() {
-            return Ok(Acted::Changed(format!(
-                "{} pods of {deployment} are new and available",
-                rollout.wanted
-            )));
+            return Ok(Acted::Changed(format!("{deployment}: {rollout}")));
         }
         let words = rollout.to_string();
         if words != told {
@@ -174,7 +171,7 @@ impl std::fmt::Display for Rollout {
             self.new, self.wanted, self.available
         )?;
         match self.all - self.new {
-            old if old > 0 => write!(f, ", {old} old ones left"),
+            old if old > 0 => write!(f, ", {old} of the old ones left"),
             _ => Ok(()),
         }
     }
@@ -202,7 +199,7 @@ mod tests {
                 2,
                 3,
                 false,
-                "1 of 2 pods are new, 2 available, 2 old ones left",
+                "1 of 2 pods are new, 2 available, 2 of the old ones left",
             ),
             (
                 2,
@@ -210,7 +207,7 @@ mod tests {
                 2,
                 3,
                 false,
-                "2 of 2 pods are new, 2 available, 1 old ones left",
+                "2 of 2 pods are new, 2 available, 1 of the old ones left",
             ),
             (2, 2, 1, 2, false, "2 of 2 pods are new, 1 available"),
             (2, 2, 2, 2, true, "2 of 2 pods are new, 2 available"),
