@@ -194,7 +194,7 @@ pub(super) async fn snapshots(global: &Global, args: SnapshotsArgs) -> color_eyr
     for reason in &odd {
         output::remark(&format!(
             "not a snapshot's account: {}",
-            output::plain(reason)
+            output::plain(&reason.to_string())
         ));
     }
     if json {

@@ -68,12 +68,7 @@ impl Keeper {
     async fn look(&self, told: &mut BTreeSet<(String, String)>, known: &mut Vec<Snapshot>) {
         let shelf = self.shelf.clone();
         let shelved = match tokio::task::spawn_blocking(move || shelf.all()).await {
-            Ok(Ok((shelved, odd))) => {
-                for reason in odd {
-                    tracing::warn!(reason, "an account on the shelf cannot be read");
-                }
-                shelved
-            }
+            Ok(Ok(shelved)) => shelved,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the shelf cannot be read");
                 return;
@@ -126,7 +121,7 @@ impl Core {
             .await
             .map_err(|error| Refusal::new(format!("looking at the shelf stopped: {error}")))?
             .map_err(|error| Refusal::new(format!("the shelf cannot be read: {error}")))?;
-        let mut all = slim(all.0);
+        let mut all = slim(all);
         all.retain(|one| one.environment == environment);
         Ok(all)
     }

@@ -18,7 +18,7 @@ use tempfile::{TempDir, TempPath};
 use super::contents::{self, Flaw};
 use super::intake::UNFINISHED;
 use super::sealing::Identity;
-use crate::domain::snapshot::{Failure, Shelved, Snapshot, stamp};
+use crate::domain::snapshot::{Failure, Shelved, Snapshot, Unread, stamp};
 
 /// What the account of a snapshot is called beside it.
 const ACCOUNT: &str = "json";
@@ -119,12 +119,12 @@ impl Shelf {
         }
     }
 
-    /// Everything on the shelf; what cannot be read is told as text.
+    /// Everything on the shelf.
     ///
     /// # Errors
     /// As [`Shelf::list`].
-    pub fn all(&self) -> io::Result<(Shelved, Vec<String>)> {
-        let (snapshots, mut odd) = self.list()?;
+    pub fn all(&self) -> io::Result<Shelved> {
+        let (snapshots, mut unread) = self.list()?;
         let unkept = self.unkept().clone();
         let mut failures: Vec<Failure> = Vec::new();
         for environment in inside(&self.dir)? {
@@ -140,7 +140,12 @@ impl Shelf {
                         serde_json::from_slice(&bytes).map_err(|error| error.to_string())
                     }) {
                         Ok(failure) => failures.push(failure),
-                        Err(reason) => odd.push(format!("{}: {reason}", path.display())),
+                        Err(reason) => unread.push(Unread {
+                            environment: name(&environment),
+                            service: name(&service),
+                            path,
+                            reason,
+                        }),
                     },
                 }
             }
@@ -150,11 +155,11 @@ impl Shelf {
             !unkept.contains_key(&(one.environment.clone(), one.service.clone()))
         });
         failures.extend(unkept.into_values());
-        let shelved = Shelved {
+        Ok(Shelved {
             snapshots,
             failures,
-        };
-        Ok((shelved, odd))
+            unread,
+        })
     }
 
     /// The snapshot of an environment that is called `id` (`STORE/TIME`), or with `latest` as the time the newest whole one
@@ -258,7 +263,7 @@ impl Shelf {
     ///
     /// # Errors
     /// When a directory cannot be read; one that is not there holds nothing.
-    pub fn list(&self) -> io::Result<(Vec<Snapshot>, Vec<String>)> {
+    pub fn list(&self) -> io::Result<(Vec<Snapshot>, Vec<Unread>)> {
         let (mut found, mut odd) = (Vec::new(), Vec::new());
         for environment in inside(&self.dir)? {
             for service in inside(&environment)? {
@@ -279,7 +284,12 @@ impl Shelf {
                             file: path.with_extension(""),
                             ..snapshot
                         }),
-                        Err(reason) => odd.push(format!("{}: {reason}", path.display())),
+                        Err(reason) => odd.push(Unread {
+                            environment: name(&environment),
+                            service: name(&service),
+                            path,
+                            reason,
+                        }),
                     }
                 }
             }
@@ -527,7 +537,8 @@ mod tests {
         let (listed, odd) = shelf.list().unwrap();
         assert_eq!(listed, [whole]);
         assert_eq!(odd.len(), 1);
-        assert!(odd[0].contains("EOF"), "{odd:?}");
+        assert!(odd[0].reason.contains("EOF"), "{odd:?}");
+        assert_eq!((&*odd[0].environment, &*odd[0].service), ("lab", "consul"));
     }
 
     #[test]
@@ -593,7 +604,7 @@ mod tests {
         assert_eq!(swept.removed, 5);
         let unfinished = ["consul", "vault"].map(|store| ("lab".to_owned(), store.to_owned()));
         assert_eq!(swept.unfinished, unfinished.clone().into());
-        let failures = shelf.all().unwrap().0.failures;
+        let failures = shelf.all().unwrap().failures;
         let failed = failures
             .into_iter()
             .map(|one| (one.environment, one.service));
@@ -619,7 +630,7 @@ mod tests {
             reason: "no space is left".into(),
         };
         assert!(shelf.fail(&failure).is_err());
-        let known = |shelf: &Shelf| shelf.all().unwrap().0.failures;
+        let known = |shelf: &Shelf| shelf.all().unwrap().failures;
         assert_eq!(known(&shelf.clone()), [failure]);
         fs::remove_file(dir.path().join("snapshots/lab/vault")).unwrap();
         shelf.forget_failure("lab", "vault").unwrap();
@@ -637,10 +648,10 @@ mod tests {
             reason: "it ends in the middle".into(),
         };
         shelf.fail(&failure).unwrap();
-        let (all, odd) = shelf.all().unwrap();
-        assert_eq!((all.failures, odd.len()), (vec![failure], 0));
+        let all = shelf.all().unwrap();
+        assert_eq!((all.failures, all.unread), (vec![failure], Vec::new()));
         shelf.forget_failure("lab", "vault").unwrap();
         shelf.forget_failure("lab", "vault").unwrap();
-        assert!(shelf.all().unwrap().0.failures.is_empty());
+        assert!(shelf.all().unwrap().failures.is_empty());
     }
 }

@@ -55,7 +55,7 @@ async fn the_state_of_consul_and_vault_is_saved_and_verified_and_the_oldest_goes
     let (run, log) = cockpit.run("snapshot", false).await;
     assert_eq!(run.state, RunState::Failed, "{log}");
     assert!(log.contains("vault: "), "{log}");
-    let failures = shelf.all().unwrap().0.failures;
+    let failures = shelf.all().unwrap().failures;
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert_eq!(failures[0].service, "vault");
     let vaults = services().iter().filter(|name| *name == "vault").count();

@@ -7,6 +7,9 @@ impl Finding {
     pub fn advice(&self) -> &'static str {
         let (kind, detail) = self.key.split_once(':').unwrap_or((&self.key, ""));
         match (&self.subject, kind) {
+            (_, "snapshot") => {
+                "Take a new one; then remove the account that is named, and the snapshot beside it."
+            }
             (Subject::Environment, _) => "Each row of its board says what brings it back.",
             (Subject::Node(_), "unreachable") => {
                 "See whether it has power and network, and whether its SSH server runs. With a label `mac` it could be woken from here."

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Failure, Snapshot};
+use super::{Failure, Snapshot, Unread};
 use crate::domain::environment::Environment;
 use crate::domain::finding::{Finding, Severity, Subject};
 use crate::domain::remedy::Remedy;
@@ -14,6 +14,8 @@ pub struct Shelved {
     pub snapshots: Vec<Snapshot>,
     /// Stores whose newest attempt failed.
     pub failures: Vec<Failure>,
+    /// Accounts that cannot be read.
+    pub unread: Vec<Unread>,
 }
 
 /// The recipe that takes snapshots.
@@ -37,7 +39,9 @@ pub fn assess(environment: &Environment, shelved: &Shelved, now: Timestamp) -> V
                 text,
                 evidence,
                 since,
-                remedy: Some(Remedy::recipe(TAKE).with("service", &store.name)),
+                // A new one does not mend the account of an old one.
+                remedy: (what != "unread")
+                    .then(|| Remedy::recipe(TAKE).with("service", &store.name)),
                 because: None,
             });
         };
@@ -83,6 +87,20 @@ pub fn assess(environment: &Environment, shelved: &Shelved, now: Timestamp) -> V
                 failure.reason.clone(),
                 failure.at,
             );
+        }
+        let of_store =
+            |one: &&Unread| one.environment == environment.name && one.service == store.name;
+        let unread: Vec<&Unread> = shelved.unread.iter().filter(of_store).collect();
+        if let Some(first) = unread.first() {
+            let evidence = match unread.len() - 1 {
+                0 => first.to_string(),
+                more => format!("{first}, and {more} more"),
+            };
+            let text = format!(
+                "a snapshot of {} cannot be told from its account",
+                store.name
+            );
+            add("unread", Severity::Warning, text, evidence, now);
         }
         let Some(within) = environment.snapshots_within() else {
             continue;
@@ -173,12 +191,35 @@ mod tests {
         });
         let shelved = Shelved {
             snapshots: vec![damaged],
-            failures: Vec::new(),
+            ..Shelved::default()
         };
         assert_eq!(
             keys(&place, &shelved, 300),
             ["snapshot:damaged:consul", "snapshot:none:consul"]
         );
+    }
+
+    #[test]
+    fn an_account_that_cannot_be_read_is_a_finding_that_names_the_file() {
+        let unread = |service: &str| Unread {
+            environment: "lab".into(),
+            service: service.into(),
+            path: "/shelf/lab/consul/x.json".into(),
+            reason: "EOF".into(),
+        };
+        let shelved = Shelved {
+            unread: vec![unread("consul"), unread("consul"), unread("other")],
+            ..Shelved::default()
+        };
+        let found = assess(&environment(), &shelved, at(10));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].key, "snapshot:unread:consul");
+        assert_eq!(
+            found[0].evidence,
+            "/shelf/lab/consul/x.json: EOF, and 1 more"
+        );
+        assert_eq!(found[0].remedy, None);
+        assert!(found[0].advice().contains("remove the account"));
     }
 
     #[test]
@@ -198,6 +239,7 @@ mod tests {
                 at: at(200),
                 reason: "it ends in the middle".into(),
             }],
+            unread: Vec::new(),
         };
         assert_eq!(
             keys(&environment(), &shelved, 300),

@@ -87,6 +87,25 @@ pub struct Failure {
     pub reason: String,
 }
 
+/// An account on the shelf that cannot be read: whatever it is of does not count as a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unread {
+    /// The environment's name.
+    pub environment: String,
+    /// The store's name.
+    pub service: String,
+    /// The account's file.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.reason)
+    }
+}
+
 impl Snapshot {
     /// What it is called: `STORE/TIME`, unique within the environment.
     pub fn id(&self) -> String {
