@@ -9,11 +9,14 @@ use super::keymap;
 use super::layers::Layer;
 use super::message::Place;
 use super::model::Model;
-use super::paint::{Paint, cut_bottom, cut_top};
-use super::screens::{Screen as _, findings};
+use super::paint::{Look, Paint, cut_bottom, cut_top};
+use super::screens::{Screen as _, environments, findings};
 use super::text;
 use crate::domain::environment::Protection;
 use crate::domain::table::Tone;
+
+/// Cells of the path in the header that are left when it gives way to the counts.
+const PATH: usize = 8;
 
 /// Draws the model into the whole of `buf`, whose earlier content does not matter.
 ///
@@ -91,6 +94,7 @@ fn header(model: &Model, paint: &mut Paint<'_>, area: Rect) {
         spans.push(Span::styled(" READ-ONLY ", theme.badge_of(theme.info)));
     }
     spans.push(Span::raw("  "));
+    let badges: usize = spans.iter().map(Span::width).sum();
     for (index, crumb) in crumbs(model).into_iter().enumerate() {
         if index > 0 {
             spans.push(Span::styled(
@@ -100,38 +104,59 @@ fn header(model: &Model, paint: &mut Paint<'_>, area: Rect) {
         }
         spans.push(look.outer(&crumb, theme.muted));
     }
-    let end = paint.line(area.x, area.y, area.width, &Line::from(spans));
-    let rest = Rect {
-        x: end,
-        width: area.right().saturating_sub(end),
-        ..area
-    };
-    let mut right = Vec::new();
-    let alive = world.alive().count();
-    if alive > 0 {
-        let glyph = look.glyphs.busy[world.beat() % 4];
-        right.push(Span::styled(
-            format!("  {glyph} {alive} going"),
-            theme.accent,
-        ));
-    }
-    let mut full = right.clone();
-    if model.place != Place::Bridge {
-        full.push(Span::raw("  "));
-        full.extend(findings::counts(look, world));
-    }
-    for mut spans in [full, right] {
-        spans.push(Span::raw(" "));
-        let line = Line::from(spans);
-        if line.width() <= usize::from(rest.width) {
-            paint.right(rest, &line);
-            break;
-        }
-    }
+    let left = Line::from(spans);
+    let right = standing(model, look, usize::from(area.width), badges, left.width());
+    let taken = u16::try_from(right.width()).unwrap_or(u16::MAX);
+    let room = area.width.saturating_sub(taken);
+    paint.line(area.x, area.y, room, &left);
+    paint.right(area, &right);
     if loud {
         // Where a mistake costs most, the whole bar says so.
         flood(paint, area, guard);
     }
+}
+
+/// The right end of the header: what is going on and what is wrong, as far as `width` cells have room for it beside `badges`
+/// cells of badges. Words go first, then the path is cut (it ends at `path`), and the counts go last.
+fn standing(model: &Model, look: &Look, width: usize, badges: usize, path: usize) -> Line<'static> {
+    let world = &model.world;
+    let mut going = Vec::new();
+    let alive = world.alive().count();
+    if alive > 0 {
+        let glyph = look.glyphs.busy[world.beat() % 4];
+        going.push(Span::styled(
+            format!("{glyph} {alive} going"),
+            look.theme.accent,
+        ));
+    }
+    let (mut words, mut short) = (Vec::new(), Vec::new());
+    // The Bridge has a strip of its own for them.
+    if model.place != Place::Bridge {
+        words = findings::counts(look, world);
+        short = environments::rows::severities(world, look, &world.environment);
+    }
+    let line = |parts: &[&[Span<'static>]]| {
+        let mut line = Line::default();
+        for part in parts.iter().filter(|part| !part.is_empty()) {
+            line.push_span(Span::raw("  "));
+            line.spans.extend(part.iter().cloned());
+        }
+        line.push_span(Span::raw(" "));
+        line
+    };
+    let least = path.min(badges + PATH);
+    let ways = [
+        (line(&[&going, &words]), path),
+        (line(&[&going, &short]), path),
+        (line(&[&going, &short]), least),
+        (line(&[&short]), least),
+        (line(&[&short]), badges),
+    ];
+    let fits = |(line, beside): &(Line<'static>, usize)| line.width() + beside <= width;
+    ways.into_iter()
+        .find(fits)
+        .map(|(line, _)| line)
+        .unwrap_or_default()
 }
 
 /// Draws the bar in the colour of the protection, text and all; badges keep their own.
@@ -210,7 +235,7 @@ fn footer(model: &Model, paint: &mut Paint<'_>, area: Rect) {
     }
 }
 
-/// The sentence of the moment, above the hints.
+/// The sentence of the moment.
 fn notice(model: &Model, paint: &mut Paint<'_>, area: Rect) {
     let Some(notice) = &model.notice else {
         return;
@@ -243,28 +268,31 @@ fn notice(model: &Model, paint: &mut Paint<'_>, area: Rect) {
     let height = u16::try_from(lines.len())
         .unwrap_or(u16::MAX)
         .min(5)
-        .min(area.height - 2)
-        + 2;
-    let frame = Rect::new(area.right() - width, area.bottom() - height, width, height);
-    paint.clear(frame, theme.text.patch(theme.raised));
-    paint.border(frame, style);
-    for (index, (line, y)) in lines
-        .iter()
-        .zip(frame.y + 1..frame.bottom() - 1)
-        .enumerate()
-    {
-        if index == 0 {
-            paint.text_raw(frame.x + 2, y, 1, glyph, style);
+        .min(area.height - 2);
+    let plain = ratatui::style::Style {
+        bg: None,
+        ..theme.text
+    };
+    let x = area.right() - width;
+    let inside = match model.layers.last() {
+        None | Some(Layer::Prompt(_)) => {
+            let top = area.bottom() - height - 2;
+            let frame = Rect::new(x, top, width, height + 2);
+            paint.clear(frame, theme.text.patch(theme.raised));
+            paint.border(frame, style);
+            Rect::new(x, top + 1, width, height)
         }
-        paint.text(
-            frame.x + 4,
-            y,
-            width.saturating_sub(5),
-            line,
-            ratatui::style::Style {
-                bg: None,
-                ..theme.text
-            },
-        );
+        // A dialog has its question and its buttons further down: it loses no more than its edge.
+        Some(_) => {
+            let strip = Rect::new(x, area.y, width, height);
+            paint.clear(strip, theme.bar);
+            strip
+        }
+    };
+    for (line, y) in lines.iter().zip(inside.top()..inside.bottom()) {
+        if y == inside.y {
+            paint.text_raw(x + 2, y, 1, glyph, style);
+        }
+        paint.text(x + 4, y, width.saturating_sub(5), line, plain);
     }
 }

@@ -63,6 +63,19 @@ pub(crate) fn lock(world: &World, environment: &str) -> Option<String> {
 
 /// Findings by severity, glyph and number; a tick when there are none.
 fn counts(world: &World, look: &Look, environment: &str) -> Vec<Span<'static>> {
+    let mut spans = severities(world, look, environment);
+    if spans.is_empty() {
+        spans.push(if world.live.contains_key(environment) {
+            Span::styled(look.glyphs.done, look.theme.good)
+        } else {
+            Span::styled(look.glyphs.unknown, look.theme.muted)
+        });
+    }
+    spans
+}
+
+/// How many findings there are of each severity, as short as it can be said; nothing when there are none.
+pub(crate) fn severities(world: &World, look: &Look, environment: &str) -> Vec<Span<'static>> {
     let mut spans: Vec<Span<'static>> = Vec::new();
     for (severity, count) in Severity::ALL.iter().zip(world.severities(environment)) {
         if count > 0 {
@@ -73,13 +86,6 @@ fn counts(world: &World, look: &Look, environment: &str) -> Vec<Span<'static>> {
                 look.theme.tone(sign.tone),
             ));
         }
-    }
-    if spans.is_empty() {
-        spans.push(if world.live.contains_key(environment) {
-            Span::styled(look.glyphs.done, look.theme.good)
-        } else {
-            Span::styled(look.glyphs.unknown, look.theme.muted)
-        });
     }
     spans
 }
