@@ -18,6 +18,8 @@ pub(crate) struct Column {
     pub title: String,
     /// Below this it is dropped rather than narrowed further.
     pub min: u16,
+    /// When nothing but columns of rank 0 is left it may be narrowed to this; 0 is never.
+    pub least: u16,
     /// Never wider than this.
     pub max: u16,
     /// 0 stays to the end; the highest goes first.
@@ -31,6 +33,7 @@ impl Column {
         Self {
             title: title.into().to_uppercase(),
             min: 0,
+            least: 0,
             max: u16::MAX,
             rank,
             right: false,
@@ -42,6 +45,14 @@ impl Column {
         Self {
             title: title.into(),
             ..Self::new("", rank)
+        }
+    }
+
+    /// A glyph and a word that stay to the end; the word is cut to `least` cells before another such column goes.
+    pub(crate) fn sign(title: impl Into<String>, least: u16) -> Self {
+        Self {
+            least,
+            ..Self::new(title, 0)
         }
     }
 
@@ -267,7 +278,12 @@ fn fit_columns(
             return widths;
         };
         let excess = u16::try_from(excess).unwrap_or(u16::MAX);
-        if !narrow(columns, &mut widths, excess) {
+        let fits = narrow(columns, &mut widths, excess, |column| column.min)
+            || (only_the_first(columns, &widths)
+                && narrow(columns, &mut widths, excess, |column| {
+                    column.min.max(column.least)
+                }));
+        if !fits {
             drop_one(columns, &mut widths, room);
             if shown <= 1 {
                 return widths;
@@ -276,21 +292,36 @@ fn fit_columns(
     }
 }
 
-/// Takes `excess` cells from the prose columns, if they have them.
-fn narrow(columns: &[Column], widths: &mut [Option<u16>], excess: u16) -> bool {
+/// Whether no column is left that may go before those of rank 0.
+fn only_the_first(columns: &[Column], widths: &[Option<u16>]) -> bool {
+    let mut shown = columns
+        .iter()
+        .zip(widths)
+        .filter(|(_, width)| width.is_some());
+    shown.all(|(column, _)| column.rank == 0)
+}
+
+/// Takes `excess` cells from the columns that have a `floor`, if they have so many above it.
+fn narrow(
+    columns: &[Column],
+    widths: &mut [Option<u16>],
+    excess: u16,
+    floor: impl Fn(&Column) -> u16,
+) -> bool {
     let spare: u16 = columns
         .iter()
         .zip(widths.iter())
-        .filter(|(column, _)| column.min > 0)
-        .map(|(column, width)| width.unwrap_or(0).saturating_sub(column.min))
+        .filter(|(column, _)| floor(column) > 0)
+        .map(|(column, width)| width.unwrap_or(0).saturating_sub(floor(column)))
         .fold(0, u16::saturating_add);
     if spare < excess {
         return false;
     }
     let mut left = excess;
     for (column, width) in columns.iter().zip(widths.iter_mut()).rev() {
-        if let (true, Some(width)) = (column.min > 0, width.as_mut()) {
-            let take = width.saturating_sub(column.min).min(left);
+        let floor = floor(column);
+        if let (true, Some(width)) = (floor > 0, width.as_mut()) {
+            let take = width.saturating_sub(floor).min(left);
             *width -= take;
             left -= take;
         }
@@ -298,7 +329,7 @@ fn narrow(columns: &[Column], widths: &mut [Option<u16>], excess: u16) -> bool {
     true
 }
 
-/// Leaves out the column of the highest rank; the last one is narrowed to the room.
+/// Leaves out the column of the highest rank, of those of rank 0 prose last; the only one that is left is narrowed to the room.
 fn drop_one(columns: &[Column], widths: &mut [Option<u16>], room: u16) {
     let shown = || {
         columns
@@ -307,7 +338,9 @@ fn drop_one(columns: &[Column], widths: &mut [Option<u16>], room: u16) {
             .filter(|(index, _)| widths[*index].is_some())
     };
     if shown().count() > 1 {
-        if let Some((index, _)) = shown().max_by_key(|(index, column)| (column.rank, *index)) {
+        if let Some((index, _)) = shown().max_by_key(|(index, column)| {
+            (column.rank, column.rank == 0 && column.min == 0, *index)
+        }) {
             widths[index] = None;
         }
     } else if let Some(width) = widths.iter_mut().flatten().next() {
@@ -359,6 +392,24 @@ mod tests {
             fit_columns(&columns, &rows(&["aaaaaa", "b"]), None, 3),
             [Some(3), None]
         );
+    }
+
+    #[test]
+    fn the_word_of_a_state_is_cut_before_prose_of_the_same_rank_goes_and_not_before_others_do() {
+        let columns = [
+            Column::sign("state", 6),
+            Column::number("run", 0),
+            Column::prose("what", 0, 10),
+            Column::new("by", 3),
+        ];
+        let rows = rows(&["! interrupted", "#10", "Deploy Consul", "ada"]);
+        let fitted = |room| fit_columns(&columns, &rows, None, room);
+        assert_eq!(fitted(35), [Some(13), Some(3), Some(10), Some(3)]);
+        assert_eq!(fitted(34), [Some(13), Some(3), Some(13), None]);
+        assert_eq!(fitted(27), [Some(10), Some(3), Some(10), None]);
+        assert_eq!(fitted(23), [Some(6), Some(3), Some(10), None]);
+        assert_eq!(fitted(18), [Some(6), None, Some(10), None]);
+        assert_eq!(fitted(12), [None, None, Some(12), None]);
     }
 
     #[test]

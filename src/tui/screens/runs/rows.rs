@@ -36,9 +36,9 @@ pub(crate) fn shown<'a>(world: &'a World, list: &List) -> Vec<&'a Run> {
 /// The columns.
 pub(crate) fn columns() -> Vec<Column> {
     vec![
-        Column::new("state", 0),
+        Column::sign("state", 6),
         Column::number("run", 0),
-        Column::prose("what", 1, 10),
+        Column::prose("what", 0, 10),
         Column::new("environment", 6),
         Column::new("progress", 3),
         Column::number("took", 4),
