@@ -59,6 +59,8 @@ pub(super) struct Ended {
     /// The exit status.
     pub(super) exit: Exit,
     message: String,
+    /// The same in colours of our own, for a terminal.
+    pub(super) coloured: Option<String>,
 }
 
 impl Ended {
@@ -67,6 +69,15 @@ impl Ended {
         Self {
             exit,
             message: message.into(),
+            coloured: None,
+        }
+    }
+
+    /// The same, as a terminal may show it: `text` has no control characters but those of its colours.
+    pub(super) fn in_colours(self, text: String) -> Self {
+        Self {
+            coloured: Some(text),
+            ..self
         }
     }
 

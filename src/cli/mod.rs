@@ -201,7 +201,7 @@ struct Look {
 pub fn complain(report: &color_eyre::Report) -> std::process::ExitCode {
     output::remark(&format!(
         "error: {}",
-        output::plain_lines(&report.to_string())
+        told(report, output::colour_of_remarks())
     ));
     for cause in report.chain().skip(1) {
         output::remark(&format!(
@@ -213,6 +213,15 @@ pub fn complain(report: &color_eyre::Report) -> std::process::ExitCode {
         .downcast_ref::<exit::Ended>()
         .map_or(Exit::Failed, |ended| ended.exit);
     std::process::ExitCode::from(exit.code())
+}
+
+/// What happened, without control characters but those of colours that this program chose itself.
+fn told(report: &color_eyre::Report, colour: bool) -> String {
+    let ended = report.chain().next().and_then(|first| first.downcast_ref());
+    let coloured = ended.and_then(|ended: &exit::Ended| ended.coloured.clone());
+    coloured
+        .filter(|_| colour)
+        .unwrap_or_else(|| output::plain_lines(&report.to_string()))
 }
 
 /// Says of a panic what is fit to be read by anybody, on standard error: an engine's log, or a person's terminal.
@@ -293,5 +302,15 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_error_has_colours_on_a_terminal_and_never_their_remains_elsewhere() {
+        let ended = exit::Ended::unusable("two mistakes\n\nhere\n");
+        let report = color_eyre::Report::new(ended.in_colours("\u{1b}[31mtwo\u{1b}[0m".into()));
+        assert_eq!(told(&report, true), "\u{1b}[31mtwo\u{1b}[0m");
+        assert_eq!(told(&report, false), "two mistakes\n\nhere");
+        let hostile = color_eyre::Report::new(exit::Ended::unusable("\u{1b}[31m"));
+        assert_eq!(told(&hostile, true), "\u{fffd}[31m");
     }
 }

@@ -58,8 +58,17 @@ pub(super) fn json<T: Serialize>(value: &T) -> io::Result<()> {
 
 /// Whether standard output may be coloured.
 pub(super) fn colour() -> bool {
-    io::stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    io::stdout().is_terminal() && is_wanted()
+}
+
+/// Whether remarks may be coloured.
+pub(super) fn colour_of_remarks() -> bool {
+    io::stderr().is_terminal() && is_wanted()
+}
+
+/// Whether nothing in the environment speaks against colours.
+fn is_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 

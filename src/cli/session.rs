@@ -294,8 +294,11 @@ pub(super) fn load(global: &Global) -> color_eyre::Result<Workspace> {
     let root = config::find(global.workspace.as_deref(), &cwd).map_err(Ended::unusable)?;
     let checked = config::check(&root.dir, recipes);
     checked.workspace.ok_or_else(|| {
-        let rendered = config::render(&checked.diagnostics, output::colour());
-        Ended::unusable(format!("the workspace has mistakes\n\n{rendered}")).into()
+        let told = |colour| {
+            let rendered = config::render(&checked.diagnostics, colour);
+            format!("the workspace has mistakes\n\n{}", rendered.trim_end())
+        };
+        Ended::unusable(told(false)).in_colours(told(true)).into()
     })
 }
 
