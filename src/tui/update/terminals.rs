@@ -67,8 +67,14 @@ pub(super) fn consented(model: &mut Model, typed: &str) -> Vec<Effect> {
         "y" | "Y" | "yes" => Consent::Yes,
         name => Consent::Typed(name.to_owned()),
     };
-    match gate(model).check(&consent, &model.world.environment) {
+    let gate = gate(model);
+    match gate.check(&consent, &model.world.environment) {
         Ok(()) => open(model, nodes, &consent),
+        Err(_) if gate == Gate::Confirm => {
+            let sentence = "No terminal was opened: y opens it, anything else closes this.";
+            model.say(sentence, Tone::Warn);
+            Vec::new()
+        }
         Err(missing) => {
             model.say(format!("{missing}: no terminal was opened."), Tone::Warn);
             Vec::new()

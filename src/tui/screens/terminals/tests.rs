@@ -174,3 +174,20 @@ fn leaving_asks_when_a_terminal_would_end() {
     sample::press(&mut model, &["ctrl-]", "q"]);
     assert!(sample::draw(&model).contains("1 terminal is open"));
 }
+
+#[test]
+fn where_a_yes_is_asked_for_anything_else_opens_nothing_and_says_what_would() {
+    let mut model = sample::model((80, 24));
+    sample::press(&mut model, &["1", "down", "2", "s"]);
+    sample::type_text(&mut model, "ok");
+    assert!(sample::press(&mut model, &["enter"]).is_empty());
+    let drawn = sample::draw(&model);
+    assert!(
+        drawn.contains("No terminal was opened: y opens it"),
+        "{drawn}"
+    );
+    sample::press(&mut model, &["s", "y"]);
+    let effects = sample::press(&mut model, &["enter"]);
+    let opens = |effect: &Effect| matches!(effect, Effect::Talk { .. });
+    assert!(effects.iter().any(opens), "{effects:?}");
+}
