@@ -310,8 +310,15 @@ pub enum Answer {
     },
     /// To [`Effect::Bootstrap`].
     Bootstrap(Box<Worked>),
-    /// To [`Effect::Extra`]: what to say.
-    Extra(Result<String, String>),
+    /// To [`Effect::Extra`].
+    Extra {
+        /// From it.
+        name: String,
+        /// What to say.
+        result: Result<String, String>,
+    },
+    /// Something went wrong beside all questions: a sentence.
+    Trouble(String),
 }
 
 /// A run as the store has it.

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::super::keymap::{BINDINGS, Command, Context};
 use super::super::paint::{Paint, inset};
+use super::super::text;
 use super::super::world::World;
 use super::Wish;
 
@@ -40,6 +41,13 @@ impl Sheet {
         Self::new(title, lines.into_iter().map(SheetLine::Plain).collect())
     }
 
+    /// Text in columns, as a command prints it: what is too long for a sheet on this screen goes on below, in its own column.
+    pub(crate) fn told(title: impl Into<String>, text: &str, world: &World) -> Self {
+        // The frame and its margin.
+        let room = usize::from(Self::width(world.size.0).saturating_sub(5).max(1));
+        Self::plain(title, text.lines().flat_map(|line| hang(line, room)))
+    }
+
     /// All bindings: those that hold right now first, then the others.
     pub(crate) fn help(contexts: &[Context]) -> Self {
         let mut lines = Vec::new();
@@ -66,6 +74,11 @@ impl Sheet {
             }
         }
         Self::new("Help", lines)
+    }
+
+    /// Cells of a sheet on a screen of this width, its frame included.
+    fn width(screen: u16) -> u16 {
+        screen.saturating_sub(4).min(100).max(screen.min(20))
     }
 
     /// Rows of text on a screen of this height.
@@ -116,11 +129,7 @@ impl Sheet {
     pub(crate) fn draw(&self, world: &World, paint: &mut Paint<'_>) {
         let theme = paint.look.theme.clone();
         let screen = paint.buf.area;
-        let width = screen
-            .width
-            .saturating_sub(4)
-            .min(100)
-            .max(screen.width.min(20));
+        let width = Self::width(screen.width);
         let height = screen.height.saturating_sub(2).max(screen.height.min(3));
         let area = Rect::new(
             (screen.width - width) / 2,
@@ -181,6 +190,25 @@ impl Sheet {
     }
 }
 
+/// `line` in pieces of at most `room` cells; those after the first stand below its last column, if that leaves room for words.
+fn hang(line: &str, room: usize) -> Vec<String> {
+    let (head, tail) = match line.rfind("  ") {
+        Some(at) if text::width(&line[..at + 2]) * 2 <= room => line.split_at(at + 2),
+        _ => ("", line),
+    };
+    let indent = text::width(head);
+    let pieces = text::wrap(tail, room - indent);
+    let mut lines: Vec<String> = pieces
+        .iter()
+        .map(|piece| format!("{}{piece}", " ".repeat(indent)))
+        .collect();
+    match lines.first_mut() {
+        Some(first) => *first = format!("{head}{}", pieces[0]),
+        None => lines.push(line.to_owned()),
+    }
+    lines
+}
+
 /// The key of a `"key": value` or `key: value` line in a colour of its own.
 fn json(span: Span<'static>, theme: &super::super::theme::Theme) -> Line<'static> {
     let text = span.content.into_owned();
@@ -197,6 +225,17 @@ fn json(span: Span<'static>, theme: &super::super::theme::Theme) -> Line<'static
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_line_goes_on_below_its_last_column() {
+        assert_eq!(
+            hang("kill NODE   cut the node's power", 24),
+            ["kill NODE   cut the", "            node's power"]
+        );
+        assert_eq!(hang("kill NODE   off", 24), ["kill NODE   off"]);
+        assert_eq!(hang("no columns in here", 10), ["no columns", "in here"]);
+        assert_eq!(hang("", 10), [""]);
+    }
 
     #[test]
     fn help_lists_every_binding_of_the_keymap() {

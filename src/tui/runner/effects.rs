@@ -225,20 +225,23 @@ pub async fn answer(client: &Client, options: &Options, effect: Effect) -> Optio
                 result: read(move || page(&history, &asked)).await,
             }
         }
-        Effect::Extra { name, argument } => Answer::Extra(match &options.extras {
-            Some(extras) => {
-                let performed = extras.perform(&name, argument.as_deref());
-                tokio::time::timeout(PATIENCE, performed)
-                    .await
-                    .unwrap_or_else(|_| {
-                        Err(format!(
-                            "{name} did not end within {} s",
-                            PATIENCE.as_secs()
-                        ))
-                    })
-            }
-            None => Err(format!("{name} is not available here")),
-        }),
+        Effect::Extra { name, argument } => {
+            let result = match &options.extras {
+                Some(extras) => {
+                    let performed = extras.perform(&name, argument.as_deref());
+                    tokio::time::timeout(PATIENCE, performed)
+                        .await
+                        .unwrap_or_else(|_| {
+                            Err(format!(
+                                "{name} did not end within {} s",
+                                PATIENCE.as_secs()
+                            ))
+                        })
+                }
+                None => Err(format!("{name} is not available here")),
+            };
+            Answer::Extra { name, result }
+        }
         Effect::Bootstrap(work) => {
             let worked = bootstrap::work(client, options, *work).await?;
             Answer::Bootstrap(Box::new(worked))

@@ -38,7 +38,7 @@ impl Talks {
         if let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(up) {
             let reason = "what is typed is not taken: the node does not read it".to_owned();
             // A full channel of answers has something to show already.
-            let _ = answers.try_send(Answer::Extra(Err(reason)));
+            let _ = answers.try_send(Answer::Trouble(reason));
         }
     }
 

@@ -183,8 +183,24 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             let intents = screens.wizard.take(world, *worked);
             return super::wishes::carry_out(model, intents);
         }
-        Answer::Extra(Ok(sentence)) => model.say(sentence, Tone::Good),
-        Answer::Answers(Err(reason)) | Answer::Extra(Err(reason)) => model.say(reason, Tone::Bad),
+        Answer::Extra {
+            name,
+            result: Ok(text),
+        } => {
+            // A list is there to be read, not to be caught in passing.
+            if text.trim().lines().nth(1).is_some() {
+                let sheet = Sheet::told(name, &text, &model.world);
+                model.layers.push(Layer::Sheet(sheet));
+            } else {
+                model.say(text, Tone::Good);
+            }
+        }
+        Answer::Answers(Err(reason))
+        | Answer::Trouble(reason)
+        | Answer::Extra {
+            result: Err(reason),
+            ..
+        } => model.say(reason, Tone::Bad),
     }
     Vec::new()
 }
