@@ -206,6 +206,84 @@ fn extra_commands_are_completed_and_performed() {
 }
 
 #[test]
+fn what_a_command_lists_is_a_sheet_that_stays_and_one_sentence_is_a_notice() {
+    let mut model = sample::model((80, 24));
+    let told = |result: Result<&str, &str>| {
+        Message::Answer(Box::new(super::Answer::Extra {
+            name: "lab help".into(),
+            result: result.map(Into::into).map_err(Into::into),
+        }))
+    };
+    update(&mut model, told(Ok("pc2: the power is cut")));
+    assert!(model.layers.is_empty());
+    assert!(sample::draw(&model).contains("the power is cut"));
+    let list = "kill NODE                cut the node's power\n\
+                heat NODE                make it 35 degrees hotter\n\
+                meddle                   change a key of Consul, a policy of Vault, a job of Nomad and more";
+    update(&mut model, told(Ok(list)));
+    let later = model.world.now + jiff::SignedDuration::from_secs(3600);
+    update(&mut model, Message::Tick(later));
+    insta::assert_snapshot!("dialog-told", sample::draw(&model));
+    sample::press(&mut model, &["esc"]);
+    assert!(model.layers.is_empty());
+    update(&mut model, told(Err("there is no node pc9\nthere is pc1")));
+    assert!(model.layers.is_empty());
+}
+
+/// A run with findings beside it: what the header says at each width.
+#[test]
+fn the_counts_stay_in_the_header_and_the_path_gives_way() {
+    let header = |width, title: &str| {
+        let mut model = sample::model((width, 24));
+        let mut run = sample::run(13, RunState::Running);
+        run.title = title.into();
+        sample::feed(&mut model, Event::Run(Box::new(run)));
+        sample::press(&mut model, &["4", "enter"]);
+        let drawn = sample::draw(&model);
+        drawn.lines().next().unwrap().to_owned()
+    };
+    let long = "Deploy Consul on every node of the cluster, one after the other";
+    let drawn: Vec<String> = [
+        (160, long),
+        (120, long),
+        (80, long),
+        (60, long),
+        (45, long),
+        (30, long),
+    ]
+    .iter()
+    .map(|(width, title)| header(*width, title))
+    .collect();
+    insta::assert_snapshot!("headers", drawn.join("\n"));
+}
+
+#[test]
+fn what_is_said_over_a_dialog_leaves_its_buttons_free() {
+    let mut model = sample::model((80, 24));
+    sample::press(&mut model, &["a", "enter", "ctrl-s"]);
+    let buttons = |model: &super::Model| {
+        let drawn = sample::draw(model);
+        let row = drawn.lines().rev().find(|line| line.contains("Cancel"));
+        row.unwrap().to_owned()
+    };
+    let before = buttons(&model);
+    update(&mut model, Message::Event(Event::Missed(9)));
+    assert!(sample::draw(&model).contains("9 events were missed"));
+    assert_eq!(buttons(&model), before);
+}
+
+#[test]
+fn a_plan_that_is_closed_says_that_nothing_was_started() {
+    let mut model = sample::model((80, 24));
+    let keys = ["1", "down", "2", "a", "enter", "ctrl-s", "enter"];
+    sample::press(&mut model, &keys);
+    assert!(sample::draw(&model).contains("Not started"));
+    let mut model = sample::model((80, 24));
+    sample::press(&mut model, &["a", "enter", "ctrl-s", "enter"]);
+    assert!(!sample::draw(&model).contains("Not started"));
+}
+
+#[test]
 fn a_refusal_is_shown_until_it_was_seen() {
     let mut model = sample::model((80, 24));
     let refused =
@@ -221,6 +299,9 @@ fn a_subscriber_that_missed_events_reads_everything_again() {
     let mut model = sample::model((80, 24));
     let effects = update(&mut model, Message::Event(Event::Missed(9)));
     assert!(effects.contains(&Effect::Live) && effects.contains(&Effect::Runs));
+    assert!(sample::draw(&model).contains("9 events were missed"));
+    update(&mut model, Message::Event(Event::Missed(0)));
+    assert!(sample::draw(&model).contains("A new engine is there"));
 }
 
 #[test]

@@ -443,10 +443,16 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
                 Effect::Ceremonies,
             ];
             effects.extend(screens.run.id.map(Effect::Run));
-            model.say(
-                format!("This screen fell behind by {count} events; everything is read anew."),
-                Tone::Warn,
-            );
+            if count == 0 {
+                // A connection to another engine: what the one before told is not missed, but gone.
+                model.say(
+                    "A new engine is there: everything was read anew.",
+                    Tone::Good,
+                );
+            } else {
+                let sentence = format!("{count} events were missed: everything is read anew.");
+                model.say(sentence, Tone::Warn);
+            }
             effects
         }
         Event::Question(question) => {

@@ -26,9 +26,16 @@ use crate::domain::table::Tone;
 /// Carries out the wishes of the topmost layer.
 pub(super) fn grant(model: &mut Model, wishes: Vec<Wish>) -> Vec<Effect> {
     let mut effects = Vec::new();
+    let starts = wishes.iter().any(|wish| matches!(wish, Wish::Start { .. }));
     for wish in wishes {
         match wish {
-            Wish::Close => drop(model.layers.pop()),
+            Wish::Close => {
+                let closed = model.layers.pop();
+                // Which button has the focus depends on the plan: what a quick enter came to must be seen.
+                if matches!(closed, Some(Layer::Plan(_))) && !starts {
+                    model.say("Not started", Tone::Muted);
+                }
+            }
             Wish::Screen(intent) => effects.extend(carry_out(model, vec![intent])),
             Wish::Perform(command) => effects.extend(super::perform(model, command)),
             Wish::Theme(theme) => model.look = Look::new(theme, model.ascii),
