@@ -79,6 +79,9 @@ pub enum Request {
     },
     /// How the engine itself is. Answered by [`Response::Engine`].
     Engine,
+    /// End this engine, for a new one that reads the workspace's files anew; refused while a run is under way. Answered by
+    /// [`Response::Done`].
+    Renew,
     /// What waits for an operator's decision. Answered by [`Response::Approvals`].
     Approvals,
     /// Decide about something that waits. Answered by [`Response::Done`] when the decision is on record.
@@ -281,6 +284,7 @@ impl Request {
             | Self::Start { .. }
             | Self::Cancel { .. }
             | Self::Engine
+            | Self::Renew
             | Self::Approvals
             | Self::Refresh { .. }
             | Self::Way { .. }

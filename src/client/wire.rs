@@ -30,7 +30,7 @@ use super::conversation::{Down, Opening, Up};
 use super::{Event, Refusal, Request, Response};
 
 /// Raised whenever a request, response or event changes its meaning.
-pub const PROTOCOL: u32 = 7;
+pub const PROTOCOL: u32 = 8;
 /// The longest line a client may send, bytes.
 pub const LONGEST_ASKED: usize = 4 * 1024 * 1024;
 /// The longest line the engine may send, bytes: the live state of thousands of nodes.

@@ -76,6 +76,8 @@ const UNREACHABLE: &str = "unreachable";
 
 /// Percentage of the root file system from which on it is a finding.
 pub const DISK_WARN_PERCENT: f32 = 90.0;
+/// Percentage from which on it is full: the rest goes while somebody looks.
+const DISK_FULL_PERCENT: f32 = 99.0;
 /// Degrees Celsius from which on a board throttles soon.
 pub const HOT_CELSIUS: f32 = 80.0;
 
@@ -147,6 +149,14 @@ pub fn assess(environment: &Environment, live: &EnvironmentLive, now: Timestamp)
 /// From here on a clock is worth a word, seconds: a whole second of it is only that `date` tells no fractions.
 const CLOCK_OFF_SECONDS: i64 = 5;
 
+fn of_disk(used: f32) -> Severity {
+    if used >= DISK_FULL_PERCENT {
+        Severity::Critical
+    } else {
+        Severity::Warning
+    }
+}
+
 fn assess_node(name: &str, observed: &Observed<NodeReport>, found: &mut Vec<Draft>) {
     let mut add = |key: &str, severity, text: String, evidence: String| {
         found.push(Draft {
@@ -176,7 +186,7 @@ fn assess_node(name: &str, observed: &Observed<NodeReport>, found: &mut Vec<Draf
     {
         add(
             "disk",
-            Severity::Warning,
+            of_disk(disk),
             format!("{name}: root file system is {disk:.0} % full"),
             "df -P /".into(),
         );
@@ -188,7 +198,7 @@ fn assess_node(name: &str, observed: &Observed<NodeReport>, found: &mut Vec<Draf
         if let (Some(used), false) = (full, disk.mount == "/") {
             add(
                 &format!("disk:{}", disk.mount),
-                Severity::Warning,
+                of_disk(used),
                 format!("{name}: {} is {used:.0} % full", disk.mount),
                 format!("df -P {}", disk.mount),
             );
@@ -269,7 +279,14 @@ impl Draft {
         let Subject::Service(name) = &self.subject else {
             return None;
         };
-        let node = causes::node_of(environment.service(name)?, &self.key, &environment.nodes)?;
+        let spec = environment.service(name)?;
+        // Nobody is left who could answer.
+        if self.key == UNREACHABLE {
+            let gone = spec.nodes.iter().all(|node| unreachable.contains(node));
+            let first = spec.nodes.first().filter(|_| gone)?;
+            return Some(Subject::Node(first.clone()));
+        }
+        let node = causes::node_of(spec, &self.key, &environment.nodes)?;
         unreachable
             .contains(node)
             .then(|| Subject::Node(node.to_owned()))

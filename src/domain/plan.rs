@@ -126,6 +126,10 @@ pub struct Plan {
     /// Handlers that an earlier run owes: they are carried out even where nothing changes any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owed: Vec<Owed>,
+    /// It carries out recorded steps, and its recipe was edited since: it is for an operator to say whether it shall be those
+    /// or, by [`Origin::Resume`]'s `current_recipe`, the new ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub edited: bool,
     /// What the operator must read before he agrees, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cautions: Vec<String>,
@@ -151,6 +155,7 @@ impl Plan {
             kept: Vec::new(),
             undecided: Vec::new(),
             owed: Vec::new(),
+            edited: false,
             cautions: Vec::new(),
             outlook: Vec::new(),
             environment_hash: String::new(),

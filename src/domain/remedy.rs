@@ -138,6 +138,9 @@ fn of_service(
         Some(remedy.on(&node.name))
     };
     match (spec.kind, kind) {
+        (ServiceKind::Vault, "no-active") if detail == "sealed" => {
+            Some(Remedy::recipe("unseal").with("service", &spec.name))
+        }
         (ServiceKind::Vault, "sealed") => {
             Some(Remedy::recipe("unseal").with("service", &spec.name))
         }

@@ -248,11 +248,26 @@ impl Run {
         }
     }
 
+    /// Whether what is left of it can be asked for, or what it did be taken back: it has ended, and was neither a rehearsal
+    /// nor the undoing of another.
+    pub const fn can_be_taken_up(&self) -> bool {
+        let undoes = matches!(self.origin, Some(Origin::Undo { .. }));
+        self.state.is_final() && !self.dry_run && !undoes
+    }
+
     /// What this run has to do with `others`, such as `undoes run 7` or `resumed by run 9`, as far as they are known.
     pub fn kinship(&self, others: &[Self]) -> Vec<String> {
         let verb = |origin: &Origin| match origin {
             Origin::Resume { .. } => ("resumes", "resumed"),
             Origin::Undo { .. } => ("undoes", "undone"),
+        };
+        // Nothing is undone before that has ended, and not by a run that failed.
+        let done = |other: &Self, verb: &str| match other.state {
+            RunState::Succeeded => format!("{verb} by run {}", other.number),
+            state if state.is_final() => {
+                format!("to be {verb} by run {}, which {state}", other.number)
+            }
+            _ => format!("being {verb} by run {}", other.number),
         };
         let own = self.origin.iter().map(|origin| {
             let earlier = others.iter().find(|other| other.id == origin.run());
@@ -264,7 +279,7 @@ impl Run {
         });
         let later = others.iter().filter_map(|other| {
             let origin = other.origin.filter(|origin| origin.run() == self.id)?;
-            (!other.dry_run).then(|| format!("{} by run {}", verb(&origin).1, other.number))
+            (!other.dry_run).then(|| done(other, verb(&origin).1))
         });
         own.chain(later).collect()
     }
@@ -312,6 +327,11 @@ impl Tally {
     /// Tasks that have ended.
     pub const fn done(&self) -> u32 {
         self.ok + self.changed + self.skipped + self.failed + self.cancelled + self.undone
+    }
+
+    /// Tasks that were carried out and ended as they should.
+    pub const fn well(&self) -> u32 {
+        self.ok + self.changed + self.undone
     }
 
     fn slot(&mut self, state: TaskState) -> &mut u32 {

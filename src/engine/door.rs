@@ -262,6 +262,7 @@ async fn attend(core: Arc<Core>, stream: UnixStream) -> Result<(), WireError> {
         core: Arc::clone(&core),
         operator: guest.operator.clone(),
         read_only: guest.read_only,
+        at_the_door: true,
         seat: std::sync::OnceLock::new(),
     });
     let events = counter.subscribe();
@@ -475,7 +476,7 @@ pub(super) async fn end_when_idle(core: Arc<Core>, socket: PathBuf, limit: Optio
 
 impl Counter {
     /// Ends the engine, when nobody is disturbed by it or `force` says so.
-    fn stop(&self, force: bool, restart: bool) -> Result<(), Refusal> {
+    pub(super) fn stop(&self, force: bool, restart: bool) -> Result<(), Refusal> {
         if self.read_only {
             return Err(Refusal::new(crate::domain::action::READ_ONLY));
         }

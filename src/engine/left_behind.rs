@@ -83,10 +83,13 @@ impl Look {
         }
     }
 
-    /// What could not be looked at, one sentence each for a plan.
-    pub(super) fn doubts(&self) -> impl Iterator<Item = String> + '_ {
-        self.unknown.iter().map(|reason| {
-            format!("whether something that was begun there still runs is not known: {reason}")
+    /// What could not be looked at, as a sentence for a plan.
+    pub(super) fn doubts(&self) -> Option<String> {
+        (!self.unknown.is_empty()).then(|| {
+            format!(
+                "whether something that was begun there still runs is not known: {}",
+                self.unknown.join("; ")
+            )
         })
     }
 }

@@ -257,6 +257,7 @@ impl Engine {
             core: Arc::clone(&self.core),
             operator,
             read_only: self.core.is_read_only(),
+            at_the_door: false,
             seat: std::sync::OnceLock::new(),
         })
     }

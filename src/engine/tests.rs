@@ -218,6 +218,7 @@ pub(super) fn recipe(name: &str, risk: Risk, command: &str) -> Recipe {
                 argv: vec![command.into()],
                 changes: true,
                 check: None,
+                otherwise: None,
                 expect: None,
             }),
             ..Step::default()

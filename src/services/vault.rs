@@ -223,12 +223,30 @@ impl Service for Vault {
             .iter()
             .find(|node| node.is_active())
             .map(|node| node.endpoint.name.clone());
+        let is_new = |node: &&Seen<'_>| matches!(&node.state, Ok((_, seal)) if !seal.initialized);
+        let answering = seen.iter().filter(|node| node.state.is_ok()).count();
+        let sealed = seen
+            .iter()
+            .any(|node| matches!(&node.state, Ok((_, seal)) if seal.sealed));
+        let new = seen.iter().filter(is_new).count();
         if seen.iter().all(|node| node.state.is_err())
             && let Some(error) = seen.into_iter().find_map(|node| node.state.err())
         {
             return Err(error);
         }
-        if unsealed == 0 {
+        if answering > 0 && new == answering {
+            // One thing is wrong, and not one with each node.
+            problems.retain(|problem| !problem.key.starts_with("uninitialized:"));
+            problems.insert(
+                0,
+                Problem {
+                    key: "uninitialized".into(),
+                    health: Health::Down,
+                    text: "it has not been initialized: it has no keys yet and keeps nothing"
+                        .into(),
+                },
+            );
+        } else if unsealed == 0 {
             problems.insert(
                 0,
                 Problem {
@@ -241,7 +259,13 @@ impl Service for Vault {
             problems.insert(
                 0,
                 Problem {
-                    key: "no-active".into(),
+                    // Those that are open may be too few to elect one.
+                    key: if sealed {
+                        "no-active:sealed"
+                    } else {
+                        "no-active"
+                    }
+                    .into(),
                     health: Health::Down,
                     text: "no node is active".into(),
                 },

@@ -58,11 +58,15 @@ pub fn resume(
     let params = params(earlier, &request.params)?;
     let fresh = fresh_plan(earlier, environment, recipe, &params);
     let mut cautions = Vec::new();
+    let mut edited = false;
     let (steps, risk, title) = if current_recipe {
         let fresh = fresh?;
         (fresh.steps, fresh.risk, fresh.title)
     } else {
-        cautions.extend(recipe_moved(earlier, fresh.as_ref()));
+        let moved = recipe_moved(earlier, fresh.as_ref());
+        // What cannot be planned is nothing to choose.
+        edited = moved.is_some() && fresh.is_ok();
+        cautions.extend(moved);
         let recorded = &earlier.plan;
         (
             recorded.steps.clone(),
@@ -94,6 +98,7 @@ pub fn resume(
         kept: sorted.kept,
         undecided: sorted.undecided,
         owed: earlier.owed.clone(),
+        edited,
         cautions,
         ..Plan::new(
             PlanRequest {

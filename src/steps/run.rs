@@ -250,10 +250,11 @@ fn judge(
     if let Some(check) = &command.check {
         let now = jiff::Timestamp::now().as_second();
         if !scope.holds_of(check, output, now)? {
-            return Err(failed(format!(
-                "{line} said {}, for which it is not the case that {check}",
-                shorten(output)
-            )));
+            let said = shorten(output);
+            return Err(failed(match &command.otherwise {
+                Some(meaning) => format!("{meaning}: {line} said {said}"),
+                None => format!("{line} said {said}, for which it is not the case that {check}"),
+            }));
         }
     }
     Ok(if command.changes {

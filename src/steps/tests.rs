@@ -184,6 +184,7 @@ fn run_step(argv: &[&str], changes: bool) -> Step {
             changes,
             expect: None,
             check: None,
+            otherwise: None,
         }),
         ..step("run")
     }

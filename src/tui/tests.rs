@@ -12,6 +12,7 @@ use crate::client::{Event, Request};
 use crate::domain::action::Consent;
 use crate::domain::approval::{Approver, Decision, Waiting};
 use crate::domain::live::Lock;
+use crate::domain::plan::Origin;
 use crate::domain::question::{OpenQuestion, Prompt, Question, QuestionAnswer, QuestionKind};
 use crate::domain::run::RunState;
 use crate::domain::secret::Secret;
@@ -488,6 +489,52 @@ fn a_once_task_is_decided_about_before_anything_can_start() {
         request.once.get(&key),
         Some(&crate::domain::plan::OnceAnswer::Done)
     );
+}
+
+#[test]
+fn an_edited_recipe_is_asked_about_before_anything_else() {
+    for (keys, wanted) in [
+        (&["tab", "enter"][..], false),
+        (&["tab", "tab", "enter"], true),
+    ] {
+        let mut model = sample::model((80, 24));
+        sample::press(&mut model, &["4", "down", "enter"]);
+        let ask = |effects: &[Effect]| match effects {
+            [
+                Effect::Plan {
+                    ticket,
+                    request: Request::Plan(request),
+                },
+            ] => (*ticket, request.clone()),
+            _ => panic!("{effects:?}"),
+        };
+        let effects = sample::press(&mut model, &["C"]);
+        let (ticket, request) = ask(&effects);
+        let answer = |ticket, request: &crate::domain::plan::PlanRequest, edited| {
+            let mut plan = sample::plan();
+            plan.request = request.clone();
+            plan.edited = edited;
+            super::Answer::Plan {
+                ticket,
+                result: Ok((Box::new(plan), crate::domain::action::Gate::Open)),
+            }
+        };
+        let told = answer(ticket, &request, true);
+        update(&mut model, Message::Answer(Box::new(told)));
+        let shown = sample::draw(&model);
+        assert!(!shown.contains("  Start  "), "{shown}");
+        assert!(shown.contains("As recorded") && shown.contains("As it is now"));
+        let effects = sample::press(&mut model, keys);
+        let (ticket, request) = ask(&effects);
+        let Some(Origin::Resume { current_recipe, .. }) = request.origin else {
+            panic!("{request:?}");
+        };
+        assert_eq!(current_recipe, wanted);
+        // It was answered, so it is not asked again.
+        let told = answer(ticket, &request, !wanted);
+        update(&mut model, Message::Answer(Box::new(told)));
+        assert!(sample::draw(&model).contains("[ Start ]"));
+    }
 }
 
 /// A run that is open on its screen and waits for a second operator.

@@ -128,6 +128,9 @@ pub struct RunCommand {
     /// break) and `now` (seconds since 1970 where the engine is) besides `env`, `node` and `params`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
+    /// What it means when `check` does not hold, as a clause without a full stop; default: the expression itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<String>,
 }
 
 /// See [`super::Step::http`].

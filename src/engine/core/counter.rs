@@ -26,6 +26,8 @@ pub(in crate::engine) struct Counter {
     pub(in crate::engine) operator: Operator,
     /// Whether everything that changes anything is refused here.
     pub(in crate::engine) read_only: bool,
+    /// Whether it stands at the engine's door: who stands there can call the next engine.
+    pub(in crate::engine) at_the_door: bool,
     /// Taken by a client that answers questions.
     pub(in crate::engine) seat: OnceLock<Seat>,
 }
@@ -116,6 +118,13 @@ impl Core {
             }
             Request::Cancel { run } => {
                 self.cancel(run, caller).await?;
+                Ok(Response::Done)
+            }
+            Request::Renew if !caller.at_the_door => Err(Refusal::new(
+                "this engine runs within this program: leave it and start it again",
+            )),
+            Request::Renew => {
+                caller.stop(false, true)?;
                 Ok(Response::Done)
             }
             Request::Engine => Ok(Response::Engine(Box::new(self.report()))),

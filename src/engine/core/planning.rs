@@ -42,8 +42,8 @@ impl Core {
         }
         let environment = Arc::clone(&self.room(&plan.request.environment)?.environment);
         plan.cautions.push(format!(
-            "the workspace was edited since the engine read it ({:.0}): this is planned from what it was; `quarterdeck engine \
-             restart` reads it again (now {:.12})",
+            "the workspace was edited since the engine read it ({:.0}): this is planned from what it was; `:restart engine` or \
+             `quarterdeck engine restart` reads it again (now {:.12})",
             self.birth.at, now
         ));
         Ok(steps::seal(plan, &environment))

@@ -129,8 +129,9 @@ async fn a_run_is_not_taken_up_while_one_of_its_commands_still_runs() {
     end_of(run.id, &mut events).await;
     // The hosts of this test do not tell what runs on them: that is said, and no reason to stop.
     let unknown = scene.ask_to_resume(run.id).await.unwrap();
-    let told = |caution: &String| caution.contains("is not known");
-    assert_eq!(unknown.cautions.iter().filter(|text| told(text)).count(), 2);
+    let told = |caution: &&String| caution.contains("is not known");
+    let told = unknown.cautions.iter().find(told).unwrap();
+    assert!(told.contains("pc1: ") && told.contains("pc2: "), "{told}");
 
     let stat = format!("7 (hang) S {} 100 0", ["0"; 18].join(" "));
     let line = format!("100\n1700000000\n7\t{stat}\t{}.do@pc2.00ff\thang\n", run.id);

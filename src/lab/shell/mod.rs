@@ -252,6 +252,18 @@ fn dispatch<'a>(argv: &'a [String], context: &'a mut Context) -> BoxFuture<'a, u
     })
 }
 
+/// In the environment of every command that a run begins; a script that speaks of it looks through `/proc` for those left.
+const JOB_MARK: &str = "QUARTERDECK_JOB=";
+
+/// Which commands of a run are left: none, as whatever was begun over a connection ends with it here. Before them come the
+/// ticks of a second and the time of the boot.
+async fn jobs(context: &Context) -> u32 {
+    match context.look(|node, _| Ok(node.booted_at.as_second())) {
+        Ok(booted) => context.say(Said::out(format!("100\n{booted}\n"))).await,
+        Err(error) => context.say(Said::err(2, error)).await,
+    }
+}
+
 async fn shell(arguments: &[String], context: &Context) -> u32 {
     let mut rest = arguments;
     while let Some(flags) = rest.first().filter(|flag| flag.starts_with('-')) {
@@ -264,6 +276,9 @@ async fn shell(arguments: &[String], context: &Context) -> u32 {
             let mut parameters = rest[1..].to_vec();
             if parameters.is_empty() {
                 parameters.push("sh".into());
+            }
+            if script.contains(JOB_MARK) {
+                return jobs(context).await;
             }
             return interpret::run(script, parameters, context).await;
         }

@@ -268,6 +268,7 @@ fn steps_that_run_once_show_their_command_quoted() {
                 changes: false,
                 expect: None,
                 check: None,
+                otherwise: None,
             }),
             ..Step::default()
         }],

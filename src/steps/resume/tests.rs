@@ -19,6 +19,7 @@ fn step(id: &str, needs: &[&str], once: bool) -> Step {
             argv: vec!["do".into(), id.into()],
             changes: true,
             check: None,
+            otherwise: None,
             expect: None,
         }),
         ..Step::default()
@@ -205,7 +206,9 @@ fn the_recorded_steps_count_and_the_difference_to_the_recipe_is_told() {
         "{:?}",
         plan.cautions
     );
+    assert!(plan.edited, "there is something to choose");
     let gone = resume(&earlier, &staging(), None, &request).unwrap();
+    assert!(!gone.edited);
     assert!(gone.cautions[0].contains("no recipe called \"build\""));
 }
 
@@ -219,6 +222,7 @@ fn the_current_recipe_repeats_steps_that_changed_but_never_a_once_step_that_is_d
         step.once = false;
     }
     let plan = resume(&earlier, &staging(), Some(&moved), &wanted(false, true)).unwrap();
+    assert!(!plan.edited, "it was chosen");
     assert_eq!(kept(&plan), ["init@pc1", "init@pc2"]);
     assert!(
         plan.cautions

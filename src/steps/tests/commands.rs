@@ -41,6 +41,14 @@ async fn a_command_is_judged_by_status_expectation_and_check() {
         failed(with(None, Some("output == 'x86_64'"))).await.message,
         "uname -m said \"aarch64\", for which it is not the case that output == 'x86_64'"
     );
+    let mut meant = with(None, Some("output == 'x86_64'"));
+    if let Some(command) = &mut meant.run {
+        command.otherwise = Some("{{ node.name }} is an odd machine".into());
+    }
+    assert_eq!(
+        failed(meant).await.message,
+        "pc1 is an odd machine: uname -m said \"aarch64\""
+    );
     assert!(
         failed(run_step(&["{{ env.nothing }}"], false))
             .await
@@ -65,6 +73,7 @@ async fn a_local_command_knows_its_environment_and_node() {
             changes: false,
             expect: Some("staging pc4".into()),
             check: None,
+            otherwise: None,
         }),
         ..step("local")
     };
@@ -81,6 +90,7 @@ async fn a_local_command_knows_its_environment_and_node() {
             changes: false,
             expect: None,
             check: None,
+            otherwise: None,
         }),
         ..step.clone()
     };

@@ -22,6 +22,7 @@ fn command(argv: &[&str]) -> RunCommand {
         changes: true,
         expect: None,
         check: None,
+        otherwise: None,
     }
 }
 

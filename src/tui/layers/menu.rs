@@ -507,7 +507,7 @@ fn run_items(world: &World, run: &Run) -> Vec<Item> {
         items.extend(take_up_items(run));
         items.push(item(
             "Plan the same again",
-            "what is done already stays as it is",
+            "R, from the beginning",
             Deed::Again(id),
         ));
     } else {
@@ -519,7 +519,7 @@ fn run_items(world: &World, run: &Run) -> Vec<Item> {
 
 /// What can be done about a run that has ended and was no rehearsal: the engine knows best, and says why not.
 fn take_up_items(run: &Run) -> Vec<Item> {
-    if run.dry_run || matches!(run.origin, Some(Origin::Undo { .. })) {
+    if !run.can_be_taken_up() {
         return Vec::new();
     }
     let id = run.id;
@@ -533,12 +533,12 @@ fn take_up_items(run: &Run) -> Vec<Item> {
     let undo = |force| Deed::TakeUp(Origin::Undo { run: id, force });
     let mut items = Vec::new();
     if run.state != RunState::Succeeded {
-        items.push(item("Carry on where it stopped", "", resume(false)));
-        items.push(item("Carry on where hosts failed", "", resume(true)));
+        items.push(item("Carry on where it stopped", "C", resume(false)));
+        items.push(item("Carry on where hosts failed", "H", resume(true)));
     }
     let tally = run.tally;
     if tally.changed + tally.failed + tally.cancelled > 0 {
-        items.push(item("Undo", "take back what it changed", undo(false)));
+        items.push(item("Undo", "U, take back what it changed", undo(false)));
         items.push(item(
             "Undo by force",
             "overwrite what was changed since",

@@ -13,7 +13,9 @@ use super::super::paint::{Paint, cut_top};
 use super::super::screens::Intent;
 use super::super::world::World;
 use super::{Wish, field};
+use crate::client::Request;
 use crate::domain::theme::ThemeName;
+use crate::tui::message::Effect;
 
 /// Rows shown at once.
 const ROWS: u16 = 14;
@@ -26,6 +28,8 @@ enum Deed {
     Recipe(String),
     Theme(ThemeName),
     Command(Command),
+    /// Something said to the engine, and what that would be.
+    Tell(Request, &'static str),
     Mouse,
     Extra(String, Option<String>),
     /// Wants an argument to be typed behind its name.
@@ -173,6 +177,10 @@ impl Palette {
             }),
             Deed::Theme(theme) => Wish::Theme(theme),
             Deed::Command(command) => Wish::Perform(command),
+            Deed::Tell(request, what) => Wish::Screen(Intent::Do(Effect::Tell {
+                request,
+                what: what.to_owned(),
+            })),
             Deed::Mouse => Wish::Mouse,
             Deed::Extra(name, argument) => Wish::Extra { name, argument },
             Deed::Argument => return self.update(Command::Complete),
@@ -358,6 +366,11 @@ fn entries(world: &World, extra: &[ExtraCommand]) -> Vec<Entry> {
     ] {
         entries.push(entry(text, "command", Deed::Command(command)));
     }
+    entries.push(entry(
+        "restart engine",
+        "reads the workspace's files anew",
+        Deed::Tell(Request::Renew, "restart the engine"),
+    ));
     entries.push(entry("mouse", "mouse reports on or off", Deed::Mouse));
     entries
 }

@@ -13,7 +13,7 @@ use super::super::{measure, text};
 use super::{Wish, feed, field};
 use crate::domain::action::{Consent, Gate};
 use crate::domain::plan::{OnceAnswer, Origin, Plan, PlanRequest};
-use crate::domain::run::Task;
+use crate::domain::run::{Task, TaskState};
 
 /// Where the asking stands.
 #[derive(Debug)]
@@ -29,6 +29,10 @@ enum Focus {
     Name,
     Cancel,
     Start,
+    /// The recipe was edited since: the steps that are on record, or those it has now.
+    Recipe {
+        current: bool,
+    },
     /// A `once` task of which it is not known how far it came: carry it out again, or take it as done.
     Once(OnceAnswer),
 }
@@ -43,6 +47,8 @@ pub(crate) struct PlanDialog {
     focus: Focus,
     name: Input,
     scroll: u16,
+    /// Whether it was said which steps are meant, where the recipe was edited since.
+    pub chosen: bool,
     /// What is wrong with what was given.
     mistake: Option<String>,
 }
@@ -56,6 +62,7 @@ impl PlanDialog {
             focus: Focus::Cancel,
             name: Input::default(),
             scroll: 0,
+            chosen: false,
             mistake: None,
         }
     }
@@ -69,7 +76,7 @@ impl PlanDialog {
                     Gate::TypeName | Gate::SecondOperator => Focus::Name,
                     Gate::Confirm | Gate::ReadOnly => Focus::Cancel,
                 };
-                if !plan.undecided.is_empty() {
+                if !plan.undecided.is_empty() || self.asks_for_recipe(&plan) {
                     self.focus = Focus::Cancel;
                 }
                 self.stage = Stage::Ready(plan, gate);
@@ -81,9 +88,18 @@ impl PlanDialog {
         }
     }
 
+    fn asks_for_recipe(&self, plan: &Plan) -> bool {
+        plan.edited && !self.chosen
+    }
+
     /// What can have the focus.
     fn stops(&self) -> &'static [Focus] {
         match &self.stage {
+            Stage::Ready(plan, _) if self.asks_for_recipe(plan) => &[
+                Focus::Cancel,
+                Focus::Recipe { current: false },
+                Focus::Recipe { current: true },
+            ],
             Stage::Ready(plan, _) if !plan.undecided.is_empty() => &[
                 Focus::Cancel,
                 Focus::Once(OnceAnswer::Repeat),
@@ -202,6 +218,15 @@ impl PlanDialog {
         };
         if self.focus == Focus::Cancel {
             return vec![Wish::Close];
+        }
+        if let Focus::Recipe { current } = self.focus {
+            let mut request = self.request.clone();
+            if let Some(Origin::Resume { current_recipe, .. }) = &mut request.origin {
+                *current_recipe = current;
+            }
+            self.chosen = true;
+            // The answer puts the focus where this plan's gate wants it.
+            return vec![Wish::Plan(request)];
         }
         if let Focus::Once(answer) = self.focus {
             let mut request = self.request.clone();
@@ -420,6 +445,8 @@ impl PlanDialog {
                 Focus::Name => return None,
                 Focus::Cancel => "Cancel",
                 Focus::Start => word,
+                Focus::Recipe { current: false } => "As recorded",
+                Focus::Recipe { current: true } => "As it is now",
                 Focus::Once(OnceAnswer::Repeat) => "Repeat it",
                 Focus::Once(OnceAnswer::Done) => "Take it as done",
             };
@@ -525,7 +552,11 @@ fn steps(look: &Look, plan: &Plan) -> Vec<Line<'static>> {
             spans.push(Span::styled("  once", theme.warn));
         }
         let of_step = |task: &&Task| task.key.step == planned.step.id;
-        let kept = plan.kept.iter().filter(of_step).count();
+        // Only done is done: what is left out of this run is kept as not carried out.
+        let is_done = |task: &&Task| task.state != TaskState::Skipped || task.started_at.is_some();
+        let (done, out): (Vec<&Task>, Vec<&Task>) =
+            plan.kept.iter().filter(of_step).partition(is_done);
+        let kept = done.len();
         let all = kept > 0 && kept == planned.tasks().len();
         if kept > 0 {
             let word = if all { "kept" } else { "kept on" };
@@ -535,6 +566,10 @@ fn steps(look: &Look, plan: &Plan) -> Vec<Line<'static>> {
                 format!(" {kept}")
             };
             spans.push(Span::styled(format!("  {word}{count}"), theme.good));
+        }
+        if !out.is_empty() {
+            let words = format!("  left out on {}", out.len());
+            spans.push(Span::styled(words, theme.warn));
         }
         lines.push(Line::from(spans));
         if all {

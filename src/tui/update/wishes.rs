@@ -179,8 +179,9 @@ fn offer(
 /// Asks for a plan and shows the dialog, or lets the one that is open wait for the new answer.
 fn ask_plan(model: &mut Model, request: PlanRequest) -> Vec<Effect> {
     model.ticket += 1;
-    let dialog = PlanDialog::new(request.clone(), model.ticket);
-    if matches!(model.layers.last(), Some(Layer::Plan(_))) {
+    let mut dialog = PlanDialog::new(request.clone(), model.ticket);
+    if let Some(Layer::Plan(open)) = model.layers.last() {
+        dialog.chosen = open.chosen;
         model.layers.pop();
     }
     model.layers.push(Layer::Plan(Box::new(dialog)));

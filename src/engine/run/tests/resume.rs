@@ -57,7 +57,7 @@ proptest! {
             let mut planned = step(&format!("s{number}"), &needs, Some(&HOSTS));
             planned.step.once = once[number];
             planned.step.parallel = rolling[number].then_some(1);
-            planned.step.run = Some(crate::domain::recipe::RunCommand { detached: false, elsewhere: Vec::new(), distinct: false, argv: vec!["do".into()], changes: true, check: None, expect: None });
+            planned.step.run = Some(crate::domain::recipe::RunCommand { detached: false, elsewhere: Vec::new(), distinct: false, argv: vec!["do".into()], changes: true, check: None, otherwise: None, expect: None });
             planned
         }).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

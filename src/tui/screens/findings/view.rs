@@ -143,7 +143,7 @@ pub(crate) fn explain(
     }
     if let Some(cause) = &finding.because {
         paragraph(
-            &format!("Follows from this: {cause} cannot be reached."),
+            &format!("It is so because {cause} cannot be reached."),
             plain,
         );
     }

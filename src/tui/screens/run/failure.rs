@@ -108,14 +108,23 @@ pub(super) fn draw(screen: &RunScreen, run: &Run, paint: &mut Paint<'_>, area: R
             ));
         }
     }
-    lines.push(Line::from(vec![
-        Span::styled("enter", theme.key),
-        Span::styled(" only its log   ", theme.muted),
-        Span::styled("R", theme.key),
-        Span::styled(
-            " plan the same again: what is done already stays as it is",
-            theme.muted,
-        ),
-    ]));
+    lines.push(ways(run, paint));
     paint.lines(room, &lines);
+}
+
+/// The keys that lead on from here.
+fn ways(run: &Run, paint: &Paint<'_>) -> Line<'static> {
+    let theme = &paint.look.theme;
+    let taken_up: &[(&str, &str)] = if run.can_be_taken_up() {
+        &[("C", "carry on"), ("H", "only failed hosts"), ("U", "undo")]
+    } else {
+        &[]
+    };
+    let all = [("enter", "its log")].iter().chain(taken_up);
+    let mut spans = Vec::new();
+    for (key, word) in all.chain(&[("R", "all again")]) {
+        spans.push(Span::styled((*key).to_owned(), theme.key));
+        spans.push(Span::styled(format!(" {word}  "), theme.muted));
+    }
+    Line::from(spans)
 }

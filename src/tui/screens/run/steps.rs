@@ -1,7 +1,5 @@
 //! The tasks of a run as a matrix: a row per step, a column per host.
 
-use jiff::Timestamp;
-
 use crate::domain::plan::Plan;
 use crate::domain::run::{Task, TaskState};
 
@@ -11,8 +9,6 @@ pub(crate) struct StepRow {
     pub id: String,
     pub title: String,
     pub state: TaskState,
-    pub started_at: Option<Timestamp>,
-    pub ended_at: Option<Timestamp>,
     /// The most attempts any host needed.
     pub attempts: u32,
 }
@@ -46,12 +42,6 @@ pub(crate) fn rows(plan: Option<&Plan>, tasks: &[Task]) -> Vec<StepRow> {
                 id: id.to_owned(),
                 title: title.to_owned(),
                 state,
-                started_at: of_step.iter().filter_map(|task| task.started_at).min(),
-                ended_at: if state.is_final() {
-                    of_step.iter().filter_map(|task| task.ended_at).max()
-                } else {
-                    None
-                },
                 attempts: of_step.iter().map(|task| task.attempts).max().unwrap_or(0),
             }
         })

@@ -260,6 +260,17 @@ fn narrow_hosts(hosts: &[String], width: u16) -> bool {
     needed > usize::from(width) / 2
 }
 
+/// How long a step has been worked on in this run; what is kept of an earlier one took its time there.
+fn took(screen: &RunScreen, world: &World, run: &Run, row: &StepRow) -> Option<String> {
+    let at_work = screen.tasks.iter().filter(|task| {
+        task.key.step == row.id && task.started_at.is_some_and(|at| at >= run.created_at)
+    });
+    let start = at_work.clone().filter_map(|task| task.started_at).min()?;
+    let ended = at_work.filter_map(|task| task.ended_at).max();
+    let ended = ended.filter(|_| row.state.is_final()).or(run.ended_at);
+    Some(measure::length(start, ended.unwrap_or(world.now)))
+}
+
 fn step_row(
     screen: &RunScreen,
     world: &World,
@@ -273,8 +284,7 @@ fn step_row(
         bg: None,
         ..theme.text
     };
-    let until = row.ended_at.or(run.ended_at).unwrap_or(world.now);
-    let took = row.started_at.map(|start| measure::length(start, until));
+    let took = took(screen, world, run, row);
     let title = match row.state {
         TaskState::Failed => theme.bad.add_modifier(Modifier::BOLD),
         TaskState::Running => theme.strong,

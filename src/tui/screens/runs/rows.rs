@@ -95,7 +95,12 @@ pub(crate) fn row(world: &World, look: &Look, run: &Run, width: u16) -> GridRow 
 /// A gauge of ended tasks and their number.
 pub(crate) fn progress(look: &Look, run: &Run, cells: usize) -> Vec<Span<'static>> {
     let theme = &look.theme;
-    let (done, total) = (run.tally.done(), run.tally.total());
+    let total = run.tally.total();
+    // What ended badly has not come as far as what has ended.
+    let done = match run.state {
+        RunState::Failed | RunState::Cancelled | RunState::Interrupted => run.tally.well(),
+        _ => run.tally.done(),
+    };
     let style = match run.state {
         RunState::Failed => theme.bad,
         RunState::Succeeded => theme.good,
