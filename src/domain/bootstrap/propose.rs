@@ -128,7 +128,7 @@ fn give(stack: Stack, machines: &[Machine], members: &mut [Member]) {
             member.roles.insert(Role::NomadClient);
             member
                 .why
-                .push("also runs the work: there is no other machine for it".into());
+                .push("also runs the work: no other machine".into());
         }
     }
     if matches!(

@@ -104,7 +104,7 @@ impl KeysDialog {
             Span::styled(format!("{}_", self.typed), theme.strong),
         ]);
         paint.line(foot.x, foot.y, foot.width, &ask);
-        let hint = "enter says so, and they are forgotten here   esc hides them; enter on the board shows them again";
+        let hint = "enter: forgotten here   esc: hidden, enter on the board shows them again";
         let hint = Line::from(Span::styled(hint, theme.muted));
         paint.line(foot.x, foot.y + 1, foot.width, &hint);
     }
