@@ -168,10 +168,12 @@ impl Model {
         }
     }
 
-    /// Whether `command` does anything in the dialog that has the keys, as it stands; of a screen it is not asked.
+    /// Whether `command` does anything in the dialog or on the screen that has the keys, as it stands.
     pub(crate) fn offers(&self, command: Command) -> bool {
-        let top = self.layers.last();
-        top.is_none_or(|layer| layer.offers(&self.world, command))
+        match self.layers.last() {
+            Some(layer) => layer.offers(&self.world, command),
+            None => self.screens.at(&self.place).offers(&self.world, command),
+        }
     }
 
     /// Rows that a list on this screen shows, more or less; what a page is.

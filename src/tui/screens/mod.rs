@@ -30,7 +30,7 @@ use super::message::{Effect, Place};
 use super::paint::Paint;
 use super::world::World;
 use crate::domain::plan::{Origin, PlanRequest};
-use crate::domain::run::RunId;
+use crate::domain::run::{Run, RunId, RunState};
 use crate::domain::seal::Word;
 use crate::domain::table::Tone;
 
@@ -125,6 +125,17 @@ pub(crate) fn take_up(command: Command, run: RunId) -> Option<Intent> {
     Some(Intent::TakeUp(origin))
 }
 
+/// Whether `command` does anything with `run`, as far as can be told here: the engine knows best, and says why not.
+pub(crate) fn offers_for(run: &Run, command: Command) -> bool {
+    let over = run.state.is_final();
+    match command {
+        Command::CancelRun | Command::Follow => !over,
+        Command::Resume => over && !run.dry_run && run.state != RunState::Succeeded,
+        Command::Undo => over && !run.dry_run,
+        _ => true,
+    }
+}
+
 /// A screen.
 pub(crate) trait Screen {
     /// Which keys it knows.
@@ -132,6 +143,11 @@ pub(crate) trait Screen {
 
     /// The last part of the path in the header.
     fn title(&self, world: &World) -> String;
+
+    /// Whether `command` does anything as the screen stands: a key that does nothing is no hint.
+    fn offers(&self, _world: &World, _command: Command) -> bool {
+        true
+    }
 
     /// Carries out a command; `rows` is about the number of rows a list shows.
     fn update(&mut self, world: &World, command: Command, rows: usize) -> Vec<Intent>;

@@ -50,6 +50,7 @@ impl Wizard {
                 if let Some(beginning) = &mut self.beginning {
                     beginning.resumed = false;
                 }
+                self.decided = false;
                 self.page = Page::Start;
                 self.cursor = 2;
                 Vec::new()
@@ -85,6 +86,7 @@ impl Wizard {
 
     fn begin(&mut self, world: &World, purpose: Purpose) -> Vec<Intent> {
         self.answers.purpose = purpose;
+        self.decided = true;
         self.go(world, Page::Hosts)
     }
 

@@ -62,6 +62,8 @@ pub(crate) struct Wizard {
     pub(super) writing: bool,
     /// Whether the cursor was not moved since one came to the last page: it is then on what is next.
     untouched: bool,
+    /// Whether it was said what one would like to do, now or at an earlier start.
+    pub(super) decided: bool,
 }
 
 impl Wizard {
@@ -73,7 +75,8 @@ impl Wizard {
         let written = beginning
             .as_ref()
             .is_some_and(|beginning| beginning.written.is_some());
-        Self {
+        let decided = beginning.as_ref().is_some_and(|one| one.resumed);
+        let mut wizard = Self {
             beginning,
             answers,
             page: if written { Page::Stages } else { Page::Start },
@@ -84,6 +87,27 @@ impl Wizard {
             filling: None,
             writing: false,
             untouched: true,
+            decided,
+        };
+        wizard.cursor = wizard.first_row();
+        wizard
+    }
+
+    /// Whether this is what one would like to do, as far as it was said.
+    pub(super) fn is_decided_for(&self, purpose: Purpose) -> bool {
+        self.decided && self.answers.purpose == purpose
+    }
+
+    /// The row to begin with on a page: on the first what was chosen there.
+    fn first_row(&self) -> usize {
+        let chosen = |row: &Row| match row.field {
+            Field::Build => self.is_decided_for(Purpose::Build),
+            Field::Adopt => self.is_decided_for(Purpose::Adopt),
+            _ => false,
+        };
+        match self.page {
+            Page::Start => self.start_rows().iter().position(chosen).unwrap_or(0),
+            _ => 0,
         }
     }
 
@@ -128,8 +152,20 @@ impl Wizard {
             return false;
         }
         self.page = pages[at - 1];
-        self.cursor = 0;
+        self.cursor = self.first_row();
         true
+    }
+
+    /// One page back, or why there is none.
+    fn previous(&mut self) -> Vec<Intent> {
+        if self.back() {
+            return Vec::new();
+        }
+        let sentence = match self.page {
+            Page::Stages => "The files are written: no page of questions is left. Esc leaves.",
+            _ => "This is the first page. Esc leaves.",
+        };
+        vec![Intent::Say(sentence.into(), Tone::Muted)]
     }
 
     /// The pages of this way, in order.
@@ -349,6 +385,18 @@ impl Screen for Wizard {
         "First start".into()
     }
 
+    fn offers(&self, _world: &World, command: Command) -> bool {
+        match command {
+            Command::NextPage => self.page != Page::Stages,
+            Command::PreviousPane => !matches!(self.page, Page::Start | Page::Stages),
+            Command::Mark => !matches!(self.page, Page::Probe | Page::Review | Page::Stages),
+            Command::Logs => self.page == Page::Stages,
+            // What is under the cursor is a question, and its rows are few.
+            Command::Actions | Command::FilterList => false,
+            _ => true,
+        }
+    }
+
     fn update(&mut self, world: &World, command: Command, rows: usize) -> Vec<Intent> {
         if self.beginning.is_none() {
             return Vec::new();
@@ -374,6 +422,7 @@ impl Screen for Wizard {
             Command::Top => self.cursor = 0,
             Command::Bottom => self.cursor = last,
             Command::NextPage => return self.next(world),
+            Command::PreviousPane => return self.previous(),
             Command::Open => return self.enter(world),
             Command::Mark | Command::Right => return self.cycle(world, true),
             Command::Left => return self.cycle(world, false),

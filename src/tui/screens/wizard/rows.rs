@@ -107,8 +107,8 @@ impl Wizard {
         match self.page {
             Page::Start => (
                 "What would you like to do?",
-                "Nothing is changed anywhere before you have seen it and said yes. q quits at any time; the next start goes on \
-                 where you were.",
+                "Nothing is changed anywhere before you have seen it and said yes. q quits at any time; the next start has \
+                 your answers filled in.",
             ),
             Page::Hosts if adopts => (
                 "Where is what runs already?",
@@ -174,10 +174,17 @@ impl Wizard {
         rows
     }
 
-    fn start_rows(&self) -> Vec<Row> {
+    pub(super) fn start_rows(&self) -> Vec<Row> {
         let stack = match self.answers.stack {
             stack @ (Stack::Nomad | Stack::Kubernetes) => stack,
             _ => Stack::Consul,
+        };
+        let chosen = |purpose| {
+            if self.is_decided_for(purpose) {
+                "your choice so far"
+            } else {
+                ""
+            }
         };
         vec![
             Row::new(
@@ -188,9 +195,9 @@ impl Wizard {
             .note("five simulated boards with nothing on them; space changes the stack"),
             Row::new(Field::RunningLab, "Practise: a cluster that runs", "")
                 .note("the same boards with everything on them, and faults to try out"),
-            Row::new(Field::Build, "Build new on hosts", "")
+            Row::new(Field::Build, "Build new on hosts", chosen(Purpose::Build))
                 .note("install a stack on machines of yours"),
-            Row::new(Field::Adopt, "Adopt what exists", "")
+            Row::new(Field::Adopt, "Adopt what exists", chosen(Purpose::Adopt))
                 .note("watch, and act on, a cluster that runs already; installs nothing"),
         ]
     }

@@ -341,3 +341,51 @@ fn who_adopts_is_not_asked_what_to_install() {
     assert!(drawn.contains("2/6"), "{drawn}");
     assert!(drawn.contains("[x]"), "{drawn}");
 }
+
+#[test]
+fn who_comes_again_finds_the_cursor_on_what_was_chosen() {
+    let again = |size| {
+        let mut setup = Setup::new(sample::now(), size);
+        setup.place = Place::Wizard;
+        setup.beginning = Some(Beginning {
+            resumed: true,
+            answers: Answers {
+                purpose: Purpose::Adopt,
+                ..Answers::default()
+            },
+            ..beginning(None)
+        });
+        Model::new(setup)
+    };
+    picture("again", again);
+    let mut model = again((80, 24));
+    sample::press(&mut model, &["enter"]);
+    assert!(sample::draw(&model).contains("Where is what runs already?"));
+    sample::press(&mut model, &["b", "enter"]);
+    assert!(
+        sample::draw(&model).contains("Where is what runs already?"),
+        "the same after going back"
+    );
+}
+
+#[test]
+fn the_first_page_and_the_last_have_no_page_before_and_do_not_leave_for_it() {
+    let mut model = first((80, 24), Answers::default());
+    sample::press(&mut model, &["b"]);
+    assert_eq!(*model.place(), Place::Wizard);
+    assert!(sample::draw(&model).contains("This is the first page"));
+    let mut setup = Setup::new(sample::now(), (80, 24));
+    setup.beginning = Some(beginning(Some("lab")));
+    setup.place = Place::Wizard;
+    let mut model = sample::with(setup);
+    let drawn = sample::draw(&model);
+    let foot = drawn.lines().last().unwrap();
+    assert!(
+        !foot.contains("n next") && !foot.contains("b back"),
+        "{foot}"
+    );
+    sample::press(&mut model, &["b"]);
+    assert_eq!(*model.place(), Place::Wizard);
+    sample::press(&mut model, &["esc"]);
+    assert_eq!(*model.place(), Place::Bridge);
+}

@@ -65,7 +65,7 @@ fn head(wizard: &Wizard, paint: &mut Paint<'_>, area: Rect) -> Rect {
         .filter(|_| wizard.page == Page::Start);
     if beginning.is_some_and(|one| one.resumed) {
         lines.push(Line::from(Span::styled(
-            "What you answered last time is filled in.",
+            "What you answered last time is filled in: enter goes on with it.",
             theme.good,
         )));
     }
