@@ -89,6 +89,21 @@ fn every_hint_of_a_dialog_does_something_as_the_dialog_stands() {
 }
 
 #[test]
+fn a_run_that_has_ended_is_neither_followed_nor_cancelled() {
+    let foot = |keys: &[&str]| {
+        let drawn = sample::draw(&after(keys));
+        drawn.lines().last().unwrap().to_owned()
+    };
+    let going = foot(&["4", "enter"]);
+    assert!(going.contains("F follow"), "{going}");
+    let failed = foot(&["4", "down", "enter"]);
+    assert!(
+        !failed.contains("F follow") && !failed.contains("x cancel"),
+        "{failed}"
+    );
+}
+
+#[test]
 fn what_is_left_of_a_run_offers_no_rehearsal_and_what_was_done_does() {
     let foot = |model: &Model| {
         let drawn = sample::draw(model);

@@ -1,7 +1,8 @@
 //! Pictures and behaviour of the Bridge.
 
 use super::model::Focus;
-use crate::client::Refusal;
+use crate::client::{Event, Refusal};
+use crate::domain::run::RunState;
 use crate::tui::{Answer, Message, Model, Setup, sample, update};
 
 /// The way there from the Bridge.
@@ -67,4 +68,18 @@ fn a_workspace_that_cannot_be_read_says_why() {
         Message::Answer(Box::new(Answer::Workspace(Err(refusal)))),
     );
     assert!(sample::draw(&model).contains("environments/lab.yaml:3:7: unknown role"));
+}
+
+#[test]
+fn what_was_run_is_told_on_a_small_terminal_however_its_end_is_called() {
+    let mut model = sample::model((80, 24));
+    for number in 14_u8..24 {
+        let mut run = sample::run(13, RunState::Interrupted);
+        run.id = sample::run_id(number.into());
+        run.number = number.into();
+        run.title = "Restart a unit".into();
+        sample::feed(&mut model, Event::Run(Box::new(run)));
+    }
+    let drawn = sample::draw(&model);
+    assert!(drawn.contains("#23  Restart"), "{drawn}");
 }

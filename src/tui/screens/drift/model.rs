@@ -65,6 +65,17 @@ impl Screen for Drift {
         "Drift".into()
     }
 
+    fn offers(&self, world: &World, command: Command) -> bool {
+        match command {
+            Command::Open | Command::Repair | Command::IgnoreDrift => self.current(world).is_some(),
+            Command::ShowIgnored => {
+                let mut rows = world.drift().into_iter().flat_map(|board| &board.rows);
+                rows.any(|row| row.ignored.is_some())
+            }
+            _ => true,
+        }
+    }
+
     fn update(&mut self, world: &World, command: Command, rows: usize) -> Vec<Intent> {
         let ids: Vec<String> = self.shown(world).iter().map(|row| id(row)).collect();
         if self.list.update(&ids, command, rows) {

@@ -1,7 +1,8 @@
 //! Pictures and behaviour of the drift board.
 
 use crate::tui::layers::Layer;
-use crate::tui::sample;
+use crate::tui::world::Known;
+use crate::tui::{Model, sample};
 
 /// The way there from the Bridge.
 const KEYS: &[&str] = &[":", "d", "r", "i", "f", "t", "enter"];
@@ -59,4 +60,20 @@ fn ignoring_asks_for_how_long_and_why_before_anything_is_written() {
     sample::press(&mut model, &["i", "3", "0", "enter"]);
     let said = sample::draw(&model);
     assert!(said.contains("then why"), "{said}");
+}
+
+#[test]
+fn a_board_without_rows_hints_at_what_can_be_done_there() {
+    let mut model = sample::model((80, 24));
+    sample::press(&mut model, KEYS);
+    let foot = |model: &Model| sample::draw(model).lines().last().unwrap().to_owned();
+    assert!(foot(&model).contains("R reconcile"), "{}", foot(&model));
+    if let Known::Ready(board) = &mut model.world.drift.1 {
+        board.rows.clear();
+    }
+    let empty = foot(&model);
+    assert!(empty.contains("c check"), "{empty}");
+    for hint in ["enter", "R reconcile", "i ignore", "v ignored"] {
+        assert!(!empty.contains(hint), "{hint}: {empty}");
+    }
 }

@@ -1,7 +1,7 @@
 //! State of the run screen: tasks, plan, the cursor in the matrix of steps and hosts, the log.
 
 use super::super::list::step;
-use super::super::{Intent, Screen, Target, take_up};
+use super::super::{Intent, Screen, Target, offers_for, take_up};
 use super::steps::{self, StepRow};
 use crate::domain::matrix::TaskMatrix;
 use crate::domain::plan::Plan;
@@ -214,6 +214,11 @@ impl Screen for RunScreen {
             || "run".into(),
             |run| format!("#{} {}", run.number, run.title),
         )
+    }
+
+    fn offers(&self, world: &World, command: Command) -> bool {
+        let run = self.id.and_then(|id| world.run(id));
+        run.is_none_or(|run| offers_for(run, command))
     }
 
     fn update(&mut self, world: &World, command: Command, rows: usize) -> Vec<Intent> {

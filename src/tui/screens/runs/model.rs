@@ -1,7 +1,7 @@
 //! State of the list of runs.
 
 use super::super::list::List;
-use super::super::{Intent, Screen, Target, take_up};
+use super::super::{Intent, Screen, Target, offers_for, take_up};
 use super::rows;
 use crate::domain::run::RunId;
 use crate::tui::filter::Filter;
@@ -31,6 +31,11 @@ impl Screen for Runs {
 
     fn title(&self, _world: &World) -> String {
         "Runs".into()
+    }
+
+    fn offers(&self, world: &World, command: Command) -> bool {
+        let run = self.current(world).and_then(|id| world.run(id));
+        run.is_none_or(|run| offers_for(run, command))
     }
 
     fn update(&mut self, world: &World, command: Command, rows: usize) -> Vec<Intent> {

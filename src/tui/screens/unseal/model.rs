@@ -3,6 +3,7 @@
 use super::super::list::List;
 use super::super::{Intent, Screen, Target};
 use crate::domain::seal::{Ceremony, NodeSeal, SealBoard, SealState, Wants, Word};
+use crate::domain::table::Tone;
 use crate::tui::filter::Filter;
 use crate::tui::keymap::{Command, Context};
 use crate::tui::message::Effect;
@@ -110,7 +111,30 @@ impl Unseal {
         } else if none_belongs {
             vec![self.plan(world, "vault-init")]
         } else {
-            vec![self.plan(world, "unseal")]
+            vec![self.unseal(world)]
+        }
+    }
+
+    /// The service under the cursor, if each of its nodes that answers is unsealed, and one does.
+    fn open<'a>(&self, world: &'a World) -> Option<&'a str> {
+        let service = self.current(world)?.service;
+        let mut boards = Self::boards(world).iter();
+        let board = boards.find(|board| board.service == service)?;
+        let unsealed = |node: &NodeSeal| node.state.is_open();
+        let silent = |node: &NodeSeal| node.state == SealState::Unreachable;
+        let nodes = &board.nodes;
+        (nodes.iter().any(unsealed) && nodes.iter().all(|node| unsealed(node) || silent(node)))
+            .then_some(service)
+    }
+
+    /// Begins to unseal, if there is anything to be unsealed.
+    fn unseal(&self, world: &World) -> Intent {
+        match self.open(world) {
+            Some(service) => Intent::Say(
+                format!("{service} is open on every node that answers."),
+                Tone::Good,
+            ),
+            None => self.plan(world, "unseal"),
         }
     }
 
@@ -132,11 +156,23 @@ impl Screen for Unseal {
         "Unseal".into()
     }
 
+    fn offers(&self, world: &World, command: Command) -> bool {
+        let held = Self::ceremony(world);
+        match command {
+            Command::ResetShares | Command::CancelRun => held.is_some(),
+            Command::Open => match held {
+                Some(one) => one.standing.wants != Wants::Nothing,
+                None => !self.rows(world).is_empty() && self.open(world).is_none(),
+            },
+            _ => true,
+        }
+    }
+
     fn update(&mut self, world: &World, command: Command, rows: usize) -> Vec<Intent> {
         let held = Self::ceremony(world);
         match command {
             Command::Open => return self.next_step(world),
-            Command::Unseal => return vec![self.plan(world, "unseal")],
+            Command::Unseal => return vec![self.unseal(world)],
             Command::Initialise => return vec![self.plan(world, "vault-init")],
             Command::Seal => return vec![self.plan(world, "vault-seal")],
             Command::StepDown => return vec![self.plan(world, "vault-step-down")],

@@ -2,7 +2,7 @@
 
 use crate::client::{Event, Refusal, Request};
 use crate::domain::run::RunId;
-use crate::domain::seal::{Ceremony, CeremonyKind, NewKeys, Standing, Wants, Word};
+use crate::domain::seal::{Ceremony, CeremonyKind, NewKeys, SealState, Standing, Wants, Word};
 use crate::domain::secret::Secret;
 use crate::tui::model::Model;
 use crate::tui::{Answer, Effect, Message, sample, update};
@@ -180,6 +180,47 @@ fn a_hint_is_shown_while_its_key_does_something_and_no_longer() {
         let shown = shown.filter(|hint| hint.starts_with("enter"));
         assert_eq!(shown.collect::<Vec<_>>(), Vec::from_iter(accepts));
     }
+}
+
+#[test]
+fn a_vault_that_is_open_says_so_instead_of_asking_how_to_unseal_it() {
+    let mut model = at_the_board((80, 24));
+    let mut boards = sample::seals();
+    boards[0].nodes[1].state = SealState::Standby;
+    let answer = Answer::Seals {
+        environment: "lab".into(),
+        result: Ok(boards),
+    };
+    update(&mut model, Message::Answer(Box::new(answer)));
+    for key in ["enter", "u"] {
+        model.notice = None;
+        assert!(sample::press(&mut model, &[key]).is_empty());
+        assert!(model.layers.is_empty());
+        let drawn = sample::draw(&model);
+        assert!(
+            drawn.contains("vault is open on every node that answers"),
+            "{drawn}"
+        );
+    }
+    let foot = |model: &Model| sample::draw(model).lines().last().unwrap().to_owned();
+    assert!(!foot(&model).contains("enter"), "{}", foot(&model));
+}
+
+#[test]
+fn what_only_a_ceremony_has_a_use_for_is_hinted_while_one_is_held() {
+    let foot = |model: &Model| sample::draw(model).lines().last().unwrap().to_owned();
+    let mut model = at_the_board((80, 24));
+    let idle = foot(&model);
+    assert!(
+        !idle.contains("X reset") && !idle.contains("x cancel"),
+        "{idle}"
+    );
+    hold(&mut model, ceremony(Wants::Share, 1));
+    let held = foot(&model);
+    assert!(
+        held.contains("X reset") && held.contains("x cancel"),
+        "{held}"
+    );
 }
 
 #[test]

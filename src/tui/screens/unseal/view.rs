@@ -228,7 +228,11 @@ fn idle_lines(screen: &Unseal, look: &Look, world: &World, width: u16) -> Vec<Li
     for trouble in troubles.take(2) {
         paragraph(&trouble, theme.bad);
     }
-    let keys = "u unseal   I new Vault   S seal   D step down   R other shares";
+    let keys = if open == rows.len() {
+        "I new Vault   S seal   D step down   R other shares"
+    } else {
+        "u unseal   I new Vault   S seal   D step down   R other shares"
+    };
     paragraph(keys, theme.muted);
     lines
 }
