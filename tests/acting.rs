@@ -6,19 +6,23 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 /// A lab without screens, an engine on it, and where its workspace is.
 struct Headless {
-    home: tempfile::TempDir,
+    home: Arc<tempfile::TempDir>,
     lab: Child,
     workspace: String,
 }
 
 impl Headless {
     fn start() -> Self {
-        let home = tempfile::tempdir().unwrap();
+        Self::start_in(Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    fn start_in(home: Arc<tempfile::TempDir>) -> Self {
         let mut lab = program(home.path())
             .args(["lab", "--headless", "--pace", "0"])
             .stdout(Stdio::piped())
@@ -262,4 +266,19 @@ fn a_deployment_is_restarted_and_a_pod_replaced() {
     let output = lab.run(&nonsense);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("write NAMESPACE/NAME"), "{said}");
+}
+
+#[test]
+fn a_new_lab_keeps_the_recipes_that_were_written_in_the_last_one() {
+    let lab = Headless::start();
+    let recipes = Path::new(&lab.workspace).join("recipes");
+    std::fs::create_dir(&recipes).unwrap();
+    let text =
+        "name: own\ntitle: Own\nrisk: read\nsteps: [{id: a, title: A, report: {text: hello}}]\n";
+    std::fs::write(recipes.join("own.yaml"), text).unwrap();
+    let home = Arc::clone(&lab.home);
+    drop(lab);
+    let lab = Headless::start_in(home);
+    let said = lab.says(&["run", "own"]);
+    assert!(said.contains("hello"), "{said}");
 }

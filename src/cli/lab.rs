@@ -90,6 +90,11 @@ pub(super) async fn lab(global: &Global, look: &Look, args: LabArgs) -> color_ey
     let home = std::path::absolute(state_dir(global)?.join("lab")).map_err(Ended::unusable)?;
     let _lock = claim(&home)?;
     let dir = home.join("workspace");
+    // Every lab begins anew, but what somebody wrote to practise with is his own.
+    let (recipes, kept) = (dir.join("recipes"), home.join("recipes"));
+    if recipes.exists() {
+        fs::rename(&recipes, &kept).map_err(|error| unusable(&kept, &error))?;
+    }
     if dir.exists() {
         fs::remove_dir_all(&dir).map_err(|error| unusable(&dir, &error))?;
     }
@@ -104,6 +109,9 @@ pub(super) async fn lab(global: &Global, look: &Look, args: LabArgs) -> color_ey
         None => Lab::start(settings).await,
     };
     let lab = lab.map_err(Ended::unusable)?;
+    if kept.exists() {
+        fs::rename(&kept, &recipes).map_err(|error| unusable(&recipes, &error))?;
+    }
     let exit = if args.headless {
         headless(&dir).await
     } else {
