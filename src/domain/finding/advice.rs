@@ -12,7 +12,7 @@ impl Finding {
             }
             (Subject::Environment, _) => "Each row of its board says what brings it back.",
             (Subject::Node(_), "unreachable") => {
-                "See whether it has power and network, and whether its SSH server runs. With a label `mac` it could be woken from here."
+                "See whether it has power and network, and whether its SSH server runs. With a label `mac` it could be woken."
             }
             (Subject::Node(_), "disk") => {
                 "What is stored there has to go or the file system has to grow: a terminal on the node shows what it is."

@@ -149,7 +149,10 @@ pub(crate) fn explain(
     }
     match &finding.remedy {
         Some(remedy) => paragraph(&format!("R repairs it: {remedy}."), theme.accent),
-        None => paragraph(finding.advice(), theme.accent),
+        None => paragraph(
+            &format!("{} R lists what can be done from here.", finding.advice()),
+            theme.accent,
+        ),
     }
     lines
 }
