@@ -161,7 +161,7 @@ fn header(screen: &RunScreen, world: &World, run: &Run, paint: &mut Paint<'_>, a
         &Line::from(look.outer(&format!("  {by}"), theme.muted)),
     );
     if area.height > 1 {
-        let mut second = outcome(look, &run.tally);
+        let mut second = outcome(look, run);
         for one in world.waiting.iter().filter(|one| one.run == run.id) {
             let sentence = format!("   waits: {} (P)", one.text);
             second.insert(0, look.outer(&sentence, theme.warn));

@@ -4,7 +4,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::super::list::List;
-use crate::domain::run::{Run, RunState, Tally};
+use crate::domain::run::{Run, RunState};
 use crate::tui::measure;
 use crate::tui::paint::Look;
 use crate::tui::paint::grid::{Column, GridRow, cell};
@@ -117,9 +117,10 @@ pub(crate) fn progress(look: &Look, run: &Run, cells: usize) -> Vec<Span<'static
     spans
 }
 
-/// What the tasks came to: `7 ok · 3 changed · 1 failed`.
-pub(crate) fn outcome(look: &Look, tally: &Tally) -> Vec<Span<'static>> {
+/// What the tasks came to: `7 ok · 3 changed · 1 failed`; of a dry run, what would change.
+pub(crate) fn outcome(look: &Look, run: &Run) -> Vec<Span<'static>> {
     use crate::domain::run::TaskState;
+    let tally = &run.tally;
     let counts = [
         (TaskState::Failed, tally.failed),
         (TaskState::Running, tally.running),
@@ -140,7 +141,10 @@ pub(crate) fn outcome(look: &Look, tally: &Tally) -> Vec<Span<'static>> {
         }
         let sign = look.glyphs.task(state, 0);
         spans.push(Span::styled(
-            format!("{} {count} {}", sign.glyph, sign.word),
+            match state {
+                TaskState::Changed => format!("{} {count} {}", sign.glyph, run.changed_word()),
+                _ => format!("{} {count} {}", sign.glyph, sign.word),
+            },
             look.theme.tone(sign.tone),
         ));
     }
