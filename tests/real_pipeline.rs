@@ -172,6 +172,14 @@ impl Site {
         self.expect(&["approve", &run, "--hash", hash], code)
     }
 
+    /// Every run with its log, for a test that waited in vain.
+    fn account(&self) -> String {
+        let text = |args: &[&str]| String::from_utf8(self.output(args).stdout).unwrap();
+        let runs = text(&["runs"]);
+        let logs = (1..runs.lines().count()).map(|number| text(&["logs", &number.to_string()]));
+        format!("waited in vain:\n{runs}{}", logs.collect::<String>())
+    }
+
     /// The log of the newest run.
     pub(crate) fn log(&self, run: &str) -> String {
         self.expect(&["logs", run], 0)
@@ -194,13 +202,15 @@ impl Under<'_> {
 
     /// The same, after what it asks was approved of.
     pub(crate) fn approved(mut self, code: i32) -> String {
-        let waiting = until("something waits for an approval, or the run ends", || {
-            let ended = self.child.try_wait().unwrap();
-            self.site.asked().or_else(|| ended.map(|_| Value::Null))
-        });
-        // What ended without asking says why.
-        if !waiting.is_null() {
-            self.site.approve(&waiting, 0);
+        let began = Instant::now();
+        // What ends without asking says why.
+        while self.child.try_wait().unwrap().is_none() {
+            if let Some(waiting) = self.site.asked() {
+                self.site.approve(&waiting, 0);
+                break;
+            }
+            assert!(began.elapsed() < LIMIT, "{}", self.site.account());
+            std::thread::sleep(Duration::from_millis(100));
         }
         self.end(code)
     }
