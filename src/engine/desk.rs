@@ -1,6 +1,6 @@
-//! Plans that were shown, runs that are under way, and who may change an environment.
+//! Runs that are under way, and who may change an environment.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,9 +16,6 @@ use crate::domain::operator::Operator;
 use crate::domain::plan::Plan;
 use crate::domain::run::RunId;
 
-/// Plans that are remembered; older ones must be made again.
-const PLANS: usize = 64;
-
 /// The desk; clones are the same desk.
 #[derive(Clone)]
 pub(super) struct Desk {
@@ -29,8 +26,6 @@ pub(super) struct Desk {
 
 #[derive(Default)]
 struct Inner {
-    /// Newest last.
-    plans: VecDeque<Arc<Plan>>,
     active: BTreeMap<RunId, Active>,
     closed: bool,
 }
@@ -120,30 +115,6 @@ impl Desk {
             bus,
             shared: Arc::new(shared),
         }
-    }
-
-    /// Remembers a plan that is about to be shown.
-    pub(super) fn keep(&self, plan: Arc<Plan>) {
-        let mut inner = self.lock();
-        inner.plans.retain(|kept| kept.hash != plan.hash);
-        if inner.plans.len() == PLANS {
-            inner.plans.pop_front();
-        }
-        inner.plans.push_back(plan);
-    }
-
-    /// The plan with this hash, if it was shown.
-    pub(super) fn plan(&self, hash: &str) -> Result<Arc<Plan>, Refusal> {
-        self.lock()
-            .plans
-            .iter()
-            .find(|plan| plan.hash == hash)
-            .cloned()
-            .ok_or_else(|| {
-                Refusal::new(
-                    "this plan is not known, or was started already; an approval is good for one run: plan again",
-                )
-            })
     }
 
     /// Takes a place for a run of `plan`; it may not change anything before [`Desk::claim`].
@@ -238,10 +209,9 @@ impl Desk {
         }
     }
 
-    /// The run was stored: it has a number now, and the approval of its plan is used up.
-    pub(super) fn started(&self, run: RunId, number: i64, hash: &str) {
+    /// The run was stored: it has a number now.
+    pub(super) fn started(&self, run: RunId, number: i64) {
         let mut inner = self.lock();
-        inner.plans.retain(|plan| plan.hash != hash);
         let Some(active) = inner.active.get_mut(&run) else {
             return;
         };
@@ -343,20 +313,13 @@ mod tests {
     use super::*;
     use crate::domain::plan::PlanRequest;
 
-    fn plan(environment: &str, risk: Risk, hash: &str) -> Arc<Plan> {
-        Arc::new(Plan {
-            hash: hash.into(),
-            ..Plan::new(
-                PlanRequest {
-                    environment: environment.into(),
-                    recipe: "deploy".into(),
-                    ..PlanRequest::default()
-                },
-                "Deploy".into(),
-                risk,
-                Vec::new(),
-            )
-        })
+    fn plan(environment: &str, risk: Risk) -> Plan {
+        let request = PlanRequest {
+            environment: environment.into(),
+            recipe: "deploy".into(),
+            ..PlanRequest::default()
+        };
+        Plan::new(request, "Deploy".into(), risk, Vec::new())
     }
 
     fn ada() -> Operator {
@@ -370,7 +333,7 @@ mod tests {
     fn seat(desk: &Desk, number: u128, environment: &str, risk: Risk) -> Result<Seat, Refusal> {
         let seat = desk.seat(
             id(number),
-            &plan(environment, risk, "h"),
+            &plan(environment, risk),
             &ada(),
             Stop::default(),
         )?;
@@ -382,7 +345,7 @@ mod tests {
     fn a_second_change_of_an_environment_is_refused_by_the_number_of_the_first() {
         let desk = Desk::new(Bus::new(), SharedLocks::of(None, "state".into()));
         let first = seat(&desk, 1, "lab", Risk::Change).unwrap();
-        desk.started(id(1), 7, "h");
+        desk.started(id(1), 7);
         let refusal = seat(&desk, 2, "lab", Risk::Destroy).err().unwrap();
         assert_eq!(
             refusal.message,
@@ -395,22 +358,10 @@ mod tests {
     }
 
     #[test]
-    fn old_plans_are_forgotten_and_used_ones_too() {
-        let desk = Desk::new(Bus::new(), SharedLocks::of(None, "state".into()));
-        for number in 0..=PLANS {
-            desk.keep(plan("lab", Risk::Read, &number.to_string()));
-        }
-        assert!(desk.plan("0").is_err());
-        assert!(desk.plan("1").is_ok());
-        desk.started(id(1), 1, "1");
-        assert!(desk.plan("1").is_err());
-    }
-
-    #[test]
     fn closing_interrupts_what_is_under_way_and_takes_nothing_more() {
         let desk = Desk::new(Bus::new(), SharedLocks::of(None, "state".into()));
         let stop = Stop::default();
-        let seat = desk.seat(id(1), &plan("lab", Risk::Read, "h"), &ada(), stop.clone());
+        let seat = desk.seat(id(1), &plan("lab", Risk::Read), &ada(), stop.clone());
         assert!(seat.is_ok());
         desk.close();
         assert!(stop.is_stopped());

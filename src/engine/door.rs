@@ -258,12 +258,10 @@ async fn attend(core: Arc<Core>, stream: UnixStream) -> Result<(), WireError> {
         read_only: hello.read_only || core.is_read_only(),
     };
     // Subscribed before the greeting, so that whoever was greeted misses nothing.
+    let (operator, read_only) = (guest.operator.clone(), guest.read_only);
     let counter = Arc::new(Counter {
-        core: Arc::clone(&core),
-        operator: guest.operator.clone(),
-        read_only: guest.read_only,
         at_the_door: true,
-        seat: std::sync::OnceLock::new(),
+        ..Counter::new(Arc::clone(&core), operator, read_only)
     });
     let events = counter.subscribe();
     let place = core.guestbook.enter(guest);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  other processes ──► door (peer: who it is) ──┐
-//!  this process ───────────────────────── Counter ──► core ──► desk ── run ── steps (Executor)
+//!  this process ───────────────── Counter (shown) ──► core ──► desk ── run ── steps (Executor)
 //!                                                      │
 //!                                                      ├── notify ── what happens on the bus, to webhooks
 //!                                                      ├── schedule ── plan, gate, start by the clock
@@ -43,6 +43,7 @@ mod run;
 mod schedule;
 mod secrets;
 mod shared_locks;
+mod shown;
 mod strongbox;
 mod survey;
 mod talk;
@@ -253,13 +254,9 @@ impl Engine {
 
     /// What a connection of `operator` calls; every request on it is made in that name.
     fn link(&self, operator: Operator) -> Arc<dyn Link> {
-        Arc::new(Counter {
-            core: Arc::clone(&self.core),
-            operator,
-            read_only: self.core.is_read_only(),
-            at_the_door: false,
-            seat: std::sync::OnceLock::new(),
-        })
+        let core = Arc::clone(&self.core);
+        let read_only = core.is_read_only();
+        Arc::new(Counter::new(core, operator, read_only))
     }
 
     /// A connection for the operator of this process.

@@ -108,6 +108,15 @@ impl Held {
     }
 }
 
+impl Drop for Held {
+    /// Closing the file would do, were it not for a program that is just being started: until it is, it has the file too.
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.file, FlockOperation::Unlock) {
+            tracing::debug!(%error, "a lock is given back when its file is closed");
+        }
+    }
+}
+
 /// The file of an environment's lock, made where it is missing; only to be read where it may not be written.
 fn open(root: &Path, environment: &str) -> io::Result<File> {
     let folder = root.join(FOLDER).join("locks");

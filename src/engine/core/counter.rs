@@ -14,6 +14,7 @@ use crate::domain::plan::Plan;
 use crate::engine::approvals::Deciding;
 use crate::engine::drift::IgnoreWish;
 use crate::engine::questions::Seat;
+use crate::engine::shown::Shown;
 use crate::engine::talk;
 use crate::transport::ask::attended;
 
@@ -30,6 +31,22 @@ pub(in crate::engine) struct Counter {
     pub(in crate::engine) at_the_door: bool,
     /// Taken by a client that answers questions.
     pub(in crate::engine) seat: OnceLock<Seat>,
+    /// What was shown here, and may be started here.
+    pub(in crate::engine) shown: Shown,
+}
+
+impl Counter {
+    /// A counter for `operator`, within this process.
+    pub(in crate::engine) fn new(core: Arc<Core>, operator: Operator, read_only: bool) -> Self {
+        Self {
+            core,
+            operator,
+            read_only,
+            at_the_door: false,
+            seat: OnceLock::new(),
+            shown: Shown::default(),
+        }
+    }
 }
 
 #[async_trait]
@@ -104,16 +121,14 @@ impl Core {
                 let plan = Arc::new(self.with_outlook(plan).await);
                 let room = self.room(&plan.request.environment)?;
                 let gate = Gate::of(plan.risk, room.environment.protection, caller.read_only);
-                self.desk.keep(Arc::clone(&plan));
+                caller.shown.keep(Arc::clone(&plan));
                 Ok(Response::Plan {
                     plan: Box::new(Plan::clone(&plan)),
                     gate,
                 })
             }
             Request::Start { hash, consent } => {
-                let run = self
-                    .start(&hash, &consent, &caller.operator, caller.read_only)
-                    .await?;
+                let run = self.start_shown(&hash, &consent, caller).await?;
                 Ok(Response::Started(Box::new(run)))
             }
             Request::Cancel { run } => {

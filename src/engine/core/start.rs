@@ -42,23 +42,42 @@ struct Recorded {
 }
 
 impl Core {
+    /// Starts a plan that was shown to the caller; one that is refused may be tried again.
+    pub(super) async fn start_shown(
+        &self,
+        hash: &str,
+        consent: &Consent,
+        caller: &Counter,
+    ) -> Result<Run, Refusal> {
+        let by = &caller.operator;
+        let plan = match caller.shown.take(hash) {
+            Ok(plan) => plan,
+            Err(refusal) => {
+                self.audit.run_refused(by, None, hash, &refusal).await;
+                return Err(refusal);
+            }
+        };
+        let started = self
+            .start(Arc::clone(&plan), consent, by, caller.read_only)
+            .await;
+        if started.is_err() {
+            caller.shown.keep(plan);
+        }
+        started
+    }
+
     /// Starts a plan; a refusal is recorded.
     pub(in crate::engine) async fn start(
         &self,
-        hash: &str,
+        plan: Arc<Plan>,
         consent: &Consent,
         by: &Operator,
         read_only: bool,
     ) -> Result<Run, Refusal> {
-        let plan = self.desk.plan(hash);
-        let shown = plan.clone().ok();
-        let started = match plan {
-            Ok(plan) => self.begin(plan, hash, consent, by, read_only).await,
-            Err(refusal) => Err(refusal),
-        };
+        let started = self.begin(Arc::clone(&plan), consent, by, read_only).await;
         if let Err(refusal) = &started {
             self.audit
-                .run_refused(by, shown.as_deref(), hash, refusal)
+                .run_refused(by, Some(&plan), &plan.hash, refusal)
                 .await;
         }
         started
@@ -67,14 +86,13 @@ impl Core {
     async fn begin(
         &self,
         plan: Arc<Plan>,
-        hash: &str,
         consent: &Consent,
         by: &Operator,
         read_only: bool,
     ) -> Result<Run, Refusal> {
         let room = self.room(&plan.request.environment)?;
         let waits = self.pass(&plan, room, consent, read_only).await?;
-        let recorded = self.record(plan, hash, by, waits).await?;
+        let recorded = self.record(plan, by, waits).await?;
         let run = recorded.run.clone();
         self.drive(recorded, room, by).await;
         Ok(run)
@@ -110,7 +128,6 @@ impl Core {
     async fn record(
         &self,
         plan: Arc<Plan>,
-        hash: &str,
         by: &Operator,
         waits: bool,
     ) -> Result<Recorded, Refusal> {
@@ -135,7 +152,7 @@ impl Core {
             .create(new)
             .await
             .map_err(|error| Refusal::new(error.to_string()))?;
-        self.desk.started(id, run.number, hash);
+        self.desk.started(id, run.number);
         self.bus.publish(Event::Run(Box::new(run.clone())));
         let tasks = Tasks::of(&plan);
         let debts = RunDebts::new(id, &plan, self.store.clone());

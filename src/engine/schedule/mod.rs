@@ -403,9 +403,7 @@ impl Core {
                 ),
             }));
         }
-        let hash = plan.hash.clone();
-        self.desk.keep(plan);
-        self.start(&hash, &Consent::Yes, by, self.is_read_only())
+        self.start(plan, &Consent::Yes, by, self.is_read_only())
             .await
     }
 

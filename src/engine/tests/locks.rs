@@ -99,3 +99,41 @@ async fn a_lock_is_broken_with_consent_and_in_the_middle_of_work_only_by_force()
     );
     assert_eq!(scene.lock().await, None);
 }
+
+#[tokio::test]
+async fn the_same_plan_shown_to_two_is_good_for_a_run_of_each_and_for_no_third() {
+    let scene = start(false).await;
+    let other = scene.engine.client(Operator::new("bob", "bastion", 1001));
+    let [looked, changed] = ["look", "hang"];
+    let (look, _) = scene.plan("lab", looked).await.unwrap();
+    let (change, _) = scene.plan("lab", changed).await.unwrap();
+    let start_of = |plan: &Plan| Request::Start {
+        hash: plan.hash.clone(),
+        consent: Consent::None,
+    };
+    for (recipe, own) in [(looked, &look), (changed, &change)] {
+        let answer = other.call(Request::Plan(request("lab", recipe))).await;
+        let Ok(Response::Plan { plan, .. }) = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(plan.hash, own.hash);
+    }
+
+    scene.begin(&look, Consent::None).await.unwrap();
+    let run = scene.begin(&change, Consent::None).await.unwrap();
+    assert!(other.call(start_of(&look)).await.is_ok());
+    let refusal = other.call(start_of(&change)).await.unwrap_err();
+    let named = format!("lab is being changed by run {} (hang, ", run.number);
+    assert!(refusal.message.starts_with(&named), "{refusal}");
+    for plan in [&look, &change] {
+        let refusal = scene.begin(plan, Consent::None).await.unwrap_err();
+        assert!(refusal.message.contains("good for one run"), "{refusal}");
+    }
+
+    // What was refused may be tried again, once the other is done.
+    let mut events = scene.client.subscribe();
+    let stop = Request::Cancel { run: run.id };
+    scene.client.call(stop).await.unwrap();
+    end_of(run.id, &mut events).await;
+    assert!(other.call(start_of(&change)).await.is_ok());
+}
