@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 mod place;
 #[path = "support/program.rs"]
 mod program;
+#[path = "support/terminal.rs"]
+#[allow(dead_code, reason = "shared: each test uses its part")]
+mod terminal;
 
 #[path = "engine/clients.rs"]
 mod clients;
@@ -24,6 +27,8 @@ mod clients;
 mod lifetime;
 #[path = "engine/operators.rs"]
 mod operators;
+#[path = "engine/screens.rs"]
+mod screens;
 
 use place::Place;
 

@@ -7,8 +7,8 @@ use ratatui::style::{Color, Modifier};
 
 use super::keymap::BINDINGS;
 use super::layers::Layer;
-use super::{Argument, Effect, ExtraCommand, Message, Place, Setup, sample, update};
-use crate::client::{Event, Request};
+use super::{Answer, Argument, Effect, ExtraCommand, Message, Place, Setup, sample, update};
+use crate::client::{Event, Refusal, Request};
 use crate::domain::action::Consent;
 use crate::domain::approval::{Approver, Decision, Waiting};
 use crate::domain::live::Lock;
@@ -301,8 +301,14 @@ fn a_subscriber_that_missed_events_reads_everything_again() {
     let effects = update(&mut model, Message::Event(Event::Missed(9)));
     assert!(effects.contains(&Effect::Live) && effects.contains(&Effect::Runs));
     assert!(sample::draw(&model).contains("9 events were missed"));
-    update(&mut model, Message::Event(Event::Missed(0)));
+    assert!(!effects.contains(&Effect::Workspace));
+    let effects = update(&mut model, Message::Event(Event::Missed(0)));
     assert!(sample::draw(&model).contains("A new engine is there"));
+    assert!(effects.contains(&Effect::Workspace));
+    // One that does not come leaves what is known.
+    let lost = Answer::Workspace(Err(Refusal::new("lost the engine")));
+    update(&mut model, Message::Answer(Box::new(lost)));
+    assert!(model.world.workspace().is_some());
 }
 
 #[test]

@@ -444,7 +444,9 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             ];
             effects.extend(screens.run.id.map(Effect::Run));
             if count == 0 {
-                // A connection to another engine: what the one before told is not missed, but gone.
+                // A connection to another engine: what the one before told is not missed, but gone, and the workspace may have
+                // been edited since that one read it.
+                effects.push(Effect::Workspace);
                 model.say(
                     "A new engine is there: everything was read anew.",
                     Tone::Good,

@@ -130,8 +130,8 @@ pub(crate) fn offers_for(run: &Run, command: Command) -> bool {
     let over = run.state.is_final();
     match command {
         Command::CancelRun | Command::Follow => !over,
-        Command::Resume => over && !run.dry_run && run.state != RunState::Succeeded,
-        Command::Undo => over && !run.dry_run,
+        Command::Resume => run.can_be_taken_up() && run.state != RunState::Succeeded,
+        Command::Undo => run.can_be_taken_up(),
         _ => true,
     }
 }

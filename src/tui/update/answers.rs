@@ -11,7 +11,11 @@ use crate::domain::table::Tone;
 pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
     match answer {
         Answer::Workspace(Ok(workspace)) => model.world.learn(workspace),
-        Answer::Workspace(Err(refusal)) => model.world.workspace = Known::Failed(refusal.message),
+        // One that is known already stays: a connection that is lost is told by itself.
+        Answer::Workspace(Err(refusal)) if model.world.workspace().is_none() => {
+            model.world.workspace = Known::Failed(refusal.message);
+        }
+        Answer::Workspace(Err(_)) => {}
         Answer::Live(Ok(live)) => {
             let environments = live.keys().cloned();
             let asks = environments.map(|environment| Effect::History { environment });
