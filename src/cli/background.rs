@@ -25,6 +25,8 @@ use crate::engine::socket_path;
 const START: Duration = Duration::from_secs(20);
 /// How long an engine may take to end.
 pub(super) const STOP: Duration = Duration::from_secs(30);
+/// How soon the socket of an engine is gone that has hung up because it ends.
+const GONE: Duration = Duration::from_secs(1);
 /// How often it is looked whether an engine listens.
 const LOOK: Duration = Duration::from_millis(15);
 /// A log that has grown larger than this is put aside when an engine starts, bytes.
@@ -86,10 +88,13 @@ impl Background {
             starter: Some(starter),
             ..dial(&self.global, &self.state_dir, role, true)
         };
-        if dial.is_absent().await {
-            this.start().await.map_err(Ended::unusable)?;
-        }
-        let mut greeted = dial.greet().await.map_err(Ended::unusable)?;
+        let mut greeted = match greeted(&dial).await? {
+            Some(greeted) => greeted,
+            None => {
+                this.start().await.map_err(Ended::unusable)?;
+                dial.greet().await.map_err(Ended::unusable)?
+            }
+        };
         if let Some(why) = self.outdated(&greeted.welcome) {
             greeted = self.replace(greeted, &dial, &why).await?;
         }
@@ -102,10 +107,9 @@ impl Background {
     /// [`super::Exit::Unusable`] when it does not answer or speaks another protocol.
     pub(super) async fn link_if_running(&self, role: &str) -> Result<Option<Remote>, Ended> {
         let dial = dial(&self.global, &self.state_dir, role, true);
-        if dial.is_absent().await {
+        let Some(greeted) = greeted(&dial).await? else {
             return Ok(None);
-        }
-        let greeted = dial.greet().await.map_err(Ended::unusable)?;
+        };
         if let Some(why) = self.outdated(&greeted.welcome) {
             output::remark(&format!(
                 "note: {why}; `quarterdeck engine restart` replaces it"
@@ -179,10 +183,14 @@ impl Background {
             .create(&self.state_dir)
             .map_err(|error| broken(&self.state_dir, &error))?;
         let path = log(&self.state_dir);
-        let (file, from) = open_log(&path).map_err(|error| broken(&path, &error))?;
-        let mut child = self
-            .spawn(file)
-            .map_err(|error| Refusal::new(format!("the engine cannot be started: {error}")))?;
+        let spawn = || {
+            let (file, from) = open_log(&path).map_err(|error| broken(&path, &error))?;
+            let child = self
+                .spawn(file)
+                .map_err(|error| Refusal::new(format!("the engine cannot be started: {error}")))?;
+            Ok::<_, Refusal>((child, from))
+        };
+        let (mut child, mut from) = spawn()?;
         let dial = dial(&self.global, &self.state_dir, "start", false);
         let deadline = Instant::now() + START;
         loop {
@@ -190,18 +198,16 @@ impl Background {
                 // Not waited for: it outlives this program, or is collected by whoever comes after it.
                 return Ok(());
             }
-            if let Ok(Some(status)) = child.try_wait()
-                && !status.success()
-            {
-                // Two may have been started at once; the one that has the store serves both.
-                sleep(LOOK * 10).await;
-                if !dial.is_absent().await {
-                    return Ok(());
+            match child.try_wait() {
+                Ok(Some(status)) if !status.success() => {
+                    return Err(Refusal::new(format!(
+                        "the engine did not start ({status})\n{}",
+                        tail(&path, from)
+                    )));
                 }
-                return Err(Refusal::new(format!(
-                    "the engine did not start ({status})\n{}",
-                    tail(&path, from)
-                )));
+                // It made way for another one, which nobody needed any more in this moment.
+                Ok(Some(_)) if dial.is_absent().await => (child, from) = spawn()?,
+                _ => {}
             }
             if Instant::now() >= deadline {
                 return Err(Refusal::new(format!(
@@ -261,6 +267,28 @@ pub(super) fn dial(global: &Global, state_dir: &Path, role: &str, events: bool) 
         },
         starter: None,
     }
+}
+
+/// The greeting of whoever listens; `None` when nobody does, or the one that did was just ending.
+///
+/// # Errors
+/// [`super::Exit::Unusable`] when somebody listens and does not greet.
+pub(super) async fn greeted(dial: &Dial) -> Result<Option<Greeted>, Ended> {
+    if dial.is_absent().await {
+        return Ok(None);
+    }
+    let refusal = match dial.greet().await {
+        Ok(greeted) => return Ok(Some(greeted)),
+        Err(refusal) => refusal,
+    };
+    let deadline = Instant::now() + GONE;
+    while Instant::now() < deadline {
+        if dial.is_absent().await {
+            return Ok(None);
+        }
+        sleep(LOOK).await;
+    }
+    Err(Ended::unusable(refusal))
 }
 
 /// The log to append to, and how long it is already; one that has grown large is put aside.

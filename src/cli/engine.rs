@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,10 +15,13 @@ use super::{Global, output, trace};
 use crate::client::socket::Dial;
 use crate::client::wire::PROTOCOL;
 use crate::client::{EngineReport, Link as _, Request, Response};
-use crate::engine::Farewell;
+use crate::engine::{Engine, EngineSettings, Farewell};
 use crate::fault;
 
-/// How often a followed log is looked at.
+/// How long an engine waits for another one on the same state directory to listen or to be gone: less than whoever started
+/// it waits for it.
+const YIELDS: Duration = Duration::from_secs(15);
+/// How often it is looked whether there is more of a log, or another engine.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// What to do with the engine.
@@ -132,15 +135,14 @@ async fn stop(dial: &Dial, force: bool) -> color_eyre::Result<Exit> {
 }
 
 async fn status(state_dir: &Path, dial: Dial, json: bool) -> color_eyre::Result<Exit> {
-    if dial.is_absent().await {
+    let Some(greeted) = background::greeted(&dial).await? else {
         if json {
             output::json(&serde_json::json!({ "running": false }))?;
         } else {
             output::line("no engine is running; the next command that needs one starts it")?;
         }
         return Ok(Exit::Failed);
-    }
-    let greeted = dial.greet().await.map_err(Ended::unusable)?;
+    };
     let welcome = greeted.welcome.clone();
     if welcome.protocol != PROTOCOL {
         let text = format!(
@@ -240,14 +242,19 @@ async fn run(global: &Global, detached: bool) -> color_eyre::Result<Exit> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Ended::unusable)?;
     let workspace = session::load(global)?;
     let state = State::for_workspace(global, &workspace)?;
-    let mut engine = session::start_engine(
+    let settings = session::engine_settings(
         global,
         &workspace,
         state.dir().to_owned(),
         workspace.settings.idle_exit,
         true,
-    )
-    .await?;
+    )?;
+    let dial = background::dial(global, state.dir(), "start", false);
+    let patience = if detached { YIELDS } else { Duration::ZERO };
+    let Some(mut engine) = begin(settings, &dial, patience).await? else {
+        tracing::info!(pid = std::process::id(), "another engine listens already");
+        return Ok(Exit::Success);
+    };
     let mistake = tokio::spawn(fault::on_demand());
     engine.open_door().map_err(Ended::unusable)?;
     tracing::info!(pid = std::process::id(), workspace = %workspace.root.display(), "the engine listens");
@@ -263,6 +270,27 @@ async fn run(global: &Global, detached: bool) -> color_eyre::Result<Exit> {
     mistake.abort();
     engine.shutdown(session::GRACE).await;
     Ok(Exit::Success)
+}
+
+/// Starts the engine, unless another one listens already. Two may be started in the same moment, and one may be called while
+/// the last is still ending: neither is an error before `patience` is over.
+async fn begin(
+    settings: EngineSettings,
+    dial: &Dial,
+    patience: Duration,
+) -> Result<Option<Engine>, Ended> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match session::start_engine(settings.clone()).await {
+            Err(error) if error.is_taken && Instant::now() < deadline => {
+                if !dial.is_absent().await {
+                    return Ok(None);
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+            started => return started.map(Some).map_err(Ended::unusable),
+        }
+    }
 }
 
 async fn logs(path: &Path, args: &LogsArgs) -> color_eyre::Result<Exit> {

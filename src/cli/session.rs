@@ -18,7 +18,7 @@ use crate::domain::environment::Environment;
 use crate::domain::service::ServiceKind;
 use crate::engine::{Broker, Engine, EngineSettings, Network};
 use crate::steps::library::Library;
-use crate::store::{self, Reader};
+use crate::store::{self, Reader, StoreError};
 use crate::transport::ssh::{Pool, SshSettings};
 
 /// How long runs get to end in good order when the program ends.
@@ -105,8 +105,9 @@ impl Session {
     /// An engine within this process whose history is thrown away with the session.
     async fn on_scratch(global: &Global, workspace: Workspace) -> color_eyre::Result<Self> {
         let scratch = tempfile::tempdir().map_err(Ended::unusable)?;
-        let engine =
-            start_engine(global, &workspace, scratch.path().to_owned(), None, false).await?;
+        let place = scratch.path().to_owned();
+        let settings = engine_settings(global, &workspace, place, None, false)?;
+        let engine = start_engine(settings).await.map_err(Ended::unusable)?;
         Ok(Self {
             workspace,
             client: engine.own_client(),
@@ -135,7 +136,8 @@ impl Session {
         workspace: Workspace,
         state: PathBuf,
     ) -> color_eyre::Result<Self> {
-        let mut engine = start_engine(global, &workspace, state, None, true).await?;
+        let settings = engine_settings(global, &workspace, state, None, true)?;
+        let mut engine = start_engine(settings).await.map_err(Ended::unusable)?;
         engine.open_door().map_err(Ended::unusable)?;
         Ok(Self {
             workspace,
@@ -228,17 +230,17 @@ pub(super) fn recipes(directory: &Path) -> Recipes {
     }
 }
 
-/// Starts an engine on a workspace within this process.
+/// With what an engine on a workspace works within this process.
 ///
 /// # Errors
-/// [`Exit::Unusable`] when the state directory cannot be used or is in use.
-pub(super) async fn start_engine(
+/// [`Exit::Unusable`] when there is no place for what is downloaded.
+pub(super) fn engine_settings(
     global: &Global,
     workspace: &Workspace,
     state: PathBuf,
     idle_exit: Option<Duration>,
     keeps_history: bool,
-) -> color_eyre::Result<Engine> {
+) -> color_eyre::Result<EngineSettings> {
     let library = Library::load(Some(&workspace.settings.recipes));
     for problem in library.problems() {
         output::remark(&format!("warning: recipe left out: {problem}"));
@@ -274,7 +276,15 @@ pub(super) async fn start_engine(
     };
     settings.accepts_new_host_keys = global.accept_new_host_keys;
     settings.idle_exit = idle_exit;
-    let engine = Engine::start(settings).await.map_err(Ended::unusable)?;
+    Ok(settings)
+}
+
+/// Starts an engine within this process.
+///
+/// # Errors
+/// [`StoreError`] when the state directory cannot be used or is in use.
+pub(super) async fn start_engine(settings: EngineSettings) -> Result<Engine, StoreError> {
+    let engine = Engine::start(settings).await?;
     store::never_tell(engine.redactor());
     if !engine.unfinished.is_empty() {
         output::remark(&format!(

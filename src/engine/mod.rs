@@ -87,6 +87,7 @@ const ANNOUNCE: Duration = Duration::from_millis(50);
 pub type Fingerprint = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// What an engine works with.
+#[derive(Clone)]
 pub struct EngineSettings {
     /// The workspace's name.
     pub workspace: String,
@@ -193,11 +194,9 @@ impl Engine {
             let marks = history.marks()?;
             Ok::<_, StoreError>((writer, history, remembered, marks))
         });
-        let (mut writer, history, remembered, marks) =
-            opened.await.map_err(|error| StoreError {
-                path: settings.state_dir.clone(),
-                reason: error.to_string(),
-            })??;
+        let (mut writer, history, remembered, marks) = opened
+            .await
+            .map_err(|error| StoreError::new(&settings.state_dir, error.to_string()))??;
         let unfinished = std::mem::take(&mut writer.unfinished);
         let tasks = TaskTracker::new();
         let core = Core::new(

@@ -61,13 +61,17 @@ pub struct StoreError {
     pub path: PathBuf,
     /// What happened and what to do.
     pub reason: String,
+    /// Whether another engine uses the state directory, which is all that is wrong.
+    pub is_taken: bool,
 }
 
 impl StoreError {
-    fn new(path: &Path, reason: impl Into<String>) -> Self {
+    /// That `reason` happened to the file at `path`.
+    pub fn new(path: &Path, reason: impl Into<String>) -> Self {
         Self {
             path: path.to_owned(),
             reason: reason.into(),
+            is_taken: false,
         }
     }
 }

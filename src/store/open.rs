@@ -157,12 +157,13 @@ pub(super) fn lock(path: &Path) -> Result<(File, bool), StoreError> {
             let _ = file.read_to_string(&mut owner);
             let owner = owner.trim();
             let owner = if owner.is_empty() { "unknown" } else { owner };
-            return Err(StoreError::new(
-                path,
-                format!(
-                    "another engine (process {owner}) is using this state directory; end it first, or name another directory"
-                ),
-            ));
+            let reason = format!(
+                "another engine (process {owner}) is using this state directory; end it first, or name another directory"
+            );
+            return Err(StoreError {
+                is_taken: true,
+                ..StoreError::new(path, reason)
+            });
         }
         Err(TryLockError::Error(error)) => return Err(io(path, &error)),
     }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use std::{fs, thread};
 
 use serde_json::{Value, json};
@@ -91,6 +92,50 @@ fn engines_that_are_started_at_once_become_one() {
         .collect();
     pids.dedup();
     assert_eq!(pids.len(), 1, "{pids:?}");
+}
+
+#[test]
+fn an_engine_that_is_still_ending_is_waited_for_and_one_that_stays_is_named() {
+    let place = Scene::new();
+    place.expect(&["engine", "start"], 0);
+    place.expect(&["engine", "stop"], 0);
+    let path = place.state().join("engine.lock");
+    let ending = fs::File::open(&path).unwrap();
+    until("the engine has ended", || ending.try_lock().is_ok());
+    let starting = |place: &Scene| {
+        let mut command = place.command(&["run", "look"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let mut started = starting(&place);
+    thread::sleep(Duration::from_secs(2));
+    assert!(started.try_wait().unwrap().is_none(), "it waits");
+    ending.unlock().unwrap();
+    expect(&started.wait_with_output().unwrap(), 0);
+
+    place.expect(&["engine", "stop"], 0);
+    until("the engine has ended", || ending.try_lock().is_ok());
+    fs::write(&path, "4711\n").unwrap();
+    let (_, said) = expect(&starting(&place).wait_with_output().unwrap(), 3);
+    assert!(said.contains("another engine (process 4711)"), "{said}");
+}
+
+#[test]
+fn one_that_hangs_up_because_it_ends_is_replaced() {
+    let place = Scene::new();
+    place.expect(&["run", "look"], 0);
+    place.expect(&["engine", "stop"], 0);
+    let socket = place.state().join("engine.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let ending = thread::spawn(move || {
+        // One connection is to see whether it is there, the other for the greeting.
+        let both = [listener.accept().unwrap(), listener.accept().unwrap()];
+        thread::sleep(Duration::from_millis(100));
+        drop(both);
+        fs::remove_file(socket).unwrap();
+    });
+    place.expect(&["run", "look"], 0);
+    ending.join().unwrap();
 }
 
 #[test]

@@ -50,10 +50,7 @@ impl Journal for Memory {
             .as_ref()
             .is_some_and(|breaks| breaks.contains(&number))
         {
-            return Err(StoreError {
-                path: "history".into(),
-                reason: "the disk is full".into(),
-            });
+            return Err(StoreError::new("history".as_ref(), "the disk is full"));
         }
         let mut inner = self.inner.lock().unwrap();
         let (run, tasks) = inner.as_mut().unwrap();

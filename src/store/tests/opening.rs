@@ -13,6 +13,7 @@ async fn a_second_engine_is_refused_by_the_process_id_of_the_first() {
     let refusal = Writer::open(dir.path(), at(0)).err().unwrap();
     let expected = format!("another engine (process {})", std::process::id());
     assert!(refusal.to_string().contains(&expected), "{refusal}");
+    assert!(refusal.is_taken);
     writer.close().await;
     assert!(Writer::open(dir.path(), at(0)).is_ok());
 }
