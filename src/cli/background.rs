@@ -88,12 +88,11 @@ impl Background {
             starter: Some(starter),
             ..dial(&self.global, &self.state_dir, role, true)
         };
-        let mut greeted = match greeted(&dial).await? {
-            Some(greeted) => greeted,
-            None => {
-                this.start().await.map_err(Ended::unusable)?;
-                dial.greet().await.map_err(Ended::unusable)?
-            }
+        let mut greeted = if let Some(greeted) = greeted(&dial).await? {
+            greeted
+        } else {
+            this.start().await.map_err(Ended::unusable)?;
+            dial.greet().await.map_err(Ended::unusable)?
         };
         if let Some(why) = self.outdated(&greeted.welcome) {
             greeted = self.replace(greeted, &dial, &why).await?;
