@@ -10,8 +10,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::policy::v1::Eviction as EvictionOrder;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, EvictParams, ListParams};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Kubernetes, Limit, is_control_plane, phase, readiness};
@@ -125,12 +128,13 @@ impl Kubernetes {
                 .iter()
                 .filter(|pod| pod.metadata.deletion_timestamp.is_none())
             {
-                let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
-                match self.evict(&name, &namespace).await? {
+                let place = format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any());
+                match self.evict(pod).await? {
                     Eviction::Asked => {
-                        asked.insert(format!("{namespace}/{name}"));
+                        asked.insert(place);
                     }
-                    Eviction::NotYet(why) => held = Some(format!("{namespace}/{name}: {why}")),
+                    Eviction::Gone => {}
+                    Eviction::NotYet(why) => held = Some(format!("{place}: {why}")),
                 }
             }
             if tokio::time::Instant::now() >= end {
@@ -162,14 +166,34 @@ impl Kubernetes {
         Ok(found.items.into_iter().filter(is_moved).collect())
     }
 
-    async fn evict(&self, pod: &str, namespace: &str) -> Result<Eviction, ServiceError> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+    /// Asks for the eviction of this very pod: one that has come under its name since, as a stateful one does, stays.
+    async fn evict(&self, pod: &Pod) -> Result<Eviction, ServiceError> {
+        let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
+        // Written here because kube's own request names its options in a way that no API server reads.
+        let order = EvictionOrder {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                namespace: Some(namespace),
+                ..ObjectMeta::default()
+            },
+            delete_options: Some(DeleteOptions {
+                preconditions: Some(Preconditions {
+                    uid: pod.metadata.uid.clone(),
+                    ..Preconditions::default()
+                }),
+                ..DeleteOptions::default()
+            }),
+        };
         let limit = Limit::after(LIMIT);
-        let params = EvictParams::default();
-        let asked = api.evict(pod, &params);
+        let params = PostParams::default();
+        let asked = api.create_subresource::<_, Value>("eviction", &name, &params, &order);
         match limit.hold(&self.url, asked).await {
-            // Not there any more: that is what was wanted.
-            Ok(_) | Err(ServiceError::Status { status: 404, .. }) => Ok(Eviction::Asked),
+            Ok(_) => Ok(Eviction::Asked),
+            // No pod of that name, or another one.
+            Err(ServiceError::Status {
+                status: 404 | 409, ..
+            }) => Ok(Eviction::Gone),
             Err(ServiceError::Status {
                 status: 429,
                 reason,
@@ -221,6 +245,8 @@ impl Kubernetes {
 enum Eviction {
     /// The pod is on its way out.
     Asked,
+    /// It is not there any more, which is what was wanted; the next look tells.
+    Gone,
     /// A disruption budget does not allow it now.
     NotYet(String),
 }

@@ -38,18 +38,32 @@ pub(super) fn serve(
                 Err(Failure::no_object("nodes", "", name))
             }
         }
-        (&Method::POST, PODS, Some("eviction")) => {
-            let namespace = target.namespace.as_deref().unwrap_or_default();
-            let asked = server
-                .sim
-                .with(|cluster, now| cluster.evict_pod(namespace, name, now));
-            match asked {
-                Some(true) => Ok(http::json(201, &status(name, "pods"))),
-                Some(false) => Err(Failure::disruption_budget()),
-                None => Err(Failure::no_object("pods", "", name)),
-            }
-        }
+        (&Method::POST, PODS, Some("eviction")) => evict(server, target, name, body),
         _ => Err(Failure::method()),
+    }
+}
+
+/// An eviction, of the pod with the `uid` that may be asked for beforehand and of no other one of that name.
+fn evict(server: &Server, target: &Target, name: &str, body: &[u8]) -> Result<Response, Failure> {
+    let order: Value = serde_json::from_slice(body)
+        .map_err(|error| Failure::bad_request(format!("the eviction is not JSON: {error}")))?;
+    let wanted = order["deleteOptions"]["preconditions"]["uid"].as_str();
+    let namespace = target.namespace.as_deref().unwrap_or_default();
+    let key: Key = (PODS, namespace.to_owned(), name.to_owned());
+    let asked = server.sim.with(|cluster, now| {
+        let pod = cluster.store().get(&key);
+        let found = pod.and_then(|pod| pod["metadata"]["uid"].as_str());
+        match (wanted, found) {
+            (Some(wanted), Some(found)) if wanted != found => {
+                Err(Failure::other_object("pods", name, wanted, found))
+            }
+            _ => Ok(cluster.evict_pod(namespace, name, now)),
+        }
+    })?;
+    match asked {
+        Some(true) => Ok(http::json(201, &status(name, "pods"))),
+        Some(false) => Err(Failure::disruption_budget()),
+        None => Err(Failure::no_object("pods", "", name)),
     }
 }
 

@@ -84,6 +84,17 @@ impl Failure {
         )
     }
 
+    /// 409: the object of that name is not the one that was meant.
+    pub(crate) fn other_object(plural: &str, name: &str, wanted: &str, found: &str) -> Self {
+        Self::new(
+            409,
+            "Conflict",
+            format!(
+                "Operation cannot be fulfilled on {plural} {name:?}: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+            ),
+        )
+    }
+
     /// 410: the history before that version is gone.
     pub(crate) fn expired(asked: u64, oldest: u64) -> Self {
         Self::new(

@@ -16,10 +16,17 @@ use tokio_util::sync::CancellationToken;
 use super::super::{Kubernetes, Limit};
 use super::{Eviction, LIMIT, LOOK};
 use crate::domain::service_action::{length, namespaced};
-use crate::services::{Acted, ServiceError, Tell};
+use crate::services::{Acted, ServiceError, Tell, brief};
 
 /// The annotation that `kubectl rollout restart` writes, too.
 const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
+
+/// Namespace and name of the object that is meant (`NAMESPACE/NAME`), and until when it is waited for.
+fn meant<'a>(object: &'a str, deadline: &str) -> Result<(&'a str, &'a str, Instant), ServiceError> {
+    let (namespace, name) = namespaced(object).map_err(ServiceError::Setup)?;
+    let deadline = length(deadline).map_err(ServiceError::Setup)?;
+    Ok((namespace, name, Instant::now() + deadline))
+}
 
 /// Evicts `pod` (`NAMESPACE/NAME`) and waits until it is gone.
 pub(super) async fn evict(
@@ -29,8 +36,7 @@ pub(super) async fn evict(
     tell: Tell<'_>,
     cancel: &CancellationToken,
 ) -> Result<Acted, ServiceError> {
-    let (namespace, name) = namespaced(pod).map_err(ServiceError::Setup)?;
-    let end = Instant::now() + length(deadline).map_err(ServiceError::Setup)?;
+    let (namespace, name, end) = meant(pod, deadline)?;
     let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
     let find = async || {
         let limit = Limit::after(LIMIT);
@@ -50,8 +56,8 @@ pub(super) async fn evict(
     };
     let mut told = String::new();
     loop {
-        let words = match cluster.evict(name, namespace).await? {
-            Eviction::Asked => "waiting for it to end".to_owned(),
+        let words = match cluster.evict(&first).await? {
+            Eviction::Asked | Eviction::Gone => "waiting for it to end".to_owned(),
             Eviction::NotYet(why) => format!("not yet: {why}"),
         };
         if words != told {
@@ -80,9 +86,18 @@ pub(super) async fn restart(
     tell: Tell<'_>,
     cancel: &CancellationToken,
 ) -> Result<Acted, ServiceError> {
-    let (namespace, name) = namespaced(deployment).map_err(ServiceError::Setup)?;
-    let end = Instant::now() + length(deadline).map_err(ServiceError::Setup)?;
+    let (namespace, name, end) = meant(deployment, deadline)?;
     let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), namespace);
+    let read = async || {
+        let limit = Limit::after(LIMIT);
+        limit.hold(&cluster.url, api.get(name)).await
+    };
+    // `kubectl rollout restart` refuses as well: the controller would touch no pod.
+    if read().await?.spec.and_then(|spec| spec.paused) == Some(true) {
+        return Err(ServiceError::Setup(format!(
+            "{deployment} is paused, so its pods would stay as they are: `kubectl rollout resume` it first"
+        )));
+    }
     let stamp = json!({ RESTARTED: jiff::Timestamp::now() });
     let patch = json!({ "spec": { "template": { "metadata": { "annotations": stamp } } } });
     let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
@@ -92,12 +107,15 @@ pub(super) async fn restart(
     let generation = asked.metadata.generation.unwrap_or_default();
     let mut told = String::new();
     loop {
-        let now = Limit::after(LIMIT)
-            .hold(&cluster.url, api.get(name))
-            .await?;
+        let now = read().await?;
         let rollout = Rollout::of(&now, generation);
         if rollout.is_over() {
             return Ok(Acted::Changed(format!("{deployment}: {rollout}")));
+        }
+        if let Some(why) = &rollout.stuck {
+            return Err(ServiceError::Setup(format!(
+                "{deployment}: {rollout}; Kubernetes counts it as failed: {why}"
+            )));
         }
         let words = rollout.to_string();
         if words != told {
@@ -139,14 +157,25 @@ struct Rollout {
     available: i32,
     /// Of whichever template.
     all: i32,
+    /// Why the controller expects no more of it: its progress deadline has passed.
+    stuck: Option<String>,
 }
 
 impl Rollout {
     fn of(deployment: &Deployment, generation: i64) -> Self {
         let status = deployment.status.clone().unwrap_or_default();
         let spec = deployment.spec.as_ref();
+        let seen = status.observed_generation.unwrap_or_default() >= generation;
+        let mut conditions = status.conditions.unwrap_or_default().into_iter();
+        let failed = conditions.find(|one| {
+            one.type_ == "Progressing" && one.reason.as_deref() == Some("ProgressDeadlineExceeded")
+        });
         Self {
-            seen: status.observed_generation.unwrap_or_default() >= generation,
+            seen,
+            // Until the change is seen it is about what was before.
+            stuck: failed
+                .filter(|_| seen)
+                .map(|one| brief(&one.message.unwrap_or_default())),
             wanted: spec.and_then(|spec| spec.replicas).unwrap_or(1),
             new: status.updated_replicas.unwrap_or_default(),
             available: status.available_replicas.unwrap_or_default(),
@@ -178,45 +207,4 @@ impl std::fmt::Display for Rollout {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_restart_is_over_when_the_controller_has_seen_it_and_no_old_pod_is_left() {
-        let deployment = |observed: i64, updated: i32, available: i32, all: i32| {
-            let text = serde_json::json!({
-                "spec": { "replicas": 2, "selector": {}, "template": {} },
-                "status": { "observedGeneration": observed, "updatedReplicas": updated,
-                    "availableReplicas": available, "replicas": all },
-            });
-            serde_json::from_value::<Deployment>(text).unwrap()
-        };
-        for (observed, updated, available, all, over, words) in [
-            (1, 2, 2, 2, false, "waiting for the controller"),
-            (
-                2,
-                1,
-                2,
-                3,
-                false,
-                "1 of 2 pods are new, 2 available, 2 of the old ones left",
-            ),
-            (
-                2,
-                2,
-                2,
-                3,
-                false,
-                "2 of 2 pods are new, 2 available, 1 of the old ones left",
-            ),
-            (2, 2, 1, 2, false, "2 of 2 pods are new, 1 available"),
-            (2, 2, 2, 2, true, "2 of 2 pods are new, 2 available"),
-        ] {
-            let rollout = Rollout::of(&deployment(observed, updated, available, all), 2);
-            assert_eq!(
-                (rollout.is_over(), rollout.to_string().as_str()),
-                (over, words)
-            );
-        }
-    }
-}
+mod tests;
