@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use super::api::{Auth, Endpoint, Until};
 use super::{Acted, Service, ServiceError, Tell, ViewSpec, gather, not_mine};
@@ -126,6 +127,13 @@ pub(super) struct Access {
     pub(super) secret: Option<SecretString>,
 }
 
+/// `/v3/auth/authenticate`, as it is asked.
+#[derive(Serialize)]
+struct Credentials<'a> {
+    name: &'a str,
+    password: &'a str,
+}
+
 impl Access {
     /// `endpoint` with the token that it gives out.
     pub(super) async fn let_in(
@@ -136,9 +144,15 @@ impl Access {
         let (Some(user), Some(secret)) = (&self.user, &self.secret) else {
             return Ok(endpoint.clone());
         };
-        let asked = json!({ "name": user, "password": secret.expose_secret() });
+        let asked = Credentials {
+            name: user,
+            password: secret.expose_secret(),
+        };
+        let asked = serde_json::to_string(&asked)
+            .map(Zeroizing::new)
+            .map_err(|error| ServiceError::Setup(error.to_string()))?;
         let answer: Value = endpoint
-            .post("/v3/auth/authenticate", &asked, until)
+            .post_secret("/v3/auth/authenticate", asked, until)
             .await?
             .success()?
             .json()?;

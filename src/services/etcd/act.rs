@@ -55,48 +55,65 @@ impl Etcd {
                 endpoint.name
             )));
         }
+        // And only a member whose endpoint is known can be told to.
+        if let Some(member) = seen
+            .members
+            .iter()
+            .find(|one| seen.status(one.id).is_none())
+        {
+            return Err(ServiceError::Setup(format!(
+                "the environment file has no URL of the member {}: every member has to make room",
+                member.title()
+            )));
+        }
         let revision = compact(&seen.front).await?;
         tell(format!("forgot what was before revision {revision}"));
-        // Of the members together, in bytes.
-        let (mut before, mut won) = (0, 0);
-        for (endpoint, _) in &seen.statuses {
+        let leader = seen.leader();
+        let answers = seen.statuses.iter();
+        let mut members: Vec<(&Endpoint, u64)> = answers
+            .filter_map(|(endpoint, status)| {
+                Some((*endpoint, status.as_ref().ok()?.header.member_id))
+            })
+            .collect();
+        // A leader that answers nobody loses its office: as the last one it does so once at most.
+        members.sort_by_key(|(_, id)| Some(*id) == leader);
+        let mut front = seen.front;
+        // Of all members together, and the first that was full and stays so; in bytes.
+        let (mut won, mut left_full) = (0, None);
+        for (endpoint, id) in members {
             if cancel.is_cancelled() {
-                return Err(ServiceError::Setup(
-                    "stopped: the alarm is still on, and nothing can be written".into(),
-                ));
+                return Err(stopped(None));
             }
-            let inside = self.access.let_in(endpoint, Until::after(LIMIT)).await?;
-            let was = size(&inside).await?;
-            inside
-                .post(
-                    "/v3/maintenance/defragment",
-                    &json!({}),
-                    Until::after(DEFRAGMENT),
-                )
-                .await?
-                .success()?;
-            let is = size(&inside).await?;
+            // A token that was had before may have run out while another member was at it.
+            front = self.access.let_in(endpoint, Until::after(LIMIT)).await?;
+            let was = size(&front).await?;
+            defragment(&front, cancel).await?;
+            let is = size(&front).await?;
             tell(format!(
                 "{}: {} KiB of {} KiB are left",
                 endpoint.name,
                 is / 1024,
                 was / 1024
             ));
-            before += was;
-            won += was.saturating_sub(is);
+            let gain = was.saturating_sub(is);
+            won += gain;
+            if gain < was / 10 && raised.iter().any(|alarm| alarm.member == id) {
+                left_full.get_or_insert((endpoint, gain));
+            }
         }
         for alarm in &raised {
             let disarm = json!({ "action": "DEACTIVATE", "memberID": alarm.member.to_string(), "alarm": FULL });
-            seen.front
+            front
                 .post("/v3/maintenance/alarm", &disarm, Until::after(LIMIT))
                 .await?
                 .success()?;
         }
-        // What is won is all there is until the next alarm, which the next write may raise.
-        if won < before / 10 {
+        // What it won is all there is until the next alarm, which stops the whole cluster again.
+        if let Some((endpoint, gain)) = left_full {
             return Err(ServiceError::Setup(format!(
-                "the alarm is disarmed, but only {} KiB were won: delete keys or raise --quota-backend-bytes",
-                won / 1024
+                "the alarm is disarmed, but {} won only {} KiB: delete keys or raise --quota-backend-bytes",
+                endpoint.name,
+                gain / 1024
             )));
         }
         Ok(Acted::Changed(format!(
@@ -104,6 +121,25 @@ impl Etcd {
             won / 1024
         )))
     }
+}
+
+/// Has the member at `inside` write its database anew.
+async fn defragment(inside: &Endpoint, cancel: &CancellationToken) -> Result<(), ServiceError> {
+    let (nothing, until) = (json!({}), Until::after(DEFRAGMENT));
+    tokio::select! {
+        answer = inside.post("/v3/maintenance/defragment", &nothing, until) => answer?.success().map(drop),
+        // A member that has begun ends it all the same.
+        () = cancel.cancelled() => Err(stopped(Some(inside))),
+    }
+}
+
+fn stopped(busy: Option<&Endpoint>) -> ServiceError {
+    let busy = busy.map_or_else(String::new, |endpoint| {
+        format!("{} is still at it, ", endpoint.name)
+    });
+    ServiceError::Setup(format!(
+        "stopped: {busy}the alarm is still on, and nothing can be written"
+    ))
 }
 
 /// The alarms of members whose database is full.
@@ -155,3 +191,6 @@ async fn size(inside: &Endpoint) -> Result<u64, ServiceError> {
         .json()?;
     Ok(status.db_size)
 }
+
+#[cfg(test)]
+mod tests;
