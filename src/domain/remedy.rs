@@ -144,6 +144,10 @@ fn of_service(
         (ServiceKind::Vault, "sealed") => {
             Some(Remedy::recipe("unseal").with("service", &spec.name))
         }
+        // One new node beside others belongs to their Vault: it joins when it is unsealed.
+        (ServiceKind::Vault, "uninitialized") if !detail.is_empty() => {
+            Some(Remedy::recipe("unseal").with("service", &spec.name))
+        }
         (ServiceKind::Vault, "uninitialized") => {
             Some(Remedy::recipe("vault-init").with("service", &spec.name))
         }
@@ -238,6 +242,7 @@ mod tests {
                 service("consul", ServiceKind::Consul),
                 service("harbor", ServiceKind::Harbor),
                 service("kubernetes", ServiceKind::Kubernetes),
+                service("vault", ServiceKind::Vault),
             ],
             artifacts: BTreeMap::new(),
             variables: BTreeMap::new(),
@@ -296,6 +301,13 @@ mod tests {
             of("kubernetes", "node:pc2").as_deref(),
             Some("restart-unit unit=k3s-agent.service on pc2")
         );
+        for (key, remedy) in [
+            ("uninitialized", "vault-init service=vault"),
+            ("uninitialized:pc2", "unseal service=vault"),
+            ("no-active:sealed", "unseal service=vault"),
+        ] {
+            assert_eq!(of("vault", key).as_deref(), Some(remedy));
+        }
         assert_eq!(
             of("kubernetes", "deployment:shop/orders").as_deref(),
             Some("restart-deployment deployment=shop/orders service=kubernetes")

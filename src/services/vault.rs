@@ -223,18 +223,19 @@ impl Service for Vault {
             .iter()
             .find(|node| node.is_active())
             .map(|node| node.endpoint.name.clone());
-        let is_new = |node: &&Seen<'_>| matches!(&node.state, Ok((_, seal)) if !seal.initialized);
-        let answering = seen.iter().filter(|node| node.state.is_ok()).count();
-        let sealed = seen
-            .iter()
-            .any(|node| matches!(&node.state, Ok((_, seal)) if seal.sealed));
-        let new = seen.iter().filter(is_new).count();
+        let of = |meant: fn(&SealStatus) -> bool| {
+            let seals = seen.iter().filter_map(|node| node.state.as_ref().ok());
+            seals.filter(|(_, seal)| meant(seal)).count()
+        };
+        let new = of(|seal| !seal.initialized);
+        // A node without keys calls itself sealed as well, but no share opens it.
+        let sealed = of(|seal| seal.initialized && seal.sealed);
         if seen.iter().all(|node| node.state.is_err())
             && let Some(error) = seen.into_iter().find_map(|node| node.state.err())
         {
             return Err(error);
         }
-        if answering > 0 && new == answering {
+        if new > 0 && new == total {
             // One thing is wrong, and not one with each node.
             problems.retain(|problem| !problem.key.starts_with("uninitialized:"));
             problems.insert(
@@ -244,6 +245,18 @@ impl Service for Vault {
                     health: Health::Down,
                     text: "it has not been initialized: it has no keys yet and keeps nothing"
                         .into(),
+                },
+            );
+        } else if unsealed == 0 && sealed == 0 {
+            // Those that are silent may have the keys and the data: nobody is to make others.
+            problems.insert(
+                0,
+                Problem {
+                    key: "no-active".into(),
+                    health: Health::Down,
+                    text:
+                        "no node that has been initialized answers: nothing can be read or written"
+                            .into(),
                 },
             );
         } else if unsealed == 0 {
@@ -260,7 +273,7 @@ impl Service for Vault {
                 0,
                 Problem {
                     // Those that are open may be too few to elect one.
-                    key: if sealed {
+                    key: if sealed > 0 {
                         "no-active:sealed"
                     } else {
                         "no-active"
@@ -468,3 +481,6 @@ async fn policies(endpoint: &Endpoint, until: Until) -> Result<Table, ServiceErr
     }
     Ok(table)
 }
+
+#[cfg(test)]
+mod tests;
