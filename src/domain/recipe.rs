@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,6 +15,7 @@ use super::node::Role;
 use super::resource::{Declared, Resource};
 use super::rolling::Rolling;
 use super::service::ServiceKind;
+use super::service_action::length;
 use super::words;
 
 mod drift;
@@ -335,15 +335,14 @@ impl Step {
                 DEFAULT_TIMEOUT
             });
         };
-        length(text)
+        limit(text)
     }
 }
 
-/// Reads a length of time such as `90s`.
-fn length(text: &str) -> Result<Duration, String> {
-    text.parse::<SignedDuration>()
+/// Reads a limit of time such as `90s`, which leaves some time and is a year at most.
+fn limit(text: &str) -> Result<Duration, String> {
+    length(text)
         .ok()
-        .and_then(|limit| Duration::try_from(limit).ok())
         .filter(|limit| !limit.is_zero())
         .ok_or_else(|| {
             format!(

@@ -250,14 +250,25 @@ impl ServiceAction {
     }
 }
 
-/// Reads a length of time as recipes write it.
+/// The longest that anything is waited for. What is longer is a slip of the keyboard, and no clock could tell its end.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Reads a length of time as recipes write it: a year at most.
 ///
 /// # Errors
 /// A sentence that shows how one is written.
 pub fn length(text: &str) -> Result<Duration, String> {
     let read = text.trim().parse::<SignedDuration>().ok();
-    read.and_then(|length| Duration::try_from(length).ok())
-        .ok_or_else(|| format!("{text:?} is no length of time: write 90s, 30m or 1h30m"))
+    let read = read.and_then(|length| Duration::try_from(length).ok());
+    match read {
+        Some(length) if length <= LONGEST => Ok(length),
+        Some(_) => Err(format!(
+            "{text:?} is longer than a year: write 90s, 30m or 1h30m"
+        )),
+        None => Err(format!(
+            "{text:?} is no length of time: write 90s, 30m or 1h30m"
+        )),
+    }
 }
 
 /// The namespace and the name of an object that is told as `NAMESPACE/NAME`.
@@ -304,5 +315,9 @@ mod tests {
         assert_eq!(length("0s"), Ok(Duration::ZERO));
         assert!(length("90").unwrap_err().contains("30m"));
         assert!(length("-1s").is_err());
+        // No clock reaches this far, and adding it to the time of day would end the program.
+        for far in ["9000000000000000s", "9000h"] {
+            assert!(length(far).unwrap_err().contains("longer than a year"));
+        }
     }
 }

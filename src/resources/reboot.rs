@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use tokio::time::{Instant, sleep};
 
 use super::exec::{look, look_well};
 use super::{Difference, Means, ResourceError};
 use crate::domain::resource::{RebootCause, RebootSpec};
+use crate::domain::service_action::length;
 use crate::transport::{Command, Exit, Host, ReachError};
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -28,10 +28,8 @@ const REBOOT: &str =
 /// # Errors
 /// A sentence that shows how a deadline is written.
 pub(super) fn deadline(spec: &RebootSpec) -> Result<Duration, String> {
-    spec.deadline
-        .parse::<SignedDuration>()
+    length(&spec.deadline)
         .ok()
-        .and_then(|limit| Duration::try_from(limit).ok())
         .filter(|limit| !limit.is_zero())
         .ok_or_else(|| {
             format!(

@@ -253,7 +253,7 @@ impl AnsibleAction {
 impl TerraformStep {
     /// How long it may take to end once it was told to stop; five minutes where what is written cannot be read.
     pub fn grace(&self) -> Duration {
-        super::length(&self.grace).unwrap_or(Duration::from_secs(300))
+        super::limit(&self.grace).unwrap_or(Duration::from_secs(300))
     }
 
     /// Everything about it that cannot be.
@@ -281,8 +281,8 @@ impl TerraformStep {
         if self.destroy && self.refresh_only {
             reasons.push("terraform: `destroy` and `refresh_only` exclude each other".into());
         }
-        reasons.extend(super::length(&self.grace).err());
-        reasons.extend(super::length(&self.lock_timeout).err());
+        reasons.extend(super::limit(&self.grace).err());
+        reasons.extend(super::limit(&self.lock_timeout).err());
         reasons
     }
 }
@@ -290,7 +290,7 @@ impl TerraformStep {
 impl AnsibleStep {
     /// How long it may take to end once it was told to stop; a minute where what is written cannot be read.
     pub fn grace(&self) -> Duration {
-        super::length(&self.grace).unwrap_or(Duration::from_secs(60))
+        super::limit(&self.grace).unwrap_or(Duration::from_secs(60))
     }
 
     /// Everything about it that cannot be.
@@ -307,7 +307,7 @@ impl AnsibleStep {
             reasons
                 .push("ansible: an inventory without `nodes` and `terraform` has no hosts".into());
         }
-        reasons.extend(super::length(&self.grace).err());
+        reasons.extend(super::limit(&self.grace).err());
         reasons
     }
 }
