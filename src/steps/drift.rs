@@ -90,7 +90,9 @@ pub(super) async fn execute(
                 Err(_) => Err(format!("no answer within {patience:?}")),
             };
             let found = seen.as_deref().unwrap_or_default();
-            let is_left = found.iter().any(|one| one.key.object == asked.mended);
+            // A rehearsal has brought nothing back.
+            let is_left = !context.dry_run
+                && (found.iter()).any(|one| is_part(&one.key.object, &asked.mended));
             let look = DriftLook {
                 source: asked.source,
                 scope: root.directory.clone(),
@@ -118,6 +120,13 @@ pub(super) async fn execute(
             }
         }
     }
+}
+
+/// Whether the resource at `address` is one of those that Terraform means by `target`: itself, an instance of it
+/// (`aws_instance.web[0]`), or something in that module (`module.shop.aws_instance.web`).
+fn is_part(address: &str, target: &str) -> bool {
+    let rest = address.strip_prefix(target).filter(|_| !target.is_empty());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
 }
 
 /// Says and keeps what was found. A part that could not be seen fails the task.
@@ -181,5 +190,26 @@ pub(super) async fn holds(label: &str, host: &dyn Host, context: &Context) {
         context
             .note(format!("{label}: the drift board still has it: {reason}"))
             .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_part;
+
+    #[test]
+    fn a_target_means_its_instances_and_what_is_in_its_module_and_nothing_of_a_longer_name() {
+        for (address, target, part) in [
+            ("aws_instance.web[0]", "aws_instance.web[0]", true),
+            ("aws_instance.web[0]", "aws_instance.web", true),
+            ("aws_instance.webs", "aws_instance.web", false),
+            ("module.shop[\"eu\"].aws_instance.web", "module.shop", true),
+            ("module.shop.aws_instance.web", "module.shop", true),
+            ("module.shop2.aws_instance.web", "module.shop", false),
+            ("aws_instance.web[1]", "aws_instance.web[0]", false),
+            ("aws_instance.web", "", false),
+        ] {
+            assert_eq!(is_part(address, target), part, "{address} of {target:?}");
+        }
     }
 }

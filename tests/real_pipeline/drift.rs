@@ -97,6 +97,18 @@ fn what_was_changed_by_hand_is_on_the_board_and_brought_back_one_by_one() {
     assert_eq!(board(&site), [one, three, two]);
     assert_eq!(read(&files, "one"), format!("by hand\n{SECRET}"));
 
+    // A rehearsal brings nothing back, and does not complain that it is not there.
+    let rehearsal = [
+        "run",
+        "terraform-reconcile",
+        "-p",
+        r#"target=files_file.it["one"]"#,
+        "--dry-run",
+    ];
+    let rehearsed = site.expect(&rehearsal, 0);
+    assert!(rehearsed.contains("would apply"), "{rehearsed}");
+    assert_eq!(read(&files, "one"), format!("by hand\n{SECRET}"));
+
     let told = reconcile(&site, r#"terraform:files_file.it["one"]#content"#);
     assert!(told.contains("applied: 1 of 1 changes"), "{told}");
     assert_eq!(read(&files, "one"), format!("as declared\n{SECRET}"));
@@ -131,6 +143,16 @@ fn what_no_configuration_declares_is_taken_into_the_state() {
     let told = site.expect(&["drift", "reconcile", key, "--yes"], 1);
     assert!(told.contains("`terraform-accept` takes"), "{told}");
     assert_eq!(board(&site), [row]);
+    // And it is left as well where all instances are meant at once.
+    let all = [
+        "run",
+        "terraform-reconcile",
+        "-p",
+        "target=files_file.it",
+        "--yes",
+    ];
+    let told = site.expect(&all, 1);
+    assert!(told.contains("`terraform-accept` takes"), "{told}");
 
     let rehearsed = site.expect(&["run", "terraform-accept", "--dry-run"], 0);
     assert!(rehearsed.contains("changed outside"), "{rehearsed}");
