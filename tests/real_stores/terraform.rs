@@ -1,11 +1,23 @@
 //! Terraform: its state, and what a refresh finds otherwise.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 use super::{Workspace, which};
+
+/// What the real Terraform says in `directory`.
+fn terraform(directory: &Path, args: &[&str]) -> String {
+    let output = Command::new("terraform")
+        .current_dir(directory)
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
 
 #[test]
 #[ignore = "needs Terraform"]
@@ -26,15 +38,7 @@ fn the_state_of_terraform_is_saved_tried_and_restored_as_its_next_change() {
         );
         fs::write(directory.join("main.tf"), text).unwrap();
     };
-    let terraform = |args: &[&str]| {
-        let output = Command::new("terraform")
-            .current_dir(&directory)
-            .args(args)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let terraform = |args: &[&str]| terraform(&directory, args);
     write(2);
     terraform(&["init", "-input=false"]);
     terraform(&["apply", "-auto-approve", "-input=false"]);
@@ -73,15 +77,7 @@ fn what_terraforms_state_says_otherwise_than_a_refresh_is_on_the_drift_board() {
     let workspace = Workspace::new("");
     let directory = workspace.root().join("terraform");
     fs::create_dir(&directory).unwrap();
-    let terraform = |args: &[&str]| {
-        let output = Command::new("terraform")
-            .current_dir(&directory)
-            .args(args)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let terraform = |args: &[&str]| terraform(&directory, args);
     let main = "resource \"terraform_data\" \"node\" { input = \"pc1\" }\n\
                 output \"node\" { value = terraform_data.node.output }\n";
     fs::write(directory.join("main.tf"), main).unwrap();

@@ -1,11 +1,13 @@
 //! The lines that Terraform prints with `-json`, taken in one by one: what is planned, what is under way, what went wrong.
 
+mod wire;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use self::wire::{ChangeLine, DiagnosticLine, Line, Output, read_change};
 use super::Action;
 use crate::domain::matrix::{Mark, Matrix, MatrixRow};
 use crate::domain::run::Stream;
@@ -83,80 +85,6 @@ pub struct Account {
     /// The version of the program.
     version: Option<String>,
     refreshed: usize,
-}
-
-/// An output as the stream has it; sensitive ones come without their value.
-#[derive(Debug, Clone, Deserialize)]
-struct Output {
-    #[serde(default)]
-    sensitive: bool,
-    #[serde(default)]
-    value: Option<Value>,
-    #[serde(default)]
-    action: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Line {
-    #[serde(rename = "@message", default)]
-    message: String,
-    #[serde(rename = "@level", default)]
-    level: String,
-    #[serde(rename = "@timestamp", default)]
-    at: String,
-    #[serde(rename = "type", default)]
-    kind: String,
-    change: Option<ChangeLine>,
-    hook: Option<Hook>,
-    diagnostic: Option<DiagnosticLine>,
-    outputs: Option<BTreeMap<String, Output>>,
-    terraform: Option<String>,
-    tofu: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Address {
-    addr: String,
-}
-
-#[derive(Deserialize)]
-struct ChangeLine {
-    resource: Address,
-    #[serde(default)]
-    previous_resource: Option<Address>,
-    action: String,
-    #[serde(default)]
-    reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Hook {
-    resource: Address,
-    #[serde(default)]
-    action: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct DiagnosticLine {
-    severity: String,
-    summary: String,
-    #[serde(default)]
-    detail: String,
-    #[serde(default)]
-    address: Option<String>,
-    #[serde(default)]
-    range: Option<Range>,
-}
-
-#[derive(Deserialize)]
-struct Range {
-    filename: String,
-    start: Position,
-}
-
-#[derive(Deserialize)]
-struct Position {
-    line: u64,
 }
 
 impl Account {
@@ -474,143 +402,5 @@ fn stdout(text: String) -> Said {
     }
 }
 
-fn read_change(line: ChangeLine) -> Change {
-    let moved = line
-        .previous_resource
-        .map(|from| format!("was {}", from.addr));
-    let reason = line.reason.as_deref().map(in_words);
-    Change {
-        address: line.resource.addr,
-        action: Action::of(&line.action),
-        why: [reason, moved]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join(", "),
-    }
-}
-
-/// A reason as a person would say it; one that is not known stays as it is.
-fn in_words(reason: &str) -> String {
-    match reason {
-        "tainted" => "it is tainted",
-        "requested" | "replace_by_request" => "asked for",
-        "replace_triggered_by" => "what it is bound to is replaced",
-        "cannot_update" => "it cannot be changed where it is",
-        "delete_because_no_resource_config" => "it is no longer in the configuration",
-        "delete_because_wrong_repetition" => "count or for_each was added or taken away",
-        "delete_because_count_index" => "count is smaller now",
-        "delete_because_each_key" => "its key is no longer in for_each",
-        "delete_because_no_module" => "its module is no longer in the configuration",
-        "delete_because_no_move_target" => "it was moved to what is not there",
-        other => return other.replace('_', " "),
-    }
-    .to_owned()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn account(text: &str) -> (Account, Vec<Said>) {
-        let mut account = Account::default();
-        let said = text.lines().flat_map(|line| account.take(line)).collect();
-        (account, said)
-    }
-
-    #[test]
-    fn a_plan_has_destruction_on_top_with_the_reason() {
-        let (account, _) = account(include_str!("fixtures/plan.jsonl"));
-        let lines: Vec<String> = account
-            .planned()
-            .iter()
-            .map(|change| format!("{} {} ({})", change.action, change.address, change.why))
-            .collect();
-        assert_eq!(
-            lines,
-            [
-                r#"destroy terraform_data.node["n2"] (its key is no longer in for_each)"#,
-                r#"replace terraform_data.node["n1"] (it cannot be changed where it is)"#,
-            ]
-        );
-        assert_eq!(account.version(), Some("1.11.4"));
-        assert_eq!(account.changing_outputs(), ["nodes"]);
-        assert_eq!(
-            account.matrix("plan").rows[0].note,
-            "destroy: its key is no longer in for_each"
-        );
-    }
-
-    #[test]
-    fn an_apply_moves_each_resource_to_its_end_and_keeps_outputs_but_no_secret() {
-        let (account, said) = account(include_str!("fixtures/apply.jsonl"));
-        assert_eq!(account.progress(), (2, 2));
-        assert!(account.half_done().is_empty());
-        let outputs = account.outputs();
-        assert!(outputs[0].starts_with("output nodes = {"), "{outputs:?}");
-        assert_eq!(outputs[1], "output pw (sensitive)");
-        let matrix = account.matrix("apply");
-        let row = &matrix.rows[0];
-        assert_eq!((row.note.as_str(), row.worst()), ("created", Mark::Changed));
-        assert!(row.since.is_some() && row.until.is_some());
-        let text = format!("{said:?}");
-        assert!(text.contains("Creation complete after 0s"), "{text}");
-        assert!(!text.contains("hunter22"), "{text}");
-    }
-
-    #[test]
-    fn an_interrupted_apply_tells_what_is_half_done_and_the_first_real_error() {
-        let (account, said) = account(include_str!("fixtures/interrupted.jsonl"));
-        assert_eq!(account.half_done(), ["terraform_data.slow (create)"]);
-        let complaint = account.complaint().unwrap();
-        assert_eq!(
-            complaint.told(),
-            "local-exec provisioner error: terraform_data.slow (slow.tf:2)"
-        );
-        assert_eq!(account.progress(), (0, 1));
-        assert!(said.iter().any(|said| said.text == "Interrupt received."));
-    }
-
-    #[test]
-    fn a_locked_state_is_told_with_its_owner() {
-        let (account, _) = account(include_str!("fixtures/locked.jsonl"));
-        let lock = account.lock().unwrap();
-        assert_eq!(lock.who, "root@vm");
-        assert_eq!(lock.operation, "Apply");
-        assert_eq!(lock.id, "d3332e27-ecad-0ad3-32ed-bbe05157ebb2");
-        assert!(
-            lock.created.starts_with("2026-11-21 19:59:44"),
-            "{}",
-            lock.created
-        );
-    }
-
-    #[test]
-    fn what_is_no_json_or_of_an_unknown_kind_is_passed_on_as_it_is() {
-        let mut account = Account::default();
-        assert_eq!(account.take("plain words")[0].text, "plain words");
-        let said = account.take(r#"{"@message":"something new","type":"from_the_future"}"#);
-        assert_eq!(said[0].text, "something new");
-        assert_eq!(
-            account.take(r#"{"type":"apply_complete"}"#),
-            Vec::<Said>::new()
-        );
-    }
-
-    #[test]
-    fn half_of_a_replacement_is_not_its_end() {
-        let mut account = Account::default();
-        let line = |kind: &str, action: &str| {
-            format!(
-                r#"{{"@message":"m","type":"{kind}","hook":{{"resource":{{"addr":"a.b"}},"action":"{action}"}},"change":{{"resource":{{"addr":"a.b"}},"action":"{action}"}}}}"#
-            )
-        };
-        account.take(&line("planned_change", "replace"));
-        account.take(&line("apply_start", "delete"));
-        account.take(&line("apply_complete", "delete"));
-        assert_eq!(account.progress(), (0, 1));
-        account.take(&line("apply_start", "create"));
-        account.take(&line("apply_complete", "create"));
-        assert_eq!(account.progress(), (1, 1));
-    }
-}
+mod tests;

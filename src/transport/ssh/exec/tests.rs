@@ -24,6 +24,12 @@ async fn outcome(script: &'static [Sent]) -> Result<Output, ReachError> {
     pool.host("pc1").unwrap().output(&command).await
 }
 
+/// What a command said whose host sends `script`, which is a whole answer, and how it ended.
+async fn answer(script: &'static [Sent]) -> (String, Exit) {
+    let output = outcome(script).await.unwrap();
+    (output.text(), output.exit)
+}
+
 #[tokio::test]
 async fn a_connection_lost_between_the_status_and_the_end_of_the_output_is_no_answer() {
     let lost = outcome(&[Sent::Data("half of "), Sent::Status(0), Sent::Cut]).await;
@@ -37,31 +43,27 @@ async fn a_connection_lost_between_the_status_and_the_end_of_the_output_is_no_an
 
 #[tokio::test]
 async fn output_that_its_status_overtakes_is_part_of_the_answer() {
-    let output = outcome(&[
+    let answer = answer(&[
         Sent::Data("half of "),
         Sent::Status(3),
         Sent::Data("the answer"),
         Sent::Eof,
         Sent::Close,
     ])
-    .await
-    .unwrap();
-    assert_eq!(output.text(), "half of the answer");
-    assert_eq!(output.exit, Exit::Code(3));
+    .await;
+    assert_eq!(answer, ("half of the answer".into(), Exit::Code(3)));
 }
 
 #[tokio::test]
 async fn an_answer_that_is_whole_stands_though_the_connection_goes_before_the_channel_is_closed() {
-    let output = outcome(&[
+    let answer = answer(&[
         Sent::Status(0),
         Sent::Data("the answer"),
         Sent::Eof,
         Sent::Cut,
     ])
-    .await
-    .unwrap();
-    assert_eq!(output.text(), "the answer");
-    assert_eq!(output.exit, Exit::Code(0));
+    .await;
+    assert_eq!(answer, ("the answer".into(), Exit::Code(0)));
 }
 
 #[tokio::test]
