@@ -59,50 +59,75 @@ async fn answer_all(client: Client, mut events: Subscription, mut waiting: VecDe
     loop {
         while let Some(question) = waiting.pop_front() {
             let id = question.id;
-            let Some(answer) = put(question, &mut events, &mut waiting).await else {
-                continue;
-            };
-            if let Err(refusal) = client.call(Request::Answer { id, answer }).await {
-                output::remark(&output::plain(&refusal.message));
+            match put(question, &mut events, &mut waiting).await {
+                Put::Answered(answer) => {
+                    if let Err(refusal) = client.call(Request::Answer { id, answer }).await {
+                        output::remark(&output::plain(&refusal.message));
+                    }
+                }
+                Put::Settled => {}
+                Put::Anew => waiting = attend(&client).await.unwrap_or_default(),
+                Put::Over => return,
             }
         }
         match events.next().await {
             Some(Event::Question(question)) => waiting.push_back(*question),
             // The engine may be another one now, which does not know us yet.
-            Some(Event::Connection { lost: None } | Event::Missed(_)) => {
-                waiting = attend(&client).await.unwrap_or_default();
-            }
+            Some(Event::Missed(_)) => waiting = attend(&client).await.unwrap_or_default(),
             Some(_) => {}
             None => return,
         }
     }
 }
 
-/// Puts a question to whoever sits there; `None` when it is settled by others.
+/// What became of a question that was put.
+enum Put {
+    Answered(QuestionAnswer),
+    /// By others, or it is not asked any more.
+    Settled,
+    /// It is not known what is asked now.
+    Anew,
+    /// Nobody will ask any more.
+    Over,
+}
+
+/// Puts a question to whoever sits there.
 async fn put(
     open: OpenQuestion,
     events: &mut Subscription,
     waiting: &mut VecDeque<OpenQuestion>,
-) -> Option<QuestionAnswer> {
+) -> Put {
     let id = open.id;
     output::remark(&output::plain(&open.question.title));
     for line in &open.question.lines {
         output::remark(&format!("  {}", output::plain(line)));
     }
-    let quiet = Quiet::begin().ok()?;
+    let Ok(quiet) = Quiet::begin() else {
+        return Put::Settled;
+    };
     let typed = quiet.ask(open.question.prompts.clone());
     tokio::pin!(typed);
     loop {
         tokio::select! {
-            answer = &mut typed => return Some(answer),
+            answer = &mut typed => return Put::Answered(answer),
             event = events.next() => match event {
                 Some(Event::Settled { question }) if question == id => {
                     output::remark("\n(answered elsewhere, or not asked any more)");
-                    return None;
+                    return Put::Settled;
                 }
                 Some(Event::Question(question)) => waiting.push_back(*question),
+                // Whoever asked is gone, and what else was asked with it.
+                Some(Event::Connection(_)) => {
+                    output::remark("\n(not asked any more: the engine is gone)");
+                    waiting.clear();
+                    return Put::Settled;
+                }
+                Some(Event::Missed(_)) => {
+                    output::remark("\n(asked again, if it still is)");
+                    return Put::Anew;
+                }
                 Some(_) => {}
-                None => return None,
+                None => return Put::Over,
             },
         }
     }

@@ -21,6 +21,8 @@ use crate::client::wire::{Hello, PROTOCOL, Welcome};
 use crate::config::{self, Workspace};
 use crate::engine::socket_path;
 
+/// The role of the screens, which outlive the engines that they show.
+pub(super) const SCREENS: &str = "screens";
 /// How long a new engine may take until it listens.
 const START: Duration = Duration::from_secs(20);
 /// How long an engine may take to end.
@@ -97,7 +99,7 @@ impl Background {
         if let Some(why) = self.outdated(&greeted.welcome) {
             greeted = self.replace(greeted, &dial, &why).await?;
         }
-        greeted.keep(dial).map_err(Ended::unusable)
+        hold(greeted, dial).map_err(Ended::unusable)
     }
 
     /// A link to the engine that runs, if one does.
@@ -114,7 +116,7 @@ impl Background {
                 "note: {why}; `quarterdeck engine restart` replaces it"
             ));
         }
-        greeted.keep(dial).map(Some).map_err(Ended::unusable)
+        hold(greeted, dial).map(Some).map_err(Ended::unusable)
     }
 
     /// Why the engine should be replaced.
@@ -245,6 +247,15 @@ impl Background {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
+    }
+}
+
+/// A link that lasts as long as its role does.
+fn hold(greeted: Greeted, dial: Dial) -> Result<Remote, Refusal> {
+    if dial.hello.role == SCREENS {
+        greeted.stay(dial)
+    } else {
+        greeted.keep(dial)
     }
 }
 

@@ -9,7 +9,7 @@ use super::session::{Endings, Session};
 use super::started::{Brake, Started, shows_again};
 use super::tail::{Printer, exit_of};
 use super::{answers, output};
-use crate::client::{Client, Event, Request, Response};
+use crate::client::{Client, Connection, Event, Request, Response};
 use crate::domain::action::{Consent, Gate};
 use crate::domain::plan::{Plan, PlanRequest};
 use crate::domain::run::{Run, RunState, Task};
@@ -254,7 +254,11 @@ impl<'a> Follower<'a> {
                 self.copy().await
             }
             Event::Lines { run, .. } if *run == self.run.id => self.copy().await,
-            Event::Connection { lost: Some(reason) } => {
+            Event::Connection(
+                Connection::Lost(reason)
+                | Connection::Replaced(reason)
+                | Connection::Stopped(reason),
+            ) => {
                 output::remark(&format!("no engine: {reason}"));
                 Ok(())
             }

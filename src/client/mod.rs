@@ -539,13 +539,24 @@ pub enum Event {
         /// The run.
         run: RunId,
     },
-    /// The connection to the engine was lost and is being made again, or is there again.
-    Connection {
-        /// Why it was lost; `None` when it is there again.
-        lost: Option<String>,
-    },
+    /// How the connection to the engine stands. A client's own: no engine sends it.
+    Connection(Connection),
     /// The subscriber was too slow and missed this many events: ask for [`Request::Live`] and read the runs again.
     Missed(u64),
+}
+
+/// How the connection to an engine in another process stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state", content = "reason")]
+pub enum Connection {
+    /// It is there again; [`Event::Missed`] follows.
+    Made,
+    /// It broke, or another engine does not start; it is made again. Why.
+    Lost(String),
+    /// Somebody had the engine replaced: another one is about to be there. Who.
+    Replaced(String),
+    /// Somebody stopped the engine, and no other one is started before somebody says so. Who.
+    Stopped(String),
 }
 
 /// The engine's end of a connection.

@@ -4,6 +4,9 @@
 //! when there is none; what was asked meanwhile is refused with the reason rather than asked twice, because a request may
 //! have been carried out just before the connection broke. Subscribers hear [`Event::Connection`] and, afterwards,
 //! [`Event::Missed`], which tells them to read everything again.
+//!
+//! An engine that was stopped on purpose is not started again behind the back of who stopped it. Commands end then;
+//! screens, whose link [stays](Greeted::stay), wait for the next engine, and start it when asked to ([`Request::Renew`]).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,7 +21,8 @@ use tokio::time::{sleep, timeout};
 
 use super::conversation::{self, Conversation, Counterpart, Down, Ending, Opening};
 use super::wire::{Asked, Ear, Hello, LONGEST_TOLD, Mouth, PROTOCOL, Told, Welcome, halves};
-use super::{Event, Link, Refusal, Request, Response, Subscription};
+use super::{Connection, Event, Link, Refusal, Request, Response, Subscription};
+use crate::domain::action::READ_ONLY;
 
 /// Events kept for a subscriber within this process that is behind.
 const BEHIND: usize = 8192;
@@ -28,6 +32,8 @@ const WAITING: usize = 64;
 const GREETING: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause where it is only looked whether somebody has started an engine, which costs next to nothing.
+const LONGEST_GLANCE: Duration = Duration::from_secs(1);
 
 /// Starts an engine that listens at the socket; returns when it does.
 pub type Starter = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Refusal>> + Send + Sync>;
@@ -139,11 +145,24 @@ async fn connect(path: &std::path::Path) -> std::io::Result<UnixStream> {
 }
 
 impl Greeted {
-    /// A link that keeps this connection, and makes it again by `dial` when it is lost.
+    /// A link that keeps this connection, and makes it again by `dial` when it is lost; it ends when the engine is stopped
+    /// on purpose.
     ///
     /// # Errors
     /// [`Refusal`] when the engine speaks another protocol.
     pub fn keep(self, dial: Dial) -> Result<Remote, Refusal> {
+        self.hold(dial, false)
+    }
+
+    /// As [`Greeted::keep`], and stays when the engine is stopped on purpose: for who outlives engines.
+    ///
+    /// # Errors
+    /// As [`Greeted::keep`].
+    pub fn stay(self, dial: Dial) -> Result<Remote, Refusal> {
+        self.hold(dial, true)
+    }
+
+    fn hold(self, dial: Dial, stays: bool) -> Result<Remote, Refusal> {
         self.check()?;
         let (outbox, inbox) = mpsc::channel(WAITING);
         let shared = Arc::new(Shared {
@@ -156,6 +175,7 @@ impl Greeted {
             shared: Arc::clone(&shared),
             inbox,
             next: 1,
+            stays,
         };
         let task = tokio::spawn(keeper.keep(self));
         Ok(Remote { dial, shared, task })
@@ -313,9 +333,7 @@ impl Shared {
     }
 
     fn end(&self, reason: String) {
-        self.publish(Event::Connection {
-            lost: Some(reason.clone()),
-        });
+        self.publish(Event::Connection(Connection::Lost(reason.clone())));
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
         self.lock_events().take();
     }
@@ -334,85 +352,133 @@ struct Keeper {
     shared: Arc<Shared>,
     inbox: mpsc::Receiver<Call>,
     next: u64,
+    /// Whether another engine is waited for when one was stopped on purpose.
+    stays: bool,
 }
+
+/// Why there is no engine.
+enum Absence {
+    /// Nobody meant that: another one is started.
+    Mishap,
+    /// Somebody stopped it, and what to do is this: another one is waited for.
+    Meant(String),
+}
+
+/// Somebody wants an engine.
+struct StartOne;
 
 /// Why a connection is over.
 enum Over {
     /// Broken: to be made again.
     Lost(String),
-    /// Nobody will ask any more, or the engine was ended on purpose.
+    /// Another engine is about to be there.
+    Replaced(String),
+    /// The engine was ended on purpose.
+    Stopped(String),
+    /// Nobody will ask any more.
     Ended(String),
 }
 
 impl Keeper {
     async fn keep(mut self, mut greeted: Greeted) {
         loop {
-            let reason = match self.serve(greeted).await {
+            let (news, absence) = match self.serve(greeted).await {
                 Over::Ended(reason) => return self.shared.end(reason),
-                Over::Lost(reason) => reason,
+                Over::Stopped(reason) if !self.stays => return self.shared.end(reason),
+                Over::Stopped(reason) => {
+                    let remedy = format!("{reason}; :restart engine starts another");
+                    (Connection::Stopped(reason), Absence::Meant(remedy))
+                }
+                Over::Replaced(reason) => (Connection::Replaced(reason), Absence::Mishap),
+                Over::Lost(reason) => (Connection::Lost(reason), Absence::Mishap),
             };
-            self.shared
-                .publish(Event::Connection { lost: Some(reason) });
-            greeted = match self.again().await {
+            self.shared.publish(Event::Connection(news));
+            greeted = match self.again(absence).await {
                 Ok(greeted) => greeted,
                 Err(refusal) => return self.shared.end(refusal.message),
             };
-            self.shared.publish(Event::Connection { lost: None });
+            self.shared.publish(Event::Connection(Connection::Made));
             self.shared.publish(Event::Missed(0));
         }
     }
 
     /// Makes the connection again, however long it takes; refuses meanwhile what is asked.
-    async fn again(&mut self) -> Result<Greeted, Refusal> {
+    async fn again(&mut self, mut absence: Absence) -> Result<Greeted, Refusal> {
         let mut pause = FIRST_PAUSE;
         loop {
+            let starter = match &absence {
+                Absence::Mishap => self.dial.starter.clone(),
+                Absence::Meant(_) => None,
+            };
             let dial = self.dial.clone();
             let attempt = async move {
-                if let Some(starter) = &dial.starter
+                if let Some(starter) = starter
                     && dial.is_absent().await
                 {
                     starter().await?;
                 }
                 dial.greet().await
             };
-            let waiting = |call: Call, reason: &str| {
-                // One that has gone away is no error.
-                let _ = call.reply.send(Err(Refusal::new(reason)));
+            let trying = match &absence {
+                Absence::Mishap => "the engine cannot be reached; trying again",
+                Absence::Meant(remedy) => remedy,
             };
             tokio::pin!(attempt);
+            let mut asked = None;
             let outcome = loop {
                 tokio::select! {
                     outcome = &mut attempt => break outcome,
-                    call = self.inbox.recv() => match call {
-                        Some(call) => waiting(call, "the engine cannot be reached; trying again"),
-                        None => return Err(Refusal::new("closed")),
-                    },
+                    call = self.inbox.recv() => asked = self.meanwhile(call, trying)?.or(asked),
                 }
             };
-            match outcome {
+            let refusal = match outcome {
                 Ok(greeted) => {
                     greeted.check()?;
                     return Ok(greeted);
                 }
-                Err(refusal) => {
-                    self.shared.publish(Event::Connection {
-                        lost: Some(refusal.message.clone()),
-                    });
-                    let rest = sleep(pause);
-                    tokio::pin!(rest);
-                    loop {
-                        tokio::select! {
-                            () = &mut rest => break,
-                            call = self.inbox.recv() => match call {
-                                Some(call) => waiting(call, &refusal.message),
-                                None => return Err(Refusal::new("closed")),
-                            },
-                        }
-                    }
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                Err(refusal) => refusal,
+            };
+            let trying = match &absence {
+                Absence::Mishap => {
+                    let news = Connection::Lost(refusal.message.clone());
+                    self.shared.publish(Event::Connection(news));
+                    refusal.message.as_str()
+                }
+                // That nobody listens is what was meant.
+                Absence::Meant(remedy) => remedy,
+            };
+            let rest = sleep(pause);
+            tokio::pin!(rest);
+            while asked.is_none() {
+                tokio::select! {
+                    () = &mut rest => break,
+                    call = self.inbox.recv() => asked = self.meanwhile(call, trying)?,
                 }
             }
+            pause = match (&asked, &absence) {
+                (Some(_), _) => FIRST_PAUSE,
+                (None, Absence::Mishap) => (pause * 2).min(LONGEST_PAUSE),
+                (None, Absence::Meant(_)) => (pause * 2).min(LONGEST_GLANCE),
+            };
+            if let Some(StartOne) = asked {
+                absence = Absence::Mishap;
+            }
         }
+    }
+
+    /// Answers what is asked while there is no engine: no, unless it is that one be started.
+    fn meanwhile(&self, call: Option<Call>, reason: &str) -> Result<Option<StartOne>, Refusal> {
+        let Call { request, reply } = call.ok_or_else(|| Refusal::new("closed"))?;
+        let starts = matches!(request, Request::Renew) && self.dial.starter.is_some();
+        let answer = match starts {
+            true if self.dial.hello.read_only => Err(Refusal::new(READ_ONLY)),
+            true => Ok(Response::Done),
+            false => Err(Refusal::new(reason)),
+        };
+        let taken = answer.is_ok().then_some(StartOne);
+        // One that has gone away is no error.
+        let _ = reply.send(answer);
+        Ok(taken)
     }
 
     /// Carries calls and events until the connection is over.
@@ -430,8 +496,8 @@ impl Keeper {
                         }
                     }
                     Ok(Told::Event(event)) => self.shared.publish(event),
-                    Ok(Told::Bye { reason, restart: false }) => break Over::Ended(reason),
-                    Ok(Told::Bye { reason, restart: true }) => break Over::Lost(reason),
+                    Ok(Told::Bye { reason, restart: false }) => break Over::Stopped(reason),
+                    Ok(Told::Bye { reason, restart: true }) => break Over::Replaced(reason),
                     Ok(Told::Sorry { message }) => tracing::warn!(message, "the engine could not do something"),
                     Ok(Told::Welcome(_) | Told::Opened(_) | Told::Down(_)) => {}
                     Err(super::wire::WireError::NotUnderstood(error)) => {
@@ -455,7 +521,7 @@ impl Keeper {
             pending.retain(|_, reply| !reply.is_closed());
         };
         let reason = match &over {
-            Over::Lost(reason) => format!(
+            Over::Lost(reason) | Over::Replaced(reason) | Over::Stopped(reason) => format!(
                 "{reason}; it is not known whether this was still carried out: look before trying again"
             ),
             Over::Ended(reason) => reason.clone(),

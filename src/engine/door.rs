@@ -315,7 +315,7 @@ async fn speak(
                 None => return Ok(()),
             },
             event = events.next() => match event {
-                Some(Event::Connection { .. }) => {}
+                Some(Event::Connection(_)) => {}
                 Some(event) if wanted => mouth.say(&Told::Event(event)).await?,
                 Some(_) => {}
                 None => {

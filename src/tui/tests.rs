@@ -1,5 +1,6 @@
 //! The screens as a whole: pictures at three sizes, keys and what they lead to, and that nothing makes them fall over.
 
+mod connection;
 mod hints;
 
 use proptest::prelude::*;

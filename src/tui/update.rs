@@ -3,6 +3,7 @@
 mod about;
 mod answers;
 mod ceremonies;
+mod connection;
 mod questions;
 mod terminals;
 mod travel;
@@ -62,10 +63,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Event(event) => happen(model, event),
         Message::Answer(answer) => answers::take(model, *answer),
         Message::Gone => {
-            model.say(
-                "The engine has ended: nothing here is updated any more. q leaves.",
-                Tone::Bad,
-            );
+            connection::gone(model);
             Vec::new()
         }
         Message::Leave => vec![Effect::Quit],
@@ -426,37 +424,11 @@ fn happen(model: &mut Model, event: Event) -> Vec<Effect> {
             }
             effects
         }
-        Event::Connection { lost: Some(reason) } => {
-            model.say(format!("No engine: {reason}"), Tone::Bad);
+        Event::Connection(connection) => {
+            connection::stands(model, connection);
             Vec::new()
         }
-        Event::Connection { lost: None } => {
-            model.say("The engine is there again.", Tone::Good);
-            vec![Effect::Attend, Effect::Ceremonies]
-        }
-        Event::Missed(count) => {
-            let mut effects = vec![
-                Effect::Live,
-                Effect::Approvals,
-                Effect::Runs,
-                Effect::Schedules,
-                Effect::Ceremonies,
-            ];
-            effects.extend(screens.run.id.map(Effect::Run));
-            if count == 0 {
-                // A connection to another engine: what the one before told is not missed, but gone, and the workspace may have
-                // been edited since that one read it.
-                effects.push(Effect::Workspace);
-                model.say(
-                    "A new engine is there: everything was read anew.",
-                    Tone::Good,
-                );
-            } else {
-                let sentence = format!("{count} events were missed: everything is read anew.");
-                model.say(sentence, Tone::Warn);
-            }
-            effects
-        }
+        Event::Missed(count) => connection::missed(model, count),
         Event::Question(question) => {
             questions::asked(model, *question);
             Vec::new()

@@ -93,6 +93,10 @@ fn header(model: &Model, paint: &mut Paint<'_>, area: Rect) {
         spans.push(Span::raw(" "));
         spans.push(Span::styled(" READ-ONLY ", theme.badge_of(theme.info)));
     }
+    if world.lost.is_some() {
+        spans.push(Span::raw(" "));
+        spans.push(Span::styled(" NO ENGINE ", theme.badge_of(theme.warn)));
+    }
     spans.push(Span::raw("  "));
     let badges: usize = spans.iter().map(Span::width).sum();
     for (index, crumb) in crumbs(model).into_iter().enumerate() {

@@ -109,6 +109,8 @@ pub(crate) struct World {
     pub seals: BTreeMap<String, Fetched<Vec<SealBoard>>>,
     /// The current environment's name; empty while there is none.
     pub environment: String,
+    /// Why there is no engine, and nothing here is told anew.
+    pub lost: Option<String>,
     pub trends: BTreeMap<(String, String), Trend>,
     pub tables: BTreeMap<TableKey, Fetched>,
 }
@@ -129,6 +131,7 @@ impl World {
             ceremonies: Vec::new(),
             seals: BTreeMap::new(),
             environment: environment.unwrap_or_default(),
+            lost: None,
             trends: BTreeMap::new(),
             tables: BTreeMap::new(),
         }
@@ -281,9 +284,14 @@ impl World {
         self.workspace = Known::Ready(workspace);
     }
 
-    /// The runs were read; what events brought meanwhile is newer and stays.
+    /// The runs were read; what events brought meanwhile is newer and stays. What has ended and is not in the store any
+    /// more was removed.
     pub(crate) fn read_runs(&mut self, runs: Vec<Run>) {
         self.runs_read = Known::Ready(());
+        let newest = runs.first().map_or(i64::MAX, |run| run.number);
+        let kept = |known: &Run| runs.iter().any(|run| run.id == known.id);
+        self.runs
+            .retain(|known| !known.state.is_final() || known.number > newest || kept(known));
         for run in runs {
             if self.run(run.id).is_none_or(|known| !is_newer(known, &run)) {
                 self.upsert(run);
@@ -372,7 +380,7 @@ impl World {
             | Event::Snapshots
             | Event::Drift { .. }
             | Event::Settled { .. }
-            | Event::Connection { .. }
+            | Event::Connection(_)
             | Event::Missed(_) => {}
         }
     }

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::draft::Draft;
 use super::kept;
+use crate::cli::background;
 use crate::cli::exit::Exit;
 use crate::cli::screens::{self, Shown};
 use crate::cli::session::Session;
@@ -53,7 +54,7 @@ pub(in crate::cli) async fn on_workspace(
         workspace: dir.map(Path::to_owned).or_else(|| global.workspace.clone()),
         ..global.clone()
     };
-    let session = Session::open(&global, "screens").await?;
+    let session = Session::open(&global, background::SCREENS).await?;
     let root = session.workspace.root.clone();
     let site = Site::new(&global, &root);
     let written = here(&site, &session);

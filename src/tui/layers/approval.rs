@@ -41,6 +41,11 @@ impl ApprovalDialog {
         }
     }
 
+    /// What it is about.
+    pub(crate) const fn asked(&self) -> &Waiting {
+        &self.asked
+    }
+
     pub(crate) fn update(&mut self, command: Command) -> Vec<Wish> {
         match command {
             Command::Right | Command::NextField => self.focus = (self.focus + 1) % BUTTONS.len(),

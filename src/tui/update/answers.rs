@@ -5,12 +5,11 @@ use super::super::layers::sheet::Sheet;
 use super::super::message::{Answer, Effect, LogOwner, Place};
 use super::super::model::Model;
 use super::super::world::Known;
-use crate::domain::approval::Waiting;
 use crate::domain::table::Tone;
 
 pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
     match answer {
-        Answer::Workspace(Ok(workspace)) => model.world.learn(workspace),
+        Answer::Workspace(Ok(workspace)) => super::connection::learn(model, workspace),
         // One that is known already stays: a connection that is lost is told by itself.
         Answer::Workspace(Err(refusal)) if model.world.workspace().is_none() => {
             model.world.workspace = Known::Failed(refusal.message);
@@ -49,9 +48,12 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
             model.world.drift = (environment, known);
         }
         Answer::Plan { ticket, result } => {
-            if let Some(Layer::Plan(dialog)) = model.layers.last_mut()
-                && dialog.ticket == ticket
-            {
+            // Not the topmost only: something may have come to lie above it meanwhile.
+            let dialog = model.layers.iter_mut().find_map(|layer| match layer {
+                Layer::Plan(dialog) if dialog.ticket == ticket => Some(dialog),
+                _ => None,
+            });
+            if let Some(dialog) = dialog {
                 dialog.answer(result.map_err(|refusal| refusal.message));
             }
         }
@@ -115,25 +117,11 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
                 Err(refusal) => fetched.trouble = Some(refusal.message),
             }
         }
-        Answer::Ceremonies(Ok(held)) => model.world.ceremonies = held,
+        Answer::Ceremonies(Ok(held)) => super::connection::ceremonies(model, held),
         Answer::Spoken { run, result } => super::ceremonies::heard(model, run, result),
-        Answer::Approvals(Ok(waiting)) => {
-            let news = |one: &&Waiting| {
-                let known = |known: &Waiting| (known.run, &known.step) == (one.run, &one.step);
-                !model.world.waiting.iter().any(known)
-            };
-            let new = waiting.iter().find(news).map(|one| {
-                format!(
-                    "Run #{} in {} waits for an approval; P there shows it",
-                    one.number, one.environment
-                )
-            });
-            model.world.waiting = waiting;
-            if let Some(sentence) = new {
-                model.say(sentence, Tone::Warn);
-            }
-        }
+        Answer::Approvals(Ok(waiting)) => super::connection::approvals(model, waiting),
         Answer::Questions(Ok(questions)) => {
+            super::questions::only(model, &questions);
             for question in questions.into_iter().rev() {
                 super::questions::asked(model, question);
             }

@@ -33,6 +33,19 @@ pub(super) fn settled(model: &mut Model, id: u64) {
         .retain(|layer| !matches!(layer, Layer::Asked(asked) if asked.id() == id));
 }
 
+/// Takes away what is not among those that are asked.
+pub(super) fn only(model: &mut Model, asked: &[OpenQuestion]) {
+    model.layers.retain(|layer| match layer {
+        Layer::Asked(dialog) => asked.iter().any(|one| one.id == dialog.id()),
+        _ => true,
+    });
+}
+
+/// Takes all away: the engine that asked is gone, and whatever is typed now would go to nobody.
+pub(super) fn void(model: &mut Model) {
+    only(model, &[]);
+}
+
 /// Connects to the nodes that are meant, on our behalf.
 pub(super) fn let_in(model: &mut Model) -> Vec<Effect> {
     let Target::Nodes(nodes) = super::target(model) else {

@@ -104,6 +104,12 @@ pub(super) fn arrive(model: &mut Model) -> Vec<Effect> {
     }
 }
 
+/// What is marked is marked in the environment that one leaves.
+pub(super) fn forget_marks(model: &mut Model) {
+    model.screens.nodes.list.cursor.marked.clear();
+    model.screens.bridge.nodes.cursor.marked.clear();
+}
+
 /// Screens whose cursor is the environment's own follow a switch of it.
 pub(super) fn switch(model: &mut Model, name: &str) -> Vec<Effect> {
     if model.world.environment == name || model.world.environment(name).is_none() {
@@ -111,8 +117,7 @@ pub(super) fn switch(model: &mut Model, name: &str) -> Vec<Effect> {
     }
     name.clone_into(&mut model.world.environment);
     model.screens.bridge.environments.cursor.select(name);
-    model.screens.nodes.list.cursor.marked.clear();
-    model.screens.bridge.nodes.cursor.marked.clear();
+    forget_marks(model);
     // What is open may not exist over there.
     match &model.place {
         Place::Node(_) => go(model, Place::Nodes),

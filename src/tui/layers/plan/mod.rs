@@ -48,6 +48,8 @@ pub(crate) struct PlanDialog {
     pub chosen: bool,
     /// What is wrong with what was given.
     mistake: Option<String>,
+    /// Whether the next answer replaces a plan under the eyes of whoever reads it.
+    replaces: bool,
 }
 
 impl PlanDialog {
@@ -61,7 +63,19 @@ impl PlanDialog {
             scroll: 0,
             chosen: false,
             mistake: None,
+            replaces: false,
         }
+    }
+
+    /// Waits for the answer to `ticket` in the place of what was shown. What was typed for that, and a key that is about to be
+    /// pressed for it, start nothing of what comes.
+    pub(crate) fn anew(&mut self, ticket: u64) {
+        self.ticket = ticket;
+        self.stage = Stage::Asked;
+        self.focus = Focus::Cancel;
+        self.name.reset();
+        self.mistake = None;
+        self.replaces = true;
     }
 
     /// The engine answered. Where a yes is asked for, Cancel has the focus.
@@ -73,7 +87,8 @@ impl PlanDialog {
                     Gate::TypeName | Gate::SecondOperator => Focus::Name,
                     Gate::Confirm | Gate::ReadOnly => Focus::Cancel,
                 };
-                if !plan.undecided.is_empty() || self.asks_for_recipe(&plan) {
+                let replaces = std::mem::take(&mut self.replaces);
+                if replaces || !plan.undecided.is_empty() || self.asks_for_recipe(&plan) {
                     self.focus = Focus::Cancel;
                 }
                 self.stage = Stage::Ready(plan, gate);

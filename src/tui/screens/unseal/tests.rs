@@ -126,6 +126,18 @@ fn typing_goes_on_when_somebody_else_gives_a_share_and_ends_with_the_ceremony() 
 }
 
 #[test]
+fn a_share_for_a_ceremony_that_ended_with_its_engine_is_not_asked_for_any_more() {
+    let mut model = at_the_board((80, 24));
+    hold(&mut model, ceremony(Wants::Share, 1));
+    sample::press(&mut model, &["enter"]);
+    sample::type_text(&mut model, "abcd");
+    let answer = Answer::Ceremonies(Ok(Vec::new()));
+    update(&mut model, Message::Answer(Box::new(answer)));
+    assert!(model.layers.is_empty());
+    assert!(sample::draw(&model).contains("Nobody waits for this share"));
+}
+
+#[test]
 fn new_keys_are_shown_until_they_are_kept() {
     let mut model = at_the_board((80, 24));
     hold(&mut model, ceremony(Wants::Taker, 0));
