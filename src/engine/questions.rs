@@ -60,7 +60,12 @@ impl Inner {
 
 impl Broker {
     /// Connects it to the engine's bus; questions before that find nobody.
+    ///
+    /// Questions are numbered from this moment in microseconds: what is typed for a question of an engine that has gone never
+    /// answers one of the next.
     pub(super) fn serve(&self, bus: Bus, clock: SharedClock) {
+        let first = u64::try_from(clock.now().as_microsecond()).unwrap_or(0);
+        self.0.lock().next = first;
         // A broker belongs to one engine; the first stays.
         let _ = self.0.bus.set((bus, clock));
     }
@@ -193,6 +198,25 @@ mod tests {
         let events = bus.subscribe();
         broker.serve(bus, Arc::new(SystemClock));
         (broker, events)
+    }
+
+    #[tokio::test]
+    async fn no_question_has_the_number_that_one_of_an_earlier_engine_had() {
+        let mut numbers = Vec::new();
+        for second in [0, 1] {
+            let (broker, bus) = (Broker::default(), Bus::new());
+            let mut events = bus.subscribe();
+            let started = jiff::Timestamp::from_second(1_795_266_000 + second).unwrap();
+            broker.serve(bus, Arc::new(crate::clock::ManualClock::new(started)));
+            let _seat = broker.seat();
+            let asking = tokio::spawn(async move { broker.ask(question()).await });
+            let Some(Event::Question(open)) = events.next().await else {
+                panic!("nothing is asked");
+            };
+            numbers.push(open.id);
+            asking.abort();
+        }
+        assert_ne!(numbers[0], numbers[1]);
     }
 
     fn question() -> Question {
