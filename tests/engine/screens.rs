@@ -70,7 +70,7 @@ fn screens_wait_for_another_engine_when_theirs_is_stopped_and_start_it_when_told
     let pid = || place.engine()["pid"].as_u64().unwrap();
     let terminal = sit(&place, &[]);
     let onlooker = sit(&place, &["--read-only"]);
-    terminal.wait_for("here");
+    terminal.wait_for("here · open");
 
     // Nobody starts it behind the back of who stopped it.
     place.expect(&["engine", "stop"], 0);
@@ -113,7 +113,7 @@ fn a_plan_that_is_open_when_the_engine_is_replaced_is_made_anew_and_can_be_start
     let place = Scene::new();
     place.expect(&["engine", "start"], 0);
     let terminal = sit(&place, &[]);
-    terminal.wait_for("here");
+    terminal.wait_for("here · open");
     terminal.press(":run look\r");
     terminal.wait_for("[ Start ]");
     let pid = place.engine()["pid"].as_u64().unwrap();
