@@ -56,6 +56,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use quarterdeck::transport::{Chunk, ChunkSink, Command, Host, Output, ReachError};
 use tokio::sync::Notify;
+use tokio::time::timeout;
+
+/// How long anything may take before a test fails; generous, because the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs a program on `host` and returns what it says, trimmed.
 async fn says(host: &Arc<dyn Host>, argv: &[&str]) -> Result<String, ReachError> {
@@ -80,14 +84,23 @@ impl Kept {
         String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
     }
 
+    /// The first line, if there is one already.
+    fn first(&self) -> Option<String> {
+        let text = self.text();
+        text.split_once('\n').map(|(line, _)| line.to_owned())
+    }
+
     /// Waits for the first line.
     async fn line(&self) -> String {
-        loop {
-            if let Some((line, _)) = self.text().split_once('\n') {
-                return line.to_owned();
+        let line = async {
+            loop {
+                if let Some(line) = self.first() {
+                    return line;
+                }
+                self.arrived.notified().await;
             }
-            self.arrived.notified().await;
-        }
+        };
+        timeout(PATIENCE, line).await.expect("a line arrives")
     }
 }
 
@@ -103,7 +116,10 @@ impl ChunkSink for Kept {
 
 /// Waits until `done`, which must become true on its own.
 async fn until(done: impl Fn() -> bool) {
-    while !done() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let holds = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, holds).await.expect("it comes true");
 }
