@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Node, Pod};
 use kube::api::{Api, ListParams};
 use kube::{Client, Config, ResourceExt as _};
 use secrecy::SecretString;
@@ -337,28 +337,89 @@ fn phase(pod: &Pod) -> &str {
         .unwrap_or("Unknown")
 }
 
-/// What `kubectl get pods` shows as status: a container's reason to wait, else the phase.
+/// What `kubectl get pods` shows as status: a container's reason to wait, else the phase. Of a pod that no node can take, that.
 fn condition_of(pod: &Pod) -> String {
-    let containers = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.container_statuses.as_deref())
-        .unwrap_or_default();
-    containers
-        .iter()
-        .find_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone())
-        .or_else(|| pod.status.as_ref()?.reason.clone())
+    let Some(status) = &pod.status else {
+        return phase(pod).to_owned();
+    };
+    let waits = |list: &Option<Vec<ContainerStatus>>| {
+        let mut all = list.iter().flatten();
+        all.find_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone())
+    };
+    // Those that wait for others in order say so, which is no reason.
+    let begins =
+        waits(&status.init_container_statuses).filter(|reason| reason != "PodInitializing");
+    let conditions = status.conditions.iter().flatten();
+    let unschedulable = || {
+        conditions
+            .filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
+            .find_map(|condition| condition.reason.clone())
+    };
+    begins
+        .map(|reason| format!("Init:{reason}"))
+        .or_else(|| waits(&status.container_statuses))
+        .or_else(|| status.reason.clone())
+        .or_else(unschedulable)
         .unwrap_or_else(|| phase(pod).to_owned())
 }
 
 fn is_stuck(pod: &Pod) -> bool {
     phase(pod) == "Failed"
         || matches!(
-            condition_of(pod).as_str(),
+            condition_of(pod).trim_start_matches("Init:"),
             "CrashLoopBackOff"
                 | "ImagePullBackOff"
                 | "ErrImagePull"
                 | "CreateContainerConfigError"
                 | "Unschedulable"
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn waiting(reason: &str) -> Value {
+        json!([{
+            "name": "main", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": reason}}
+        }])
+    }
+
+    #[rstest]
+    #[case::running(json!({"phase": "Running"}), "Running", false)]
+    #[case::crashing(json!({"phase": "Running", "containerStatuses": waiting("CrashLoopBackOff")}), "CrashLoopBackOff", true)]
+    #[case::being_made(json!({"phase": "Pending", "containerStatuses": waiting("ContainerCreating")}), "ContainerCreating", false)]
+    #[case::without_its_image_to_begin_with(
+        json!({
+            "phase": "Pending", "initContainerStatuses": waiting("ImagePullBackOff"), "containerStatuses": waiting("PodInitializing")
+        }),
+        "Init:ImagePullBackOff",
+        true
+    )]
+    #[case::beginning_in_order(
+        json!({
+            "phase": "Pending", "initContainerStatuses": waiting("PodInitializing"), "containerStatuses": waiting("PodInitializing")
+        }),
+        "PodInitializing",
+        false
+    )]
+    #[case::too_large_for_every_node(
+        json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]}),
+        "Unschedulable",
+        true
+    )]
+    #[case::evicted(json!({"phase": "Failed", "reason": "Evicted"}), "Evicted", true)]
+    fn a_pod_is_called_by_what_keeps_it(
+        #[case] status: Value,
+        #[case] word: &str,
+        #[case] stuck: bool,
+    ) {
+        let pod: Pod =
+            serde_json::from_value(json!({"metadata": {"name": "p"}, "status": status})).unwrap();
+        assert_eq!((condition_of(&pod).as_str(), is_stuck(&pod)), (word, stuck));
+    }
 }

@@ -43,8 +43,11 @@ impl Findings {
 
 /// Whether a finding of a service is one of Vault's about its seal.
 fn is_about_seal(key: &str) -> bool {
-    let kind = key.split_once(':').map_or(key, |(kind, _)| kind);
-    matches!(kind, "sealed" | "uninitialized")
+    let (kind, detail) = key.split_once(':').unwrap_or((key, ""));
+    matches!(
+        (kind, detail),
+        ("sealed" | "uninitialized", _) | ("no-active", "sealed")
+    )
 }
 
 impl Screen for Findings {
