@@ -69,12 +69,17 @@ fn a_newcomer_builds_consul_on_three_hosts_and_ends_on_the_bridge() {
     terminal.press("n");
     terminal.wait_for("What shall be built?");
     terminal.press("n");
-    let roles = terminal.wait_for("Who does what?");
-    assert_eq!(roles.matches("consul-server").count(), 3, "{roles}");
-    assert!(roles.contains("1 may fail"), "{roles}");
+    terminal.wait_for("Who does what?");
+    terminal.wait_until("three servers, of which one may fail", |roles| {
+        roles.matches("consul-server").count() == 3 && roles.contains("1 may fail")
+    });
     terminal.press("n");
     terminal.wait_for("Which versions, and from where?");
-    if terminal.screen().contains("1.8.7") {
+    let versions = terminal.wait_until("a version of Consul", |screen| {
+        let row = screen.lines().find(|line| line.contains("consul version"));
+        row.is_some_and(|row| row.contains(|c: char| c.is_ascii_digit()))
+    });
+    if versions.contains("1.8.7") {
         terminal.press("j");
     } else {
         fill(&terminal, "consul version", "1.8.7");

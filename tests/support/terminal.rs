@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pty_process::Size;
@@ -19,6 +20,7 @@ pub(crate) struct Terminal {
     child: Child,
     parser: Arc<Mutex<vt100::Parser>>,
     said: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
 }
 
 impl Terminal {
@@ -58,7 +60,7 @@ impl Terminal {
         let (from, into) = (Arc::clone(&pty), Arc::clone(&parser));
         let said = Arc::new(Mutex::new(Vec::new()));
         let all = Arc::clone(&said);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 16 * 1024];
             // An error is how a pseudo terminal says that the other end is gone.
             while let Ok(read @ 1..) = (&*from).read(&mut buffer) {
@@ -74,6 +76,7 @@ impl Terminal {
             child,
             parser,
             said,
+            reader,
         }
     }
 
@@ -160,13 +163,13 @@ impl Terminal {
         self.wait_until(text, |screen| screen.contains(text))
     }
 
-    /// Waits for the program's end.
+    /// Waits for the program's end, and until all that it said was read.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let end = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.child.try_wait().expect("it is our child") {
-                // The last bytes may still be on their way through the reader.
-                std::thread::sleep(Duration::from_millis(100));
+            if let Some(status) = self.child.try_wait().expect("it is our child")
+                && self.reader.is_finished()
+            {
                 return status;
             }
             assert!(

@@ -56,6 +56,43 @@ fn that_there_is_no_engine_is_seen_as_long_as_there_is_none() {
 }
 
 #[test]
+fn what_was_well_when_the_engine_went_is_not_said_to_be_well() {
+    let mut model = sample::model(SIZE);
+    let (environment, findings) = (model.world.environment.clone(), Vec::new());
+    sample::feed(
+        &mut model,
+        Event::Findings {
+            environment,
+            findings,
+        },
+    );
+    model.place = Place::Findings;
+    let wrong = "Nothing wrong that Quarterdeck can see";
+    let said = |model: &Model| {
+        sample::draw(model)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert!(
+        said(&model).contains(&format!("✓ {wrong}")),
+        "{}",
+        said(&model)
+    );
+    connection(
+        &mut model,
+        Connection::Lost("the connection was closed".into()),
+    );
+    later(&mut model);
+    let drawn = said(&model);
+    assert!(
+        drawn.contains(&format!("When the engine went: {wrong}")),
+        "{drawn}"
+    );
+    assert!(!drawn.contains(&format!("✓ {wrong}")), "{drawn}");
+}
+
+#[test]
 fn what_ends_the_connection_for_good_is_told_and_not_only_that_it_has_ended() {
     let mut model = sample::model((120, 40));
     let reason = "the engine is Quarterdeck 9.0.0 and speaks protocol 99";

@@ -7,4 +7,4 @@ mod view;
 mod tests;
 
 pub(crate) use model::Findings;
-pub(crate) use view::{counts, strip};
+pub(crate) use view::{calm, counts, strip};

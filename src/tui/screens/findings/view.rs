@@ -37,16 +37,14 @@ pub(crate) fn draw(screen: &Findings, world: &World, paint: &mut Paint<'_>, area
     );
     if shown.is_empty() {
         let sentence = if world.live().is_none() {
-            "Asking the engine".to_owned()
+            Span::styled("Asking the engine", theme.good)
         } else if screen.list.filter.is_empty() {
-            format!(
-                "{} Nothing wrong that Quarterdeck can see in {}.",
-                look.glyphs.done, world.environment
-            )
+            let place = format!(" that Quarterdeck can see in {}.", world.environment);
+            calm(look, world, &place)
         } else {
-            "No finding matches. Esc drops the filter.".into()
+            Span::styled("No finding matches. Esc drops the filter.", theme.good)
         };
-        paint.hint(inner, &sentence, theme.good);
+        paint.hint(inner, &sentence.content, sentence.style);
         return;
     }
     let ids = Findings::ids(&shown);
@@ -176,6 +174,19 @@ pub(crate) fn counts(look: &Look, world: &World) -> Vec<Span<'static>> {
     spans
 }
 
+/// That nothing is wrong, and `as_far_as`; without an engine, that nothing was.
+pub(crate) fn calm(look: &Look, world: &World, as_far_as: &str) -> Span<'static> {
+    let (glyph, when, style) = match &world.lost {
+        None => (look.glyphs.done, "", look.theme.good),
+        Some(_) => (
+            look.glyphs.unknown,
+            "When the engine went: ",
+            look.theme.warn,
+        ),
+    };
+    Span::styled(format!("{glyph} {when}Nothing wrong{as_far_as}"), style)
+}
+
 /// The strip on the Bridge: how many of each, then the worst ones as far as there is room.
 pub(crate) fn strip(world: &World, paint: &mut Paint<'_>, area: Rect) {
     if area.height == 0 {
@@ -200,14 +211,12 @@ pub(crate) fn strip(world: &World, paint: &mut Paint<'_>, area: Rect) {
         let (up, nodes) = super::super::nodes::rows::tally(world, &world.environment);
         let (well, services) = super::super::services::rows::tally(world, &world.environment);
         let line = Line::from(vec![
-            Span::styled(
-                if up == nodes && well == services {
-                    format!("{} Nothing wrong", look.glyphs.done)
-                } else {
-                    format!("{} Nothing wrong so far", look.glyphs.unknown)
-                },
-                theme.good,
-            ),
+            if up == nodes && well == services {
+                calm(look, world, "")
+            } else {
+                let sentence = format!("{} Nothing wrong so far", look.glyphs.unknown);
+                Span::styled(sentence, theme.good)
+            },
             Span::styled(
                 format!(
                     "   {up} of {} up   {well} of {} ok",

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::super::findings::calm;
 use super::super::nodes;
 use super::figures;
 use super::model::NodeScreen;
@@ -135,13 +136,7 @@ fn wrong(look: &Look, world: &World, node: &Node, width: u16) -> Vec<Line<'stati
         }
     }
     if lines.is_empty() {
-        lines.push(Line::from(Span::styled(
-            format!(
-                "{} Nothing wrong that Quarterdeck can see",
-                look.glyphs.done
-            ),
-            theme.good,
-        )));
+        lines.push(Line::from(calm(look, world, " that Quarterdeck can see")));
     }
     lines
 }
